@@ -1,0 +1,47 @@
+/* Small things every file may use: cleanup of locals, allocation that cannot fail, array length.
+ * Small fixed-size allocations abort on failure (a restart is cheap, all state is in SQLite); a size
+ * named by a peer, a file or a run is bounded first and allocated with plain malloc. */
+#ifndef COMMON_BASE_H
+#define COMMON_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define CLEANUP(fn)  __attribute__((cleanup(fn)))
+#define PRINTF(f, a) __attribute__((format(printf, f, a)))
+#define MUST_USE     __attribute__((warn_unused_result))
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#define container_of(ptr, type, member)                                                            \
+    ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+
+#define WATTQ_PATH_MAX 4096 /* longest path we handle, with its NUL */
+#define NS_PER_S       INT64_C(1000000000)
+#define NS_PER_MS      INT64_C(1000000)
+#define NS_PER_US      INT64_C(1000)
+
+/* Zeroed memory; aborts when there is none. */
+void *base_alloc(size_t bytes) __attribute__((malloc, returns_nonnull));
+char *base_strdup(const char *s) __attribute__((malloc, returns_nonnull, nonnull));
+/* printf into new memory; aborts when there is none. */
+char *base_printf(const char *fmt, ...) PRINTF(1, 2) __attribute__((returns_nonnull));
+/* Copy with truncation, always terminated. Returns true when all of src fitted. */
+bool base_strcpy(char *dst, size_t cap, const char *src);
+
+/* For CLEANUP(): each takes a pointer to the variable, and a NULL or -1 in it is fine. */
+void base_freep(void *pp);  /* char *s CLEANUP(base_freep) */
+void base_closep(int *fd);  /* int fd CLEANUP(base_closep) */
+void base_fclosep(FILE **f); /* FILE *f CLEANUP(base_fclosep) */
+
+/* Write all of it, across EINTR and short writes. 0, or -1 with errno. */
+int base_write_all(int fd, const void *data, size_t bytes) MUST_USE;
+/* Replace `name` below directory fd atomically and durably: tmp file, fsync, rename, fsync of the
+ * directory. mode as for open(2). 0, or -1 with errno; on failure the old file is untouched. */
+int base_replace_file(int dirfd, const char *name, const void *data, size_t bytes,
+                      unsigned mode) MUST_USE;
+/* Whole file into new memory with a NUL after it; *bytes without that NUL. Refuses files over max
+ * with errno EFBIG. NULL with errno on failure. Caller frees. */
+char *base_read_file(int dirfd, const char *name, size_t max, size_t *bytes) MUST_USE;
+
+#endif

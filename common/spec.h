@@ -1,0 +1,75 @@
+/* What a run is asked to be: parsed from the wire by the daemon, built by the client, stored as
+ * canonical JSON. Pure, any thread. Bounds are checked here, once, for everybody. */
+#ifndef COMMON_SPEC_H
+#define COMMON_SPEC_H
+
+#include "common/err.h"
+#include "common/wire.h"
+
+#define SPEC_ARGC_MAX      4096
+#define SPEC_ARGV_BYTES    (256u << 10)
+#define SPEC_ENV_MAX       8192
+#define SPEC_ENV_BYTES     (512u << 10)
+#define SPEC_LABEL_MAX     100
+#define SPEC_PARAMS_MAX    64
+#define SPEC_KEY_MAX       64
+#define SPEC_SWEEP_RUNS    100000
+
+enum spec_kind { SPEC_COMMAND, SPEC_TRAIN, SPEC_EXEC };
+
+struct spec_param {
+    char key[SPEC_KEY_MAX];
+    char *value; /* as written; its type is found by spec_param_type */
+};
+
+/* One run. Zero-initialise; spec_fini frees what it owns. */
+struct spec {
+    enum spec_kind kind;
+    char **argv; /* NULL-terminated; argc >= 1. For SPEC_TRAIN the arguments of wattq-train, without it */
+    size_t argc;
+    char **env; /* NULL-terminated "K=V"; NULL when only the hash is known (read back from the store) */
+    size_t envc;
+    char *cwd;          /* absolute */
+    char *stdin_path;   /* absolute, or NULL for /dev/null */
+    char label[SPEC_LABEL_MAX + 1];
+    char project[SPEC_LABEL_MAX + 1];
+    unsigned umask;
+    int priority;          /* larger first; -1000 .. 1000 */
+    int64_t time_limit_ns; /* 0 = none */
+    int64_t grace_ns;      /* between TERM and KILL; default 30 s */
+    int64_t log_cap_bytes; /* 0 = none; default 256 MiB */
+    bool exclusive;        /* alone on the machine */
+    bool wait_children;    /* the run ends when its last process does */
+    bool hold;             /* submitted held */
+    struct spec_param *params;
+    size_t nparams;
+};
+
+void spec_init(struct spec *s); /* defaults */
+void spec_fini(struct spec *s);
+
+/* Requests carry a run under the key "run" (docs/protocol.md). Checks every bound.
+ * WATTQ_E_USAGE with a sentence, or WATTQ_E_LIMIT. */
+int spec_from_wire(struct spec *s, const struct wire_val *map, struct err *e) MUST_USE;
+void spec_to_wire(const struct spec *s, struct wire_out *o, const char *key);
+
+enum spec_type { SPEC_INT, SPEC_REAL, SPEC_TEXT };
+/* "01" is text, "10" an int, "1e-3" a real. */
+enum spec_type spec_param_type(const char *value);
+/* Keys are [A-Za-z_][A-Za-z0-9_.-]*. */
+bool spec_key_ok(const char *key);
+
+/* A sweep's axis: -p K=a,b,c | K=1..5 | K=0..1:0.25 | K=log:1e-4..1e-1:4 (facts: queues 6.1) */
+struct spec_axis {
+    char key[SPEC_KEY_MAX];
+    char **values;
+    size_t n;
+};
+int spec_axis_parse(struct spec_axis *a, const char *text, struct err *e) MUST_USE;
+void spec_axis_fini(struct spec_axis *a);
+/* Replace {key} by its value in one argv element; "{{" is a literal brace. An unknown key is
+ * WATTQ_E_USAGE. Caller frees *out. used[i] is set for every axis that appeared. */
+int spec_expand(const char *text, const struct spec_param *params, size_t n, bool *used, char **out,
+                struct err *e) MUST_USE;
+
+#endif

@@ -1,0 +1,27 @@
+/* Operations: one table line and one handler each (docs/protocol.md). Loop thread. A handler validates,
+ * calls one module and encodes; what needs the database goes through storage_submit or storage_read
+ * and answers in the job's done. To add one: a line in the table in ops.c, a handler, a row in
+ * docs/protocol.md (a test compares the two). */
+#ifndef DAEMON_API_OPS_H
+#define DAEMON_API_OPS_H
+
+#include "daemon/api/server.h"
+#include "daemon/daemon.h"
+
+struct op_call {
+    struct daemon *d;
+    struct peer *p;
+    int64_t id;                 /* of the request, repeated in replies */
+    const struct wire_val *req; /* borrowed during the handler */
+};
+struct op {
+    const char *name;
+    int (*handle)(struct op_call *c, struct err *e); /* < 0: the table's caller sends the error */
+};
+extern const struct op ops_table[];
+extern const size_t ops_count;
+
+void ops_on_request(void *daemon, struct peer *p, const struct wire_val *request);
+void ops_on_close(void *daemon, struct peer *p);
+
+#endif

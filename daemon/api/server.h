@@ -1,0 +1,55 @@
+/* The socket: listener, peers, framing, budgets. Loop thread. Knows frames and replies, not what an
+ * operation means (ops.h). Limits: 4 KiB before hello, WIRE_FRAME_MAX after; one global receive budget
+ * of 16 MiB; SERVER_PEERS_MAX connections, of which per uid SERVER_PEERS_UID; a half frame has 10 s.
+ * A peer that reads slowly: replies to its requests are queued up to 8 MiB, then it is closed; stream
+ * frames are dropped, oldest first, beyond 64 KiB and counted. */
+#ifndef DAEMON_API_SERVER_H
+#define DAEMON_API_SERVER_H
+
+#include <sys/types.h>
+#include <uv.h>
+
+#include "common/wire.h"
+
+#define SERVER_PEERS_MAX 4096
+#define SERVER_PEERS_UID 2048
+
+struct server;
+struct peer; /* one connection; freed in its last close callback */
+
+struct server_config {
+    const char *path; /* socket to create (its directory exists); NULL = fds from socket activation */
+    unsigned mode;    /* of the socket file */
+    /* One checked and decoded request after a good hello. Borrowed for the call. */
+    void (*on_request)(void *arg, struct peer *p, const struct wire_val *request);
+    void (*on_close)(void *arg, struct peer *p); /* the last that is heard of it */
+    void *arg;
+    uid_t only_uid; /* user mode: nobody else is answered; (uid_t)-1 = anybody */
+};
+
+/* Refuses a path over 107 bytes with the option that helps, a path somebody listens on
+ * (WATTQ_E_CONFLICT); removes a dead socket file of ours. */
+int server_open(struct server **out, uv_loop_t *loop, const struct server_config *cfg,
+                struct err *e) MUST_USE;
+void server_close(struct server *s, void (*closed)(void *arg), void *arg);
+size_t server_peers(const struct server *s);
+
+uid_t peer_uid(const struct peer *p); /* SO_PEERCRED at connect */
+pid_t peer_pid(const struct peer *p);
+void *peer_data(const struct peer *p);          /* ops' own state per connection */
+void peer_set_data(struct peer *p, void *data);
+/* Keep a peer's address valid over its close (a job in flight); peer_closing tells, sends do nothing. */
+struct peer *peer_ref(struct peer *p);
+void peer_unref(struct peer *p);
+bool peer_closing(const struct peer *p);
+
+/* Finish and send. The bytes are copied out; o can be reset and used again. */
+void peer_send(struct peer *p, struct wire_out *o);
+/* A stream frame: may be dropped. Returns how many of this peer's stream frames have been dropped since
+ * the last call that returned > 0 was acknowledged in a sent frame ("lost"). */
+uint64_t peer_stream(struct peer *p, struct wire_out *o);
+/* {"id":..,"error":{..}} */
+void peer_send_error(struct peer *p, int64_t id, const struct err *e);
+size_t peer_queued_bytes(const struct peer *p);
+
+#endif

@@ -1,0 +1,42 @@
+/* Options: one table feeds the command line, the config file (`key = value`, # comments), --help and the
+ * check of the man page. To add one: a line in CONFIG_OPTIONS and its field. */
+#ifndef DAEMON_CONFIG_H
+#define DAEMON_CONFIG_H
+
+#include "common/err.h"
+
+enum config_type { CONFIG_STR, CONFIG_INT, CONFIG_DURATION, CONFIG_BOOL };
+
+struct config {
+    char *socket;        /* path; "" = default place */
+    char *state_dir;
+    char *runtime_dir;
+    char *file;          /* config file read; "" = default place, absent is fine */
+    char *libexec_dir;   /* where wattq-shepherd and wattq-train are; "" = beside wattqd */
+    char *sysfs_root;
+    char *script, *replay, *nvml, *disable; /* meter_config */
+    int64_t period_ns;   /* sampling, default 100 ms (10 Hz) */
+    int64_t cpu_watts;   /* declared full-load CPU watts for `estimate`; 0 = default */
+    bool estimate;       /* run `estimate` beside real meters */
+    int64_t parallel;    /* runs at once that are not exclusive; default 1 */
+    int64_t linger_ns;   /* leftovers' grace after a run's main process; default 10 s */
+    char *durability;    /* "normal" or "full" */
+    char *log_level;
+};
+
+struct config_option {
+    const char *name;   /* "--name", and the key in the file */
+    enum config_type type;
+    size_t offset;      /* into struct config */
+    const char *dflt;
+    const char *unit;   /* "path", "duration", "W", "" */
+    const char *help;
+};
+extern const struct config_option config_options[];
+extern const size_t config_option_count;
+
+/* Defaults, then the config file, then the command line. 0; 1 = --help or --version was printed. */
+int config_load(struct config *c, int argc, char **argv, struct err *e) MUST_USE;
+void config_fini(struct config *c);
+
+#endif

@@ -1,0 +1,39 @@
+/* The daemon: owns the loop and every module. First file to open.
+ * Threads: the loop (all of this but what follows), the sampler (meter/), the storage thread (store/),
+ * libuv's pool (queries, read-only). Start order: config -> paths and lock -> meter_open -> storage_open
+ * (names the channels) -> storage_start -> meter_start -> launch -> queue (reattaches runs) -> server.
+ * Stop is the reverse; runs go on without us. */
+#ifndef DAEMON_DAEMON_H
+#define DAEMON_DAEMON_H
+
+#include <uv.h>
+
+#include "daemon/api/server.h"
+#include "daemon/config.h"
+#include "daemon/launch/launch.h"
+#include "daemon/meter/meter.h"
+#include "daemon/paths.h"
+#include "daemon/queue/queue.h"
+#include "daemon/store/storage.h"
+
+struct daemon {
+    uv_loop_t loop;
+    struct config config;
+    struct paths paths;
+    struct meter *meter;
+    struct storage *storage;
+    struct launch *launch;
+    struct queue *queue;
+    struct server *server;
+    struct streams *streams; /* api/stream.h: live power and run events to subscribers */
+    uv_signal_t sigterm, sigint, sighup;
+    uv_timer_t heartbeat; /* sd_notify watchdog, storage state */
+    int lock_fd;
+    int64_t started_boot_ns;
+    bool stopping;
+};
+
+/* Runs until SIGTERM or SIGINT. 0, or < 0 when it could not start. */
+int daemon_run(const struct config *cfg, struct err *e) MUST_USE;
+
+#endif

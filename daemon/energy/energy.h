@@ -1,0 +1,77 @@
+/* The energy of a window: point figure, hard bounds, coverage, provenance - from stored samples only, so
+ * that any figure can be computed again later. Pure but for the reads through samples.h; runs on
+ * whichever thread owns the connection.
+ *
+ * Counter bounds of a window [a, b] of the true curve (docs/measurement.md derives them):
+ *   U = update period, lag as declared or learned; a register read at t shows the true curve at some
+ *   instant in [t - U - lag, t].
+ *   open   = newest sample wholly before a          settle = oldest sample that began at >= a + U + lag
+ *   close  = oldest sample that began at >= b       late   = oldest sample that began at >= b + U + lag
+ *   hi = C(late) - C(open)
+ *   lo = max(C(last sample wholly before b), C(close) - pmax (t_close - b)) - C(settle), not below 0
+ *   all rounding outward, +- one quantum. bound_basis says "monotone", "monotone+pmax", or
+ *   "soft: ..." when U is learned or assumed, "none: ..." when a sample is missing (no late sample yet,
+ *   a reset inside, an integral).
+ * The four event sweeps of a run (daemon/queue) only make sure that good samples stand at its edges. */
+#ifndef DAEMON_ENERGY_ENERGY_H
+#define DAEMON_ENERGY_ENERGY_H
+
+#include "daemon/store/samples.h"
+
+#define ENERGY_ALGO_VERSION 1
+
+struct energy_window {
+    int64_t boot; /* boot.id */
+    int64_t t0_ns;
+    int64_t t1_ns;
+};
+
+enum energy_method { ENERGY_COUNTER, ENERGY_INTEGRAL, ENERGY_ESTIMATE, ENERGY_SHARE };
+const char *energy_method_name(enum energy_method m); /* "counter" */
+
+/* Words in `flags`, space separated: bridged, unknown, reset, suspend, clock_step, stalled, overlap,
+ * below_resolution, estimate, provisional, coarse. */
+struct energy_figure {
+    int64_t channel;      /* 0 = the total */
+    bool known;           /* false: energy_uj means nothing, reason says why */
+    int64_t energy_uj;    /* E(t1) - E(t0) */
+    bool bounded;         /* lo_uj and hi_uj are hard (or soft, see bound_basis) */
+    int64_t lo_uj, hi_uj;
+    char bound_basis[96];
+    int64_t covered_ns;
+    int64_t bridged_uj;
+    int64_t unknown_ns;
+    int64_t random_uj;    /* 1 sigma: quantum/sqrt 6 and stamp half-width times mean power; -1 = not stated */
+    int64_t gain_ppm;     /* 0 = none stated */
+    enum energy_method method;
+    enum channel_quality quality;
+    char flags[128];
+    char reason[160];
+};
+
+/* One channel's figure over a window. 0 also when the answer is "unknown". */
+int energy_of_channel(struct store *s, const struct channel_row *ch, const struct energy_window *w,
+                      struct energy_figure *out, struct err *e) MUST_USE;
+
+/* The machine's figure: per-channel figures of every energy channel with samples in the window, and the
+ * total over an antichain of the containment graph (meter_antichain; estimates only when nothing else is
+ * there, and then the whole total is an estimate). Bounds of a total are the sums of its parts' bounds,
+ * or absent if one part has none. Caller frees with energy_set_fini. */
+struct energy_set {
+    struct channel_row *channels; /* n of them */
+    struct energy_figure *figures;
+    uint8_t *in_total;            /* 1 = part of the antichain */
+    size_t n;
+    struct energy_figure total;
+    char meter[128];   /* "package-0 + dram-0 + gpu0" */
+    char covers[240];  /* what that includes, and what not */
+};
+int energy_of_window(struct store *s, const struct energy_window *w, struct energy_set *out,
+                     struct err *e) MUST_USE;
+void energy_set_fini(struct energy_set *s);
+
+/* Split `energy_uj` of one interval over n accounts in proportion to weights, integer uJ, largest
+ * remainder; the parts add up to it exactly. All weights 0: equal parts. Pure. */
+void energy_split(int64_t energy_uj, const int64_t *weights, size_t n, int64_t *parts);
+
+#endif

@@ -1,0 +1,70 @@
+/* wattqd's side of running things: starts one shepherd per run, talks to it, finds it again after a
+ * restart. Loop thread only. Owns the control connections, not the runs.
+ *
+ * A shepherd outlives us. launch_start forks it (double fork, own session; through `systemd-run --user
+ * --scope`-like delegation where that answers, so that there is a cgroup and logout does not kill); its
+ * child waits at the gate. Events come through `on_event`, on the loop, until launch_forget. */
+#ifndef DAEMON_LAUNCH_LAUNCH_H
+#define DAEMON_LAUNCH_LAUNCH_H
+
+#include <uv.h>
+
+#include "daemon/launch/frames.h"
+#include "daemon/launch/result.h"
+
+struct launch;
+
+enum launch_event_kind {
+    LAUNCH_AT_GATE,   /* shepherd is up, child waits */
+    LAUNCH_STARTED,   /* gate opened: t_ns = t0 */
+    LAUNCH_MAIN_EXIT, /* t_ns */
+    LAUNCH_PAUSED,
+    LAUNCH_RESUMED,
+    LAUNCH_ENDED,     /* result is complete */
+    LAUNCH_LOST       /* no shepherd and no result: text says what was found */
+};
+struct launch_event {
+    int64_t run_id;
+    enum launch_event_kind kind;
+    int64_t t_ns;
+    const struct result *result; /* LAUNCH_ENDED only; borrowed */
+    const char *text;
+    const char *mode;            /* "user+cgroup", "user+subreaper" */
+    int pid;                     /* main process, LAUNCH_STARTED */
+};
+
+struct launch_config {
+    const char *runs_dir;      /* <state>/runs; one directory per run id below it */
+    const char *shepherd_path; /* program */
+    void (*on_event)(void *arg, const struct launch_event *ev);
+    void *arg;
+};
+
+int launch_open(struct launch **out, uv_loop_t *loop, const struct launch_config *cfg,
+                struct err *e) MUST_USE;
+void launch_close(struct launch *l, void (*closed)(void *arg), void *arg); /* runs go on */
+const char *launch_mode(const struct launch *l); /* how runs are supervised here */
+
+/* Create the run's directory (0700, fsynced) with empty log and metrics files. Idempotent. */
+int launch_prepare(struct launch *l, int64_t run_id, struct err *e) MUST_USE;
+/* Start its shepherd; LAUNCH_AT_GATE or LAUNCH_LOST follows. b is copied into a memfd. */
+int launch_start(struct launch *l, const struct launch_block *b, struct err *e) MUST_USE;
+/* A foreground client has started the shepherd itself: connect to it. */
+int launch_adopt(struct launch *l, int64_t run_id, int64_t token, struct err *e) MUST_USE;
+/* After a restart, for a run that the database has as starting, running, paused or stopping: find its
+ * shepherd or its result. Exactly one of AT_GATE, STARTED, ENDED, LOST follows, then whatever comes. */
+void launch_reattach(struct launch *l, int64_t run_id, int64_t token);
+
+int launch_go(struct launch *l, int64_t run_id, int64_t token, struct err *e) MUST_USE;
+int launch_stop(struct launch *l, int64_t run_id, int signal, int64_t grace_ns, struct err *e) MUST_USE;
+int launch_pause(struct launch *l, int64_t run_id, bool pause, struct err *e) MUST_USE;
+int launch_abort(struct launch *l, int64_t run_id, struct err *e) MUST_USE; /* before GO */
+/* The result is committed: let the shepherd go, drop the connection, keep log and metrics. */
+void launch_ack(struct launch *l, int64_t run_id);
+
+/* fd of a file of the run, O_NOFOLLOW, regular, one link; or < 0. */
+int launch_open_file(struct launch *l, int64_t run_id, const char *name, struct err *e) MUST_USE;
+/* CPU time of the run's tree so far in us, -1 if it cannot be had. For `top` and slots. */
+int64_t launch_cpu_us(struct launch *l, int64_t run_id);
+
+#endif

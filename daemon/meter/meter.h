@@ -1,0 +1,81 @@
+/* The meter: all sources of this machine, one sampler thread, one group of channels per pace.
+ * Owns sources, thread and schedule; produces ticks into a ring it owns. Values of counters leave here
+ * unwrapped and cumulative (int64 uJ since the channel was first seen); a reading that has no value
+ * leaves with its reason.
+ *
+ * Life: meter_open (finds everything) -> the store names the channels and says where each curve stood
+ * (meter_set_base) -> meter_start -> ... -> meter_stop -> meter_close.
+ * Deadlines are absolute CLOCK_MONOTONIC on a grid of period_ns; a late wake skips grid points, never
+ * shifts the grid. Stamps are CLOCK_BOOTTIME. */
+#ifndef DAEMON_METER_METER_H
+#define DAEMON_METER_METER_H
+
+#include "daemon/meter/ring.h"
+#include "daemon/meter/source.h"
+
+struct meter;
+
+/* A channel as the rest of the daemon sees it: its description and where it stands in a tick. */
+struct meter_channel {
+    struct channel_desc desc;   /* parent and mirror_of are meter-wide indices here */
+    const char *source;         /* source_ops.name */
+    int64_t id;                 /* row in `channel`; 0 until meter_set_base */
+    uint32_t group;
+    uint32_t slot;              /* position in that group's ticks */
+    /* Learned while sampling; written by the sampler, read by anyone (relaxed atomics inside). */
+};
+
+/* A snapshot for `wattq meters`, `top` and energy decisions. */
+struct meter_status {
+    enum reading_state state;
+    int64_t last_value;   /* newest valid value, unit of the channel; counters cumulative */
+    int64_t last_ns;      /* its time; 0 = never */
+    int64_t power_uw;     /* counters: over the last >= 2 update periods; gauges: the value; -1 = unknown */
+    int64_t period_learned_ns; /* 0 = not yet */
+    int64_t reads, failures;
+};
+
+int meter_open(struct meter **out, const struct meter_config *cfg, struct err *e) MUST_USE;
+void meter_close(struct meter *m); /* NULL is fine; stops first */
+size_t meter_count(const struct meter *m);
+const struct meter_channel *meter_channel(const struct meter *m, size_t i);
+size_t meter_groups(const struct meter *m);
+int64_t meter_group_period_ns(const struct meter *m, size_t group);
+struct ring *meter_ring(struct meter *m);
+
+/* Before meter_start: the channel's row id, the cumulative value its curve goes on from, and the raw
+ * reading it stood at. raw_known false: the first reading starts at e0 without a delta (unknown gap).
+ * raw_known true: the first reading adds the unwrapped difference to raw0 (bridged gap); the caller has
+ * checked that the boot is the same and that fewer than 0.9 wraps can have happened. */
+void meter_set_base(struct meter *m, size_t i, int64_t id, int64_t e0, int64_t raw0, bool raw_known);
+
+/* notify is called on the sampler thread after each push that somebody should look at soon: every
+ * edge tick, and about once per second. It must only wake another thread. */
+int meter_start(struct meter *m, void (*notify)(void *arg), void *arg, struct err *e) MUST_USE;
+void meter_stop(struct meter *m);
+
+/* Any thread: ask for an extra sweep of the fast local channels, now (at_boot_ns = 0) or at an instant.
+ * When its tick is in the ring, `done` is called on the sampler thread with the ticket. Returns the
+ * ticket, > 0. At most 64 wait at once; 0 = too many. */
+int64_t meter_sweep(struct meter *m, int64_t at_boot_ns, void (*done)(void *arg, int64_t ticket),
+                    void *arg);
+/* How long after an edge a sweep must be taken so that every fast counter has refreshed:
+ * max (period + lag) over fast counters, at most 2 ms + the slowest fast one. */
+int64_t meter_settle_ns(const struct meter *m);
+
+void meter_get_status(const struct meter *m, size_t i, struct meter_status *out); /* any thread */
+
+/* The only unwrap. Advances *cum by what the counter did between prev and raw.
+ * 0 ok; 1 = reset (went backwards, no range); 2 = implausible (more than pmax allows in dt). On 1 and 2
+ * *cum is unchanged. wrap_uj 0 = no range, pmax_uw 0 = no gate. source: docs/measurement.md, counters. */
+int meter_unwrap(int64_t *cum, int64_t prev_raw, int64_t raw, int64_t wrap_uj, int64_t pmax_uw,
+                 int64_t dt_ns);
+
+/* Channels whose sum is the machine's figure: an antichain of the containment graph. Mirrors and
+ * estimates are left out when anything better is there; outer before inner (node, then psys, then
+ * packages + DRAM + GPUs). out[i] = 1 for each chosen one. Returns how many; 0 = nothing measures
+ * energy here. Pure. */
+size_t meter_antichain(const struct meter_channel *const *channels, size_t n, const bool *usable,
+                       uint8_t *out);
+
+#endif

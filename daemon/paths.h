@@ -1,0 +1,24 @@
+/* Where things are. User mode: state in $XDG_STATE_HOME/wattq (~/.local/state/wattq), runtime in
+ * $XDG_RUNTIME_DIR/wattq, else <state>/run; both 0700 and ours, verified. Network file systems are
+ * refused with the option that helps (locks and fsync there cannot be trusted). */
+#ifndef DAEMON_PATHS_H
+#define DAEMON_PATHS_H
+
+#include "daemon/config.h"
+
+struct paths {
+    char state[WATTQ_PATH_MAX];
+    char runtime[WATTQ_PATH_MAX];
+    char socket[WATTQ_PATH_MAX];
+    char database[WATTQ_PATH_MAX]; /* <state>/wattq.db */
+    char runs[WATTQ_PATH_MAX];     /* <state>/runs */
+    char envs[WATTQ_PATH_MAX];     /* <state>/env */
+    char shepherd[WATTQ_PATH_MAX];
+    char train[WATTQ_PATH_MAX];
+};
+/* Finds, creates and checks them. */
+int paths_init(struct paths *p, const struct config *c, struct err *e) MUST_USE;
+/* The single-instance lock <state>/wattqd.lock: an fd to keep; WATTQ_E_CONFLICT names the other's pid. */
+int paths_lock(const struct paths *p, struct err *e) MUST_USE;
+
+#endif

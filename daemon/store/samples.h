@@ -1,0 +1,79 @@
+/* Samples in the database: tail rows, chunks, epochs, gaps, anchors; and the exact curve E(t).
+ * Writing: storage thread only. Reading: any connection, its thread.
+ *
+ * E(t) of a counter interpolates linearly, rounding down, between the knots at which the register
+ * changed (a slow counter is a staircase; polls that saw no change are not knots); the stretch after the
+ * newest change up to the newest poll is provisional and flat. E(t) of a gauge is the running trapezoid
+ * integral (right-aligned box for averages) in uW ns / 2 with a remainder carried over chunk borders.
+ * E is a deterministic integer function: energy of [a, b] is E(b) - E(a), adjacent windows add up bit
+ * for bit. Inside a bridged gap E is floor-linear; inside an unknown gap it is flat and unknown_ns grows. */
+#ifndef DAEMON_STORE_SAMPLES_H
+#define DAEMON_STORE_SAMPLES_H
+
+#include "daemon/meter/meter.h"
+#include "daemon/store/store.h"
+
+struct samples; /* the writer's side: open tails, epoch, last values */
+
+/* Register channels and groups, open an epoch, decide per channel whether the gap since the last epoch
+ * is bridged, call meter_set_base. In a transaction of its own. */
+int samples_open(struct samples **out, struct store *s, struct meter *m, struct err *e) MUST_USE;
+/* One tick into the pending second. No I/O. */
+void samples_put(struct samples *w, struct tick *t);
+/* Inside a transaction: pending ticks -> tail rows; full tails -> chunk + head, tail deleted; gaps and
+ * anchors as due. Nothing pending: no statement runs. */
+int samples_flush(struct samples *w, struct err *e) MUST_USE;
+int samples_end_epoch(struct samples *w, const char *reason, struct err *e) MUST_USE;
+void samples_close(struct samples *w);
+int64_t samples_pending(const struct samples *w); /* ticks not yet flushed */
+
+struct channel_row {
+    int64_t id;
+    char uid[160], label[48], unit[8], source[32];
+    enum channel_kind kind;
+    enum channel_quality quality;
+    enum channel_scope scope;
+    int64_t quantum, wrap_uj, period_ns, period_learned_ns, lag_ns, box_ns, pmax_uw, accuracy_ppm;
+    int64_t parent, mirror_of; /* channel ids; 0 = none */
+};
+/* All channels ever seen, or those with samples in [t0, t1] of a boot. Caller frees *out. */
+int samples_channels(struct store *s, struct channel_row **out, size_t *n, struct err *e) MUST_USE;
+int samples_channel(struct store *s, int64_t id, struct channel_row *out, struct err *e) MUST_USE;
+
+/* A stored reading of one channel. */
+struct sample {
+    int64_t t_ns;      /* middle of the sweep */
+    int64_t before_ns; /* sweep began */
+    int64_t after_ns;  /* sweep ended */
+    int64_t value;
+    enum reading_state state;
+};
+/* Newest valid sample with after_ns <= t, oldest valid one with before_ns >= t. 0; 1 = none. */
+int samples_before(struct store *s, int64_t channel, int64_t boot, int64_t t_ns, struct sample *out,
+                   struct err *e) MUST_USE;
+int samples_after(struct store *s, int64_t channel, int64_t boot, int64_t t_ns, struct sample *out,
+                  struct err *e) MUST_USE;
+
+/* E(t) and what is known about the curve up to t, all cumulative since the channel's first sample. */
+struct curve_point {
+    int64_t e_uj;        /* floor; counters and gauges alike */
+    int64_t unknown_ns;  /* time before t for which nothing is known, since the first sample */
+    int64_t bridged_uj;  /* energy before t that went through bridged gaps */
+    int64_t bridged_ns;
+    bool provisional;    /* t lies after the newest change: may still move */
+};
+/* 0; 1 = t is before the first sample or after the newest one of that boot (out holds the nearest end). */
+int samples_curve(struct store *s, int64_t channel, int64_t boot, int64_t t_ns,
+                  struct curve_point *out, struct err *e) MUST_USE;
+
+/* A series for plots and `wattq power`: per pixel mean power from E differences (exact over the
+ * picture), smallest and largest; pixels without data have valid = false. */
+struct series_pixel {
+    int64_t t0_ns, t1_ns;
+    double mean_w, min_w, max_w; /* companions: in their unit */
+    bool valid;
+};
+int samples_series(struct store *s, int64_t channel, int64_t boot, int64_t t0_ns, int64_t t1_ns,
+                   struct series_pixel *px, size_t n, struct err *e) MUST_USE;
+
+#endif

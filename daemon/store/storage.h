@@ -1,0 +1,63 @@
+/* The storage thread: the only writer of the database. It drains the sampler's ring into tail rows and
+ * chunks (samples.h) about once per second, and runs jobs that the loop hands over.
+ *
+ * Order: before any job of a batch, everything that was in the ring when the job was submitted has been
+ * put into the same transaction. So an edge sweep whose `done` ran before storage_submit is durable
+ * when the job is.
+ * A batch of jobs is one transaction, committed FULL; each job is a savepoint of its own. `done` runs on
+ * the loop thread after the commit, in submission order; a failed commit fails every job of the batch. */
+#ifndef DAEMON_STORE_STORAGE_H
+#define DAEMON_STORE_STORAGE_H
+
+#include <uv.h>
+
+#include "daemon/meter/meter.h"
+#include "daemon/store/store.h"
+
+struct storage;
+
+struct storage_job {
+    /* Storage thread, inside the transaction. May be NULL: then the job is only "commit what is there". */
+    int (*work)(struct store *s, struct storage_job *job, struct err *e);
+    /* Loop thread. rc and e are those of work, or of the commit. Owns the job again from here on. */
+    void (*done)(struct storage_job *job, int rc, const struct err *e);
+    struct storage_job *next; /* private */
+    int rc;                   /* private */
+    struct err err;           /* private */
+};
+
+struct storage_status {
+    bool degraded;         /* commits fail; samples wait in memory in order, no run is started */
+    char reason[160];
+    int64_t commits, samples, jobs;
+    int64_t last_commit_ns;
+    uint64_t dropped_ticks;
+};
+
+/* Takes the meter's channels into the database (rows, groups, epoch, bases -> meter_set_base), so it
+ * must run between meter_open and meter_start. Opens the writer itself. */
+int storage_open(struct storage **out, uv_loop_t *loop, const char *path, struct meter *m,
+                 struct err *e) MUST_USE;
+int storage_start(struct storage *st, struct err *e) MUST_USE;
+void storage_wake(void *st); /* any thread; fits meter_start's notify */
+void storage_submit(struct storage *st, struct storage_job *job); /* loop thread */
+/* Loop thread: drain ring and jobs, commit FULL, end the epoch with reason 'stop', checkpoint, join.
+ * Every job's done is called before it returns. */
+void storage_stop(struct storage *st);
+void storage_close(struct storage *st, void (*closed)(void *arg), void *arg); /* after stop; async */
+void storage_get_status(struct storage *st, struct storage_status *out);      /* any thread */
+
+/* Read-only connections for queries, used in the libuv pool. At most one job marked slow runs at once. */
+struct reader_job {
+    int (*work)(struct store *s, struct reader_job *job, struct err *e); /* pool thread */
+    void (*done)(struct reader_job *job, int rc, const struct err *e);   /* loop thread */
+    bool slow;
+    uv_work_t req;         /* private */
+    struct storage *owner; /* private */
+    struct reader_job *next;
+    int rc;
+    struct err err;
+};
+void storage_read(struct storage *st, struct reader_job *job); /* loop thread */
+
+#endif

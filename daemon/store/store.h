@@ -1,0 +1,41 @@
+/* The database: one SQLite file, opened, checked and migrated here; every statement of the program is
+ * in the catalogues store/sql_*.h and prepared at open, so that a wrong one stops the start.
+ * A struct store is one connection and belongs to one thread at a time. The only read-write one lives
+ * on the storage thread (storage.h); read-only ones serve the pool. Nobody outside store/ includes
+ * sqlite3.h. */
+#ifndef DAEMON_STORE_STORE_H
+#define DAEMON_STORE_STORE_H
+
+#include "common/err.h"
+
+struct store;
+
+#define STORE_SCHEMA_VERSION 1
+
+/* Open read-write: creates the file (0600) and its schema, migrates an older one in one transaction per
+ * version, refuses a newer one (WATTQ_E_VERSION, says which program to use) and a damaged one
+ * (WATTQ_E_CORRUPT, names the file and the way out: `mv` it aside or restore). Registers this boot and
+ * closes epochs and runs' boots left open by a kill. */
+int store_open(struct store **out, const char *path, struct err *e) MUST_USE;
+/* Open read-only, for queries. The file must exist. */
+int store_open_reader(struct store **out, const char *path, struct err *e) MUST_USE;
+void store_close(struct store *s); /* writer: checkpoints (TRUNCATE) first. NULL is fine */
+
+int64_t store_boot(const struct store *s); /* boot.id of the running kernel */
+
+/* Transactions of the writer. full: `synchronous=FULL` by a fresh exec before BEGIN, for anything that
+ * is acknowledged to somebody; else NORMAL, and FULL on every 10th. */
+int store_begin(struct store *s, bool full, struct err *e) MUST_USE;
+int store_commit(struct store *s, struct err *e) MUST_USE;
+void store_rollback(struct store *s);
+/* One job among several in a transaction: its failure undoes only itself. */
+int store_savepoint(struct store *s, struct err *e) MUST_USE;
+int store_release(struct store *s, struct err *e) MUST_USE;
+void store_rollback_to(struct store *s);
+
+/* Civil time of an instant, by the anchors of that boot; and back. -1 when there is no anchor. */
+int64_t store_utc_of(struct store *s, int64_t boot, int64_t t_ns);
+/* (boot, boottime) of a civil time: the newest boot that was up then. 0; 1 = before all anchors. */
+int store_boot_of(struct store *s, int64_t utc_ns, int64_t *boot, int64_t *t_ns);
+
+#endif

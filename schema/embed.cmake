@@ -1,0 +1,21 @@
+# schema/NNNN_name.sql -> static const struct { int version; const char *name, *sql; } schema_files[].
+# Versions must run 1, 2, 3 ... without a gap: a missing file would skip a migration silently.
+file(GLOB files ${DIR}/[0-9][0-9][0-9][0-9]_*.sql)
+list(SORT files)
+set(out "/* generated from schema/*.sql */\nstatic const struct schema_file {\n    int version;\n    const char *name;\n    const char *sql;\n} schema_files[] = {\n")
+set(expect 0)
+foreach(f ${files})
+    math(EXPR expect "${expect} + 1")
+    get_filename_component(name ${f} NAME)
+    string(REGEX MATCH "^[0-9]+" num ${name})
+    math(EXPR num "1${num} - 10000")
+    if(NOT num EQUAL expect)
+        message(FATAL_ERROR "schema: expected number ${expect}, found ${name}")
+    endif()
+    # As bytes: a long string literal has a length limit in ISO C, an array has none.
+    file(READ ${f} hex HEX)
+    string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
+    set(arrays "${arrays}static const char schema_sql_${num}[] = {${bytes}0x00};\n")
+    set(out "${out}    {${num}, \"${name}\", schema_sql_${num}},\n")
+endforeach()
+file(WRITE ${OUT} "${arrays}${out}};\n")
