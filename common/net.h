@@ -58,7 +58,8 @@ struct net_dataset {
     int64_t raw_features;
     int64_t inputs;   /* encoded */
     int64_t outputs;
-    int64_t classes;  /* distinct targets when classified; 0 for a regression */
+    int64_t classes;  /* distinct values of a target encoded as classes (two of them are then
+                         trained with MSE all the same); 0 for a min-max target */
     enum net_loss loss; /* as run in the energy sweeps */
 };
 extern const struct net_dataset net_datasets[];
