@@ -1,0 +1,167 @@
+#include "common/base.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void *need(void *p)
+{
+    if (!p) {
+        fputs("out of memory\n", stderr);
+        abort();
+    }
+    return p;
+}
+
+void *base_alloc(size_t bytes)
+{
+    return need(calloc(1, bytes ? bytes : 1));
+}
+
+char *base_strdup(const char *s)
+{
+    return need(strdup(s));
+}
+
+char *base_printf(const char *fmt, ...)
+{
+    char *out = NULL;
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vasprintf(&out, fmt, ap);
+    va_end(ap);
+    return need(n < 0 ? NULL : out);
+}
+
+bool base_strcpy(char *dst, size_t cap, const char *src)
+{
+    size_t n = strlen(src);
+    size_t take = n < cap ? n : cap - 1;
+    memcpy(dst, src, take);
+    dst[take] = '\0';
+    return take == n;
+}
+
+void base_freep(void *pp)
+{
+    /* The variable's own type is not void *: read it without breaking aliasing. */
+    void *p = NULL;
+    memcpy(&p, pp, sizeof(p));
+    free(p);
+}
+
+void base_closep(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+}
+
+void base_fclosep(FILE **f)
+{
+    if (*f)
+        fclose(*f);
+}
+
+int base_write_all(int fd, const void *data, size_t bytes)
+{
+    const char *p = data;
+    while (bytes > 0) {
+        ssize_t n = write(fd, p, bytes);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -1;
+        p += n;
+        bytes -= (size_t)n;
+    }
+    return 0;
+}
+
+/* Close and keep the first errno; the tmp file goes away when anything before the rename failed. */
+static int drop_tmp(int dirfd, const char *tmp, int fd)
+{
+    int saved = errno;
+    if (fd >= 0)
+        close(fd);
+    unlinkat(dirfd, tmp, 0);
+    errno = saved;
+    return -1;
+}
+
+int base_replace_file(int dirfd, const char *name, const void *data, size_t bytes, unsigned mode)
+{
+    char tmp[300];
+    if (snprintf(tmp, sizeof(tmp), ".%s.%ld.tmp", name, (long)getpid()) >= (int)sizeof(tmp)) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    /* A leftover of our own pid can only be from before a crash; never written through a link. */
+    unlinkat(dirfd, tmp, 0);
+    int fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, (mode_t)mode);
+    if (fd < 0)
+        return -1;
+    if (base_write_all(fd, data, bytes) < 0 || fsync(fd) < 0)
+        return drop_tmp(dirfd, tmp, fd);
+    if (close(fd) < 0 || renameat(dirfd, tmp, dirfd, name) < 0)
+        return drop_tmp(dirfd, tmp, -1);
+    int dir CLEANUP(base_closep) = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return dir < 0 ? -1 : fsync(dir);
+}
+
+/* Read until the end or until more than max bytes were seen; sysfs and procfs state no size. */
+static char *slurp(int fd, size_t max, size_t *bytes)
+{
+    size_t cap = 4096;
+    size_t have = 0;
+    char *buf = malloc(cap + 1);
+    while (buf) {
+        ssize_t n = read(fd, buf + have, cap - have);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n == 0) {
+            buf[have] = '\0';
+            *bytes = have;
+            return buf;
+        }
+        if (n > 0)
+            have += (size_t)n;
+        if (n < 0 || have > max) {
+            errno = n < 0 ? errno : EFBIG;
+            break;
+        }
+        if (have < cap)
+            continue;
+        char *more = realloc(buf, cap * 2 + 1);
+        if (!more)
+            break;
+        buf = more;
+        cap *= 2;
+    }
+    int saved = errno;
+    free(buf);
+    errno = saved;
+    return NULL;
+}
+
+char *base_read_file(int dirfd, const char *name, size_t max, size_t *bytes)
+{
+    int fd CLEANUP(base_closep) = openat(dirfd, name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return NULL;
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return NULL;
+    if (S_ISDIR(st.st_mode)) {
+        errno = EISDIR;
+        return NULL;
+    }
+    if (S_ISREG(st.st_mode) && st.st_size > 0 && (uint64_t)st.st_size > max) {
+        errno = EFBIG;
+        return NULL;
+    }
+    return slurp(fd, max, bytes);
+}
