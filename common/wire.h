@@ -58,6 +58,9 @@ int wire_check(const uint8_t *body, size_t bytes, struct err *e) MUST_USE;
 int wire_frame_bytes(const uint8_t *data, size_t have, size_t max, size_t *total,
                      struct err *e) MUST_USE;
 
+/* Well-formed UTF-8 without NUL: what every string on the wire that is read as text must be. */
+bool wire_utf8_ok(const char *s, size_t bytes);
+
 struct wire_msg; /* a decoded body; owns its memory, also the strings handed out */
 struct wire_val; /* one value inside a message; lives as long as it */
 
