@@ -215,6 +215,38 @@ void wire_end(struct wire_out *o)
     close_container(o);
 }
 
+#define ROOT_BYTES 3 /* the outermost map16 header */
+
+void wire_tag_init(struct wire_tag *t, const struct wire_out *o, int64_t id, uint64_t lost)
+{
+    static const uint8_t key_id[] = {0xa2, 'i', 'd', 0xd3};
+    static const uint8_t key_lost[] = {0xa4, 'l', 'o', 's', 't', 0xcf};
+    uint8_t *p = t->data + WIRE_HEADER_BYTES;
+    *p++ = 0xde;
+    store_be(p, load_be(o->data + WIRE_HEADER_BYTES + 1, 2) + (lost ? 2 : 1), 2);
+    p = (uint8_t *)mempcpy(p + 2, key_id, sizeof(key_id));
+    store_be(p, (uint32_t)((uint64_t)id >> 32), 4);
+    store_be(p + 4, (uint32_t)id, 4);
+    p += 8;
+    if (lost) {
+        p = (uint8_t *)mempcpy(p, key_lost, sizeof(key_lost));
+        store_be(p, (uint32_t)(lost >> 32), 4);
+        store_be(p + 4, (uint32_t)lost, 4);
+        p += 8;
+    }
+    t->bytes = (size_t)(p - t->data);
+    size_t shared = 0;
+    (void)wire_shared(o, &shared);
+    store_be(t->data, (uint32_t)(t->bytes - WIRE_HEADER_BYTES + shared), WIRE_HEADER_BYTES);
+}
+
+const uint8_t *wire_shared(const struct wire_out *o, size_t *bytes)
+{
+    const size_t skip = WIRE_HEADER_BYTES + ROOT_BYTES;
+    *bytes = o->bytes - skip;
+    return o->data + skip;
+}
+
 /* ---- checking ---------------------------------------------------------------------------------- */
 
 enum form { BAD, EXT, FIXED, BIN, STR, ARRAY, MAP };

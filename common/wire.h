@@ -49,6 +49,15 @@ void wire_begin_array(struct wire_out *o, const char *key);
 void wire_end(struct wire_out *o);
 /* Inside an array, the put functions take key = NULL. */
 
+/* One finished frame for many readers: the header and first keys that differ between them ("id",
+ * "lost"), to be written in front of the part they share. lost = 0 leaves that key out. */
+struct wire_tag {
+    uint8_t data[40];
+    size_t bytes;
+};
+void wire_tag_init(struct wire_tag *t, const struct wire_out *o, int64_t id, uint64_t lost);
+const uint8_t *wire_shared(const struct wire_out *o, size_t *bytes);
+
 /* ---- reading ----------------------------------------------------------------------------------- */
 
 /* Is this body one well-formed map within our limits? Allocates nothing. 0, or WATTQ_E_PROTOCOL. */

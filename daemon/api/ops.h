@@ -21,6 +21,9 @@ struct op {
 extern const struct op ops_table[];
 extern const size_t ops_count;
 
+/* One run summary under key (NULL inside an array); streams_config.put_run. arg is the daemon. */
+void ops_put_run(void *daemon, struct wire_out *o, const char *key, const struct queue_run *r);
+
 void ops_on_request(void *daemon, struct peer *p, const struct wire_val *request);
 void ops_on_close(void *daemon, struct peer *p);
 

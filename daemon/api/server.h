@@ -48,6 +48,9 @@ void peer_send(struct peer *p, struct wire_out *o);
 /* A stream frame: may be dropped. Returns how many of this peer's stream frames have been dropped since
  * the last call that returned > 0 was acknowledged in a sent frame ("lost"). */
 uint64_t peer_stream(struct peer *p, struct wire_out *o);
+/* The same for a frame that many peers get: o is finished (wire_out_finish) and stays as it is; `id` and
+ * `lost` are put in front for this peer. Written at once where the socket takes it. */
+void peer_stream_tagged(struct peer *p, int64_t id, const struct wire_out *o);
 /* {"id":..,"error":{..}} */
 void peer_send_error(struct peer *p, int64_t id, const struct err *e);
 size_t peer_queued_bytes(const struct peer *p);
