@@ -23,6 +23,7 @@ CREATE TABLE anchor(
     step INTEGER NOT NULL DEFAULT 0, -- 1 = written because the clock was set (> 50 ms off)
     PRIMARY KEY(boot, boottime_ns)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX anchor_utc ON anchor(utc_ns, boot);
 
 -- A stretch of uninterrupted sampling by one daemon. Writer: sampler.
 CREATE TABLE epoch(
@@ -48,11 +49,13 @@ CREATE TABLE channel(
     label TEXT NOT NULL,             -- what a person reads: 'package-0'
     kind TEXT NOT NULL CHECK(kind IN ('counter','gauge','average','companion','cpu_time')),
     unit TEXT NOT NULL,              -- stored unit: 'uJ','uW','us','mC','kHz','ppm','mask'
+    covers TEXT NOT NULL DEFAULT '', -- sentence: what it contains and what not
     scope TEXT NOT NULL,             -- 'node','psys','package','dram','core','uncore','gpu','module','cpu','other'
     quality TEXT NOT NULL CHECK(quality IN ('measured','modelled','estimated','none')),
     quantum INTEGER NOT NULL,        -- smallest step of the reading, stored unit (1 = unknown)
     wrap_uj INTEGER,                 -- modulus of the raw counter; NULL = no range known
-    period_ns INTEGER NOT NULL,      -- declared update period of the hardware
+    period_ns INTEGER NOT NULL,      -- update period of the hardware: declared, or assumed
+    period_declared INTEGER NOT NULL DEFAULT 0, -- 1 = stated by the maker: bounds that use it are hard
     period_learned_ns INTEGER,       -- what was watched; NULL = not yet
     lag_ns INTEGER NOT NULL DEFAULT 0,
     box_ns INTEGER NOT NULL DEFAULT 0,-- averaging window of an averaged gauge
@@ -87,7 +90,7 @@ CREATE TABLE grp_slot(
     PRIMARY KEY(grp, slot)
 ) STRICT, WITHOUT ROWID;
 
--- Compacted samples of all channels of a group. Writer: sampler. Blob: docs/architecture.md, codec version 0.
+-- Compacted samples of all channels of a group. Writer: sampler. Blob: docs/storage.md, codec version 0.
 CREATE TABLE chunk(
     id INTEGER PRIMARY KEY,
     grp INTEGER NOT NULL REFERENCES grp(id),
@@ -101,21 +104,32 @@ CREATE TABLE chunk(
 ) STRICT;
 CREATE UNIQUE INDEX chunk_seek ON chunk(grp, tier, epoch, t0_ns, t1_ns, n);
 
--- Per channel and chunk: what a query needs without decoding. Writer: sampler, with the chunk.
+-- Per channel and chunk: where its curve stood at the chunk's first tick, so that a query decodes no
+-- chunk but the one it ends in. Writer: sampler, with the chunk. Cumulative columns count from the
+-- channel's first sample, over all epochs.
 CREATE TABLE head(
     channel INTEGER NOT NULL REFERENCES channel(id),
-    epoch INTEGER NOT NULL REFERENCES epoch(id),
-    t0_ns INTEGER NOT NULL,
+    boot INTEGER NOT NULL REFERENCES boot(id),
+    t0_ns INTEGER NOT NULL,          -- first and last tick of the chunk
     t1_ns INTEGER NOT NULL,
+    epoch INTEGER NOT NULL REFERENCES epoch(id),
     chunk INTEGER NOT NULL REFERENCES chunk(id) ON DELETE CASCADE,
-    e0_uj INTEGER,                   -- cumulative energy at the first and last valid tick; NULL = none valid
-    e1_uj INTEGER,
-    rem0 INTEGER NOT NULL DEFAULT 0, -- gauges: remainder of e0 in uW ns / 2, so that borders lose nothing
-    min INTEGER,                     -- smallest and largest value (gauges) in the chunk
-    max INTEGER,
-    covered_ns INTEGER NOT NULL,     -- time for which the channel was known
-    PRIMARY KEY(channel, epoch, t0_ns)
+    e0_uj INTEGER NOT NULL,          -- E at last_ns; equals e1_uj of the chunk before
+    e1_uj INTEGER NOT NULL,          -- E at the newest valid sample up to t1_ns
+    rem0 INTEGER NOT NULL DEFAULT 0, -- gauges: remainder of e0_uj in uW ns / 2, so that borders lose nothing
+    last_ns INTEGER,                 -- newest valid sample up to t0_ns; NULL = none yet in this epoch
+    last_value INTEGER,              -- its value, stored unit
+    knot_ns INTEGER,                 -- counters: newest change of the register up to t0_ns
+    failed INTEGER NOT NULL DEFAULT 0, -- 1 = reads failed between last_ns and t0_ns
+    unknown0_ns INTEGER NOT NULL DEFAULT 0, -- time before last_ns of which nothing is known
+    bridged0_ns INTEGER NOT NULL DEFAULT 0, -- time before last_ns that a counter bridged
+    bridged0_uj INTEGER NOT NULL DEFAULT 0, -- and the energy in it
+    valid INTEGER NOT NULL,          -- ticks of the chunk with a valid sample
+    min INTEGER,                     -- smallest and largest value (gauges, companions) or mean power
+    max INTEGER,                     -- between changes in uW (counters), rounded outward; NULL = none
+    PRIMARY KEY(channel, boot, t0_ns)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX head_chunk ON head(chunk);
 
 -- The newest seconds, not yet in a chunk: one row per group and commit. Writer: sampler.
 CREATE TABLE tail(
@@ -135,18 +149,28 @@ CREATE TABLE gap(
     t0_ns INTEGER NOT NULL,
     t1_ns INTEGER NOT NULL,
     e_uj INTEGER,                    -- energy that went through while nobody looked; NULL = unknown
-    kind TEXT NOT NULL CHECK(kind IN ('bridged','unknown','reset','failed','suspend','implausible')),
+    -- 'bridged', 'unknown': no daemon sampled; 'suspend': the machine slept; 'stall': the daemon did not
+    -- get to run; 'failed': the meter gave no value; 'reset': the register started again.
+    kind TEXT NOT NULL CHECK(kind IN ('bridged','unknown','reset','failed','suspend','stall')),
     PRIMARY KEY(channel, boot, t0_ns)
 ) STRICT, WITHOUT ROWID;
 
--- Where a channel's curve stood when an epoch (or a new stretch after a reset) began. Writer: sampler.
+-- Where a channel's curve stood at its first valid sample of an epoch. Writer: sampler.
 CREATE TABLE epoch_channel(
-    epoch INTEGER NOT NULL REFERENCES epoch(id),
     channel INTEGER NOT NULL REFERENCES channel(id),
-    t_ns INTEGER NOT NULL,
-    e0_uj INTEGER NOT NULL,          -- cumulative value given to the first reading
-    raw0 INTEGER NOT NULL,           -- that reading as the hardware gave it, stored unit
-    PRIMARY KEY(epoch, channel, t_ns)
+    boot INTEGER NOT NULL REFERENCES boot(id),
+    t_ns INTEGER NOT NULL,           -- that sample
+    epoch INTEGER NOT NULL REFERENCES epoch(id),
+    grp INTEGER NOT NULL REFERENCES grp(id), -- where the epoch's samples of this channel stand
+    slot INTEGER NOT NULL,
+    value INTEGER NOT NULL,          -- the sample, stored unit
+    raw0 INTEGER NOT NULL,           -- the same as the hardware gave it
+    e0_uj INTEGER NOT NULL,          -- E there: goes on from the epoch before
+    rem0 INTEGER NOT NULL DEFAULT 0,
+    unknown0_ns INTEGER NOT NULL DEFAULT 0,
+    bridged0_ns INTEGER NOT NULL DEFAULT 0,
+    bridged0_uj INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY(channel, boot, t_ns)
 ) STRICT, WITHOUT ROWID;
 
 -- CPU-time counters of runs are ordinary channels in a fixed set of slots; this says whose they were. Writer: queue.

@@ -2,7 +2,7 @@
 # Versions must run 1, 2, 3 ... without a gap: a missing file would skip a migration silently.
 file(GLOB files ${DIR}/[0-9][0-9][0-9][0-9]_*.sql)
 list(SORT files)
-set(out "/* generated from schema/*.sql */\nstatic const struct schema_file {\n    int version;\n    const char *name;\n    const char *sql;\n} schema_files[] = {\n")
+set(out "/* generated from the files in schema/ */\nstatic const struct schema_file {\n    int version;\n    const char *name;\n    const char *sql;\n} schema_files[] = {\n")
 set(expect 0)
 foreach(f ${files})
     math(EXPR expect "${expect} + 1")

@@ -15,7 +15,8 @@ struct store;
 /* Open read-write: creates the file (0600) and its schema, migrates an older one in one transaction per
  * version, refuses a newer one (WATTQ_E_VERSION, says which program to use) and a damaged one
  * (WATTQ_E_CORRUPT, names the file and the way out: `mv` it aside or restore). Registers this boot and
- * closes epochs and runs' boots left open by a kill. */
+ * closes epochs left open by a kill. A directory that is missing, read-only or on a network file system
+ * is WATTQ_E_STORAGE with the option that helps. */
 int store_open(struct store **out, const char *path, struct err *e) MUST_USE;
 /* Open read-only, for queries. The file must exist. */
 int store_open_reader(struct store **out, const char *path, struct err *e) MUST_USE;
@@ -24,7 +25,8 @@ void store_close(struct store *s); /* writer: checkpoints (TRUNCATE) first. NULL
 int64_t store_boot(const struct store *s); /* boot.id of the running kernel */
 
 /* Transactions of the writer. full: `synchronous=FULL` by a fresh exec before BEGIN, for anything that
- * is acknowledged to somebody; else NORMAL, and FULL on every 10th. */
+ * is acknowledged to somebody; else NORMAL, and FULL on every 10th. On a reader: one snapshot for all
+ * that is read until the commit. */
 int store_begin(struct store *s, bool full, struct err *e) MUST_USE;
 int store_commit(struct store *s, struct err *e) MUST_USE;
 void store_rollback(struct store *s);
@@ -32,6 +34,10 @@ void store_rollback(struct store *s);
 int store_savepoint(struct store *s, struct err *e) MUST_USE;
 int store_release(struct store *s, struct err *e) MUST_USE;
 void store_rollback_to(struct store *s);
+
+/* Writer, outside a transaction: move the log into the file when it has grown (passive; waits for a
+ * reader that holds it only above 16 MiB). An error here loses nothing and is found by the next commit. */
+void store_checkpoint(struct store *s);
 
 /* Civil time of an instant, by the anchors of that boot; and back. -1 when there is no anchor. */
 int64_t store_utc_of(struct store *s, int64_t boot, int64_t t_ns);

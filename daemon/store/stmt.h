@@ -1,0 +1,85 @@
+/* Inside store/ only: the statement catalogue and how a statement is borrowed, bound, stepped and read.
+ * With store.c the only place that includes sqlite3.h. Thread: that of the store.
+ *
+ * Every statement of the program is one line in a catalogue (sql_store.h, sql_samples.h, sql_runs.h);
+ * all are prepared when a store is opened, so a wrong one stops the start. One C function per statement:
+ *
+ *     int runs_sweep_state(struct store *s, int64_t id, const char *state, struct err *e)
+ *     {
+ *         STMT_USE(st, s, SWEEP_STATE);   // borrowed; reset and unbound when st leaves its scope
+ *         stmt_bind_int(st, 1, id);
+ *         stmt_bind_text(st, 2, state);   // not copied: must live until the scope ends
+ *         return stmt_run(st, e);
+ *     }
+ *
+ * Rows: `while ((rc = stmt_step(st, e)) > 0) { ... stmt_int(st, 0) ... } return rc;`
+ * Borrowing a statement that is already borrowed is a bug and asserts; so a visitor that is called
+ * inside a loop must not ask the same question again. */
+#ifndef DAEMON_STORE_STMT_H
+#define DAEMON_STORE_STMT_H
+
+#include <sqlite3.h>
+
+#include "daemon/store/sql_runs.h"
+#include "daemon/store/sql_samples.h"
+#include "daemon/store/sql_store.h"
+#include "daemon/store/store.h"
+
+/* X(NAME, "sql"): parameters are ?1, ?2 ... */
+#define SQL_ALL(X) SQL_STORE(X) SQL_SAMPLES(X) SQL_RUNS(X)
+
+enum stmt_id {
+#define STMT_ID(name, sql) STMT_##name,
+    SQL_ALL(STMT_ID)
+#undef STMT_ID
+        STMT_COUNT
+};
+
+#define STMT_NULL INT64_MIN /* an integer column or parameter that is NULL */
+
+#define STMT_USE(var, store, NAME)                                                                 \
+    sqlite3_stmt *var CLEANUP(stmt_put) = stmt_get((store), STMT_##NAME)
+
+sqlite3_stmt *stmt_get(struct store *s, enum stmt_id id) __attribute__((returns_nonnull));
+void stmt_put(sqlite3_stmt **st); /* reset, bindings cleared */
+
+/* Parameters count from 1. Text and blobs are borrowed until the statement is put. */
+void stmt_bind_int(sqlite3_stmt *st, int i, int64_t v);
+void stmt_bind_opt(sqlite3_stmt *st, int i, int64_t v); /* STMT_NULL binds NULL */
+void stmt_bind_real(sqlite3_stmt *st, int i, double v);
+void stmt_bind_text(sqlite3_stmt *st, int i, const char *s); /* NULL binds NULL */
+void stmt_bind_blob(sqlite3_stmt *st, int i, const void *data, size_t bytes);
+
+/* 1 = a row, 0 = no more, < 0 = error (WATTQ_E_STORAGE, _CORRUPT, _CONFLICT for a broken constraint). */
+int stmt_step(sqlite3_stmt *st, struct err *e) MUST_USE;
+/* Step to the end, rows ignored. 0, or < 0. */
+int stmt_run(sqlite3_stmt *st, struct err *e) MUST_USE;
+
+/* Columns count from 0. Pointers live until the next step or put. */
+bool stmt_is_null(sqlite3_stmt *st, int col);
+int64_t stmt_int(sqlite3_stmt *st, int col); /* 0 for NULL: only for NOT NULL columns */
+int64_t stmt_opt(sqlite3_stmt *st, int col); /* STMT_NULL for NULL */
+double stmt_real(sqlite3_stmt *st, int col);
+const char *stmt_text(sqlite3_stmt *st, int col);                /* NULL for NULL */
+char *stmt_dup(sqlite3_stmt *st, int col);                       /* caller frees; NULL for NULL */
+const void *stmt_blob(sqlite3_stmt *st, int col, size_t *bytes); /* NULL for NULL or empty */
+
+int64_t stmt_last_id(struct store *s); /* rowid of the newest INSERT */
+int64_t stmt_changes(struct store *s); /* rows the newest statement changed */
+
+/* SQLite's current error of this connection as one of ours, with a sentence that names the file. */
+int stmt_fail(sqlite3 *db, struct err *e);
+
+/* A list of statements without parameters or rows: schema, pragmas. */
+int stmt_exec(struct store *s, const char *sql, struct err *e) MUST_USE;
+
+/* As store_open, but as if the kernel's boot id were this one: restarts across boots in tests. */
+int store_open_boot(struct store **out, const char *path, const char *boot_id,
+                    struct err *e) MUST_USE;
+const char *store_path(const struct store *s);
+
+/* Is this file worth opening? Directory there and writable, file system fit for WAL, 0600 file made when
+ * it is missing, header that of SQLite. Must run before this process has the file open (POSIX locks). */
+int store_check_file(const char *path, struct err *e) MUST_USE;
+
+#endif

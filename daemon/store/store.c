@@ -1,0 +1,502 @@
+#include "daemon/store/store.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "common/units.h"
+#include "daemon/store/stmt.h"
+#include "schema_embedded.h"
+
+#define APPLICATION_ID  0x57545451          /* "WTTQ" in the file's header */
+#define QUICK_CHECK_MAX (INT64_C(64) << 20) /* about 0.3 s; above it SQLite's own checks remain */
+#define BUSY_MS         2000                /* somebody's sqlite3 shell may hold a lock briefly */
+#define NORMAL_PER_FULL 10   /* at most this many seconds of samples at a power loss */
+#define WAL_PASSIVE     1000 /* frames: checkpoint when the log is longer */
+#define WAL_RESTART     4096 /* frames, 16 MiB: a reader holds it, wait for it */
+
+struct store {
+    sqlite3 *db;
+    sqlite3_stmt *stmts[STMT_COUNT];
+    char path[WATTQ_PATH_MAX];
+    bool writer;
+    int64_t boot;
+    int normal_commits; /* since the last FULL one */
+    int wal_frames;
+};
+
+sqlite3_stmt *stmt_get(struct store *s, enum stmt_id id)
+{
+    assert((unsigned)id < STMT_COUNT && s->stmts[id]);
+    assert(!sqlite3_stmt_busy(s->stmts[id]));
+    return s->stmts[id];
+}
+
+int64_t stmt_last_id(struct store *s)
+{
+    return sqlite3_last_insert_rowid(s->db);
+}
+
+int64_t stmt_changes(struct store *s)
+{
+    return sqlite3_changes(s->db);
+}
+
+int stmt_exec(struct store *s, const char *sql, struct err *e)
+{
+    return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : stmt_fail(s->db, e);
+}
+
+const char *store_path(const struct store *s)
+{
+    return s->path;
+}
+
+int64_t store_boot(const struct store *s)
+{
+    return s->boot;
+}
+
+/* ---- opening ------------------------------------------------------------------------------------ */
+
+/* First column of the first row of a statement that is needed once. */
+static int ask_int(struct store *s, const char *sql, int64_t *out, struct err *e)
+{
+    sqlite3_stmt *st = NULL;
+    int rc = sqlite3_prepare_v2(s->db, sql, -1, &st, NULL);
+    rc = rc == SQLITE_OK ? stmt_step(st, e) : stmt_fail(s->db, e);
+    if (rc > 0)
+        *out = stmt_int(st, 0);
+    sqlite3_finalize(st);
+    return rc < 0 ? rc : 0;
+}
+
+static int ask_text(struct store *s, const char *sql, char *out, size_t cap, struct err *e)
+{
+    sqlite3_stmt *st = NULL;
+    int rc = sqlite3_prepare_v2(s->db, sql, -1, &st, NULL);
+    rc = rc == SQLITE_OK ? stmt_step(st, e) : stmt_fail(s->db, e);
+    if (rc > 0)
+        base_strcpy(out, cap, stmt_text(st, 0) ? stmt_text(st, 0) : "");
+    sqlite3_finalize(st);
+    return rc < 0 ? rc : 0;
+}
+
+/* Ours, and not from the future? Runs before anything is written to the file. */
+static int check_version(struct store *s, int64_t *version, struct err *e)
+{
+    int64_t app = 0, tables = 0;
+    int rc = ask_int(s, "PRAGMA user_version", version, e);
+    if (rc == 0)
+        rc = ask_int(s, "PRAGMA application_id", &app, e);
+    if (rc == 0)
+        rc = ask_int(s, "SELECT count(*) FROM sqlite_schema", &tables, e);
+    if (rc)
+        return rc;
+    if (tables > 0 && app != APPLICATION_ID) {
+        err_set(e, WATTQ_E_CORRUPT, "%s is a database of another program", s->path);
+        return err_next(e, "name another directory with --state-dir DIR");
+    }
+    if (*version > STORE_SCHEMA_VERSION) {
+        err_set(e, WATTQ_E_VERSION,
+                "%s was written by a newer wattq (schema %" PRId64 ", this program knows %d)",
+                s->path, *version, STORE_SCHEMA_VERSION);
+        return err_next(e,
+                        "start the newer wattqd, or name another directory with --state-dir DIR");
+    }
+    return 0;
+}
+
+static int check_content(struct store *s, struct err *e)
+{
+    int64_t pages = 0;
+    int rc = ask_int(s, "PRAGMA page_count", &pages, e);
+    if (rc || pages * 4096 > QUICK_CHECK_MAX)
+        return rc;
+    char text[200] = "";
+    rc = ask_text(s, "PRAGMA quick_check(1)", text, sizeof(text), e);
+    if (rc || strcmp(text, "ok") == 0)
+        return rc;
+    text[strcspn(text, "\n")] = '\0';
+    err_set(e, WATTQ_E_CORRUPT, "%s is damaged (%s)", s->path, text);
+    return err_next(e, "restore a backup, or set it aside: mv %s %s.damaged", s->path, s->path);
+}
+
+static int set_journal(struct store *s, struct err *e)
+{
+    char mode[16] = "";
+    int rc = ask_text(s, "PRAGMA journal_mode=WAL", mode, sizeof(mode), e);
+    if (rc)
+        return rc;
+    if (strcmp(mode, "wal") != 0) {
+        err_set(e, WATTQ_E_STORAGE, "the file system of %s cannot hold a write-ahead log", s->path);
+        return err_next(e, "name a local directory with --state-dir DIR");
+    }
+    return 0;
+}
+
+static int migrate_to(struct store *s, const struct schema_file *f, struct err *e)
+{
+    char *tail = sqlite3_mprintf("; PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
+                                 APPLICATION_ID, f->version);
+    int rc = tail ? stmt_exec(s, "BEGIN IMMEDIATE", e) : err_set(e, WATTQ_E_INTERNAL, "no memory");
+    if (rc == 0)
+        rc = stmt_exec(s, f->sql, e);
+    if (rc == 0)
+        rc = stmt_exec(s, tail, e);
+    if (rc)
+        store_rollback(s);
+    sqlite3_free(tail);
+    return rc;
+}
+
+static int migrate(struct store *s, int64_t version, struct err *e)
+{
+    for (size_t i = 0; i < ARRAY_LEN(schema_files); i++) {
+        if (schema_files[i].version <= version)
+            continue;
+        int rc = migrate_to(s, &schema_files[i], e);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static int prepare_all(struct store *s, struct err *e)
+{
+    static const char *const sql[STMT_COUNT] = {
+#define STMT_SQL(name, text) [STMT_##name] = text,
+        SQL_ALL(STMT_SQL)
+#undef STMT_SQL
+    };
+    for (int i = 0; i < STMT_COUNT; i++)
+        if (sqlite3_prepare_v3(s->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &s->stmts[i], NULL) !=
+            SQLITE_OK)
+            return err_set(e, WATTQ_E_INTERNAL, "statement does not fit the schema: %s (%.80s)",
+                           sqlite3_errmsg(s->db), sql[i]);
+    return 0;
+}
+
+/* The size of the log after each commit; checkpoints are ours to time (store_checkpoint). */
+static int on_wal(void *arg, sqlite3 *db, const char *name, int frames)
+{
+    (void)db;
+    (void)name;
+    ((struct store *)arg)->wal_frames = frames;
+    return SQLITE_OK;
+}
+
+static int open_file(struct store *s, const char *path, int flags, struct err *e)
+{
+    if (!base_strcpy(s->path, sizeof(s->path), path))
+        return err_set(e, WATTQ_E_USAGE, "the path of the database is too long: %.100s...", path);
+    int rc =
+        sqlite3_open_v2(path, &s->db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+    if (rc != SQLITE_OK)
+        return stmt_fail(s->db, e);
+    sqlite3_busy_timeout(s->db, BUSY_MS);
+    return stmt_exec(s,
+                     "PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;"
+                     "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-4096",
+                     e);
+}
+
+/* ---- this boot ---------------------------------------------------------------------------------- */
+
+static void read_cpu_model(char *out, size_t cap)
+{
+    FILE *f CLEANUP(base_fclosep) = fopen("/proc/cpuinfo", "re");
+    char line[512];
+    base_strcpy(out, cap, "");
+    while (f && fgets(line, sizeof(line), f)) {
+        char *colon = strchr(line, ':');
+        if (strncmp(line, "model name", 10) != 0 || !colon)
+            continue;
+        colon[strcspn(colon, "\n")] = '\0';
+        base_strcpy(out, cap, colon + (colon[1] == ' ' ? 2 : 1));
+        return;
+    }
+}
+
+static char *machine_json(void)
+{
+    struct utsname u = {0};
+    char model[200];
+    uname(&u);
+    read_cpu_model(model, sizeof(model));
+    json_t *o = json_pack("{s:s?, s:s?, s:s?, s:s?, s:I}", "host", u.nodename, "kernel", u.release,
+                          "arch", u.machine, "cpu", *model ? model : NULL, "cpus",
+                          (json_int_t)sysconf(_SC_NPROCESSORS_CONF));
+    char *text = o ? json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    json_decref(o);
+    return text;
+}
+
+static int read_boot_id(char *out, size_t cap, struct err *e)
+{
+    size_t n = 0;
+    char *text CLEANUP(base_freep) =
+        base_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 256, &n);
+    if (!text)
+        return err_errno(e, WATTQ_E_IO, "the kernel's boot id cannot be read");
+    text[strcspn(text, "\n")] = '\0';
+    base_strcpy(out, cap, text);
+    return 0;
+}
+
+/* 0; 1 = this boot has no row yet. */
+static int find_boot(struct store *s, const char *boot_id, struct err *e)
+{
+    STMT_USE(st, s, BOOT_FIND);
+    stmt_bind_text(st, 1, boot_id);
+    int rc = stmt_step(st, e);
+    if (rc > 0)
+        s->boot = stmt_int(st, 0);
+    return rc > 0 ? 0 : rc < 0 ? rc : 1;
+}
+
+static int insert_boot(struct store *s, const char *boot_id, struct err *e)
+{
+    char *machine CLEANUP(base_freep) = machine_json();
+    STMT_USE(st, s, BOOT_INSERT);
+    stmt_bind_text(st, 1, boot_id);
+    stmt_bind_text(st, 2, machine ? machine : "{}");
+    int rc = stmt_run(st, e);
+    if (rc == 0)
+        s->boot = stmt_last_id(s);
+    return rc;
+}
+
+static int put_meta(struct store *s, const char *k, const char *v, struct err *e)
+{
+    STMT_USE(st, s, META_PUT);
+    stmt_bind_text(st, 1, k);
+    stmt_bind_text(st, 2, v);
+    return stmt_run(st, e);
+}
+
+static int close_killed(struct store *s, struct err *e)
+{
+    STMT_USE(st, s, EPOCH_CLOSE_KILLED);
+    return stmt_run(st, e);
+}
+
+static int register_boot(struct store *s, const char *boot_id, struct err *e)
+{
+    char now[32];
+    snprintf(now, sizeof(now), "%" PRId64, clock_utc_ns());
+    int rc = store_begin(s, true, e);
+    if (rc)
+        return rc;
+    rc = put_meta(s, "created_utc_ns", now, e);
+    if (rc == 0)
+        rc = find_boot(s, boot_id, e);
+    if (rc == 1)
+        rc = insert_boot(s, boot_id, e);
+    if (rc == 0)
+        rc = close_killed(s, e);
+    if (rc == 0)
+        return store_commit(s, e);
+    store_rollback(s);
+    return rc;
+}
+
+static int open_writer(struct store *s, const char *path, struct err *e)
+{
+    int64_t version = 0;
+    int rc = store_check_file(path, e);
+    if (rc == 0)
+        rc = open_file(s, path, SQLITE_OPEN_READWRITE, e);
+    if (rc == 0)
+        rc = check_version(s, &version, e);
+    if (rc == 0)
+        rc = check_content(s, e);
+    if (rc == 0) /* page size and vacuum mode act on an empty file only */
+        rc = stmt_exec(s, "PRAGMA page_size=4096; PRAGMA auto_vacuum=INCREMENTAL", e);
+    if (rc == 0)
+        rc = set_journal(s, e);
+    if (rc == 0)
+        rc = stmt_exec(s, "PRAGMA wal_autocheckpoint=0; PRAGMA synchronous=FULL", e);
+    if (rc)
+        return rc;
+    sqlite3_wal_hook(s->db, on_wal, s);
+    rc = migrate(s, version, e);
+    return rc ? rc : prepare_all(s, e);
+}
+
+int store_open_boot(struct store **out, const char *path, const char *boot_id, struct err *e)
+{
+    *out = NULL;
+    struct store *s = base_alloc(sizeof(*s));
+    s->writer = true;
+    int rc = open_writer(s, path, e);
+    if (rc == 0)
+        rc = register_boot(s, boot_id, e);
+    if (rc) {
+        store_close(s);
+        return rc;
+    }
+    *out = s;
+    return 0;
+}
+
+int store_open(struct store **out, const char *path, struct err *e)
+{
+    char boot_id[64];
+    *out = NULL;
+    int rc = read_boot_id(boot_id, sizeof(boot_id), e);
+    return rc ? rc : store_open_boot(out, path, boot_id, e);
+}
+
+/* The boot a reader belongs to is looked up, never added. */
+static int open_reader(struct store *s, const char *path, struct err *e)
+{
+    char boot_id[64];
+    int64_t version = 0;
+    int rc = open_file(s, path, SQLITE_OPEN_READONLY, e);
+    if (rc == 0)
+        rc = check_version(s, &version, e);
+    if (rc == 0 && version < STORE_SCHEMA_VERSION) {
+        err_set(e, WATTQ_E_VERSION, "%s has an older schema", path);
+        rc = err_next(e, "start wattqd once: it brings the file up to date");
+    }
+    if (rc == 0)
+        rc = prepare_all(s, e);
+    if (rc == 0)
+        rc = read_boot_id(boot_id, sizeof(boot_id), e);
+    if (rc == 0)
+        rc = find_boot(s, boot_id, e);
+    return rc < 0 ? rc : 0;
+}
+
+int store_open_reader(struct store **out, const char *path, struct err *e)
+{
+    *out = NULL;
+    struct store *s = base_alloc(sizeof(*s));
+    int rc = open_reader(s, path, e);
+    if (rc) {
+        store_close(s);
+        return rc;
+    }
+    *out = s;
+    return 0;
+}
+
+void store_close(struct store *s)
+{
+    if (!s)
+        return;
+    for (int i = 0; i < STMT_COUNT; i++)
+        sqlite3_finalize(s->stmts[i]);
+    if (s->db && s->writer) {
+        sqlite3_exec(s->db, "PRAGMA synchronous=FULL", NULL, NULL, NULL);
+        sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    }
+    sqlite3_close(s->db);
+    free(s);
+}
+
+/* ---- transactions ------------------------------------------------------------------------------- */
+
+int store_begin(struct store *s, bool full, struct err *e)
+{
+    if (!s->writer)
+        return stmt_exec(s, "BEGIN", e);
+    if (!full && ++s->normal_commits >= NORMAL_PER_FULL)
+        full = true;
+    if (full)
+        s->normal_commits = 0;
+    /* synchronous acts while the pragma is prepared, and not inside a transaction. */
+    int rc = stmt_exec(s, full ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", e);
+    return rc ? rc : stmt_exec(s, "BEGIN IMMEDIATE", e);
+}
+
+int store_commit(struct store *s, struct err *e)
+{
+    int rc = stmt_exec(s, "COMMIT", e);
+    if (rc)
+        store_rollback(s);
+    return rc;
+}
+
+void store_rollback(struct store *s)
+{
+    if (s->db && !sqlite3_get_autocommit(s->db))
+        sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+}
+
+int store_savepoint(struct store *s, struct err *e)
+{
+    return stmt_exec(s, "SAVEPOINT job", e);
+}
+
+int store_release(struct store *s, struct err *e)
+{
+    return stmt_exec(s, "RELEASE job", e);
+}
+
+void store_rollback_to(struct store *s)
+{
+    if (!sqlite3_get_autocommit(s->db))
+        sqlite3_exec(s->db, "ROLLBACK TO job; RELEASE job", NULL, NULL, NULL);
+}
+
+void store_checkpoint(struct store *s)
+{
+    if (s->wal_frames < WAL_PASSIVE)
+        return;
+    int mode = s->wal_frames < WAL_RESTART ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_RESTART;
+    int frames = 0, done = 0;
+    if (sqlite3_wal_checkpoint_v2(s->db, NULL, mode, &frames, &done) == SQLITE_OK && done == frames)
+        s->wal_frames = 0; /* the next writer starts the log from its beginning */
+}
+
+/* ---- civil time --------------------------------------------------------------------------------- */
+
+/* 0; 1 = no anchor of that boot. */
+static int find_anchor(struct store *s, int64_t boot, int64_t t_ns, int64_t *at_ns, int64_t *utc_ns)
+{
+    STMT_USE(st, s, ANCHOR_AT);
+    stmt_bind_int(st, 1, boot);
+    stmt_bind_int(st, 2, t_ns);
+    STMT_USE(first, s, ANCHOR_FIRST);
+    stmt_bind_int(first, 1, boot);
+    sqlite3_stmt *hit = stmt_step(st, NULL) > 0 ? st : stmt_step(first, NULL) > 0 ? first : NULL;
+    if (!hit)
+        return 1;
+    *at_ns = stmt_int(hit, 0);
+    *utc_ns = stmt_int(hit, 1);
+    return 0;
+}
+
+int64_t store_utc_of(struct store *s, int64_t boot, int64_t t_ns)
+{
+    int64_t at = 0, utc = 0;
+    if (find_anchor(s, boot, t_ns, &at, &utc))
+        return -1;
+    return utc + (t_ns - at);
+}
+
+int store_boot_of(struct store *s, int64_t utc_ns, int64_t *boot, int64_t *t_ns)
+{
+    STMT_USE(st, s, ANCHOR_BY_UTC);
+    stmt_bind_int(st, 1, utc_ns);
+    if (stmt_step(st, NULL) <= 0)
+        return 1;
+    *boot = stmt_int(st, 0);
+    *t_ns = stmt_int(st, 1) + (utc_ns - stmt_int(st, 2));
+    /* A civil time that a forward step skipped belongs to the moment of the step. */
+    STMT_USE(next, s, ANCHOR_NEXT);
+    stmt_bind_int(next, 1, *boot);
+    stmt_bind_int(next, 2, stmt_int(st, 1));
+    if (stmt_step(next, NULL) > 0 && stmt_int(next, 0) < *t_ns)
+        *t_ns = stmt_int(next, 0);
+    return 0;
+}
