@@ -46,7 +46,7 @@ void caches_use(struct caches *out, const struct caches *machine, int threads);
 extern const struct caches caches_study_cpu;
 extern const struct caches caches_study_gpu;
 
-/* "L1 48 KiB x 2, L2 2 MiB x 2, L3 260 MiB (2 CPUs), RAM 23.5 GiB"; buf is returned. */
+/* "L1 48 KiB x 2, L2 2 MiB x 2, L3 260 MiB, RAM 23.5 GiB"; buf is returned. */
 const char *caches_show(char *buf, size_t cap, const struct caches *c);
 
 #endif
