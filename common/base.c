@@ -27,6 +27,11 @@ char *base_strdup(const char *s)
     return need(strdup(s));
 }
 
+char *base_strdup_n(const char *s, size_t n)
+{
+    return need(strndup(s, n));
+}
+
 char *base_printf(const char *fmt, ...)
 {
     char *out = NULL;

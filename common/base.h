@@ -24,6 +24,8 @@
 /* Zeroed memory; aborts when there is none. */
 void *base_alloc(size_t bytes) __attribute__((malloc, returns_nonnull));
 char *base_strdup(const char *s) __attribute__((malloc, returns_nonnull, nonnull));
+/* The first n bytes of s and a NUL; s holds no NUL before that. */
+char *base_strdup_n(const char *s, size_t n) __attribute__((malloc, returns_nonnull, nonnull));
 /* printf into new memory; aborts when there is none. */
 char *base_printf(const char *fmt, ...) PRINTF(1, 2) __attribute__((returns_nonnull));
 /* Copy with truncation, always terminated. Returns true when all of src fitted. */

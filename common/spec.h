@@ -59,7 +59,9 @@ enum spec_type spec_param_type(const char *value);
 /* Keys are [A-Za-z_][A-Za-z0-9_.-]*. */
 bool spec_key_ok(const char *key);
 
-/* A sweep's axis: -p K=a,b,c | K=1..5 | K=0..1:0.25 | K=log:1e-4..1e-1:4 (facts: queues 6.1) */
+/* A sweep's axis: -p K=a,b,c | K=1..5 | K=0..1:0.25 | K=2^5..2^10 | K=log:1e-4..1e-1:4 (4 points) |
+ * K=@file (one value a line; client only: the daemon opens no path that a peer named). Ranges may stand
+ * in a list. */
 struct spec_axis {
     char key[SPEC_KEY_MAX];
     char **values;

@@ -603,6 +603,11 @@ const char *wire_as_str(const struct wire_val *v, const char *dflt)
     return wire_utf8_ok(s->ptr, s->size) ? s->ptr : dflt;
 }
 
+const char *wire_as_bytes(const struct wire_val *v)
+{
+    return wire_type(v) == WIRE_BIN ? v->o.via.bin.ptr : NULL;
+}
+
 int64_t wire_as_int(const struct wire_val *v, int64_t dflt)
 {
     const double two63 = 9223372036854775808.0;

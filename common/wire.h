@@ -95,6 +95,7 @@ bool wire_bool(const struct wire_val *map, const char *key, bool dflt);
 const void *wire_bin(const struct wire_val *map, const char *key, size_t *bytes); /* NULL if absent */
 /* The value itself, outside a map. */
 const char *wire_as_str(const struct wire_val *v, const char *dflt);
+const char *wire_as_bytes(const struct wire_val *v); /* a bin's wire_len() bytes, else NULL */
 int64_t wire_as_int(const struct wire_val *v, int64_t dflt);
 double wire_as_f64(const struct wire_val *v, double dflt);
 
