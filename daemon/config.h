@@ -1,5 +1,6 @@
-/* Options: one table feeds the command line, the config file (`key = value`, # comments), --help and the
- * check of the man page. To add one: a line in CONFIG_OPTIONS and its field. */
+/* Options: one table feeds the command line (--name value, --name=value; a bool may stand alone), the
+ * config file (`name = value`, # comments), --help and the check of the man page. To add one: a line in
+ * config_options, its field, and its paragraph in docs/wattqd.8. A wrong one names the nearest right one. */
 #ifndef DAEMON_CONFIG_H
 #define DAEMON_CONFIG_H
 
@@ -8,29 +9,31 @@
 enum config_type { CONFIG_STR, CONFIG_INT, CONFIG_DURATION, CONFIG_BOOL };
 
 struct config {
-    char *socket;        /* path; "" = default place */
+    char *socket; /* path; "" = default place */
     char *state_dir;
     char *runtime_dir;
-    char *file;          /* config file read; "" = default place, absent is fine */
-    char *libexec_dir;   /* where wattq-shepherd and wattq-train are; "" = beside wattqd */
+    char *file;        /* config file read; "" = default place, absent is fine */
+    char *libexec_dir; /* where wattq-shepherd and wattq-train are; "" = beside wattqd */
     char *sysfs_root;
     char *script, *replay, *nvml, *disable; /* meter_config */
-    int64_t period_ns;   /* sampling, default 100 ms (10 Hz) */
-    int64_t cpu_watts;   /* declared full-load CPU watts for `estimate`; 0 = default */
-    bool estimate;       /* run `estimate` beside real meters */
-    int64_t parallel;    /* runs at once that are not exclusive; default 1 */
-    int64_t linger_ns;   /* leftovers' grace after a run's main process; default 10 s */
-    char *durability;    /* "normal" or "full" */
+    int64_t period_ns;                      /* sampling, default 100 ms (10 Hz) */
+    int64_t cpu_watts; /* declared full-load CPU watts for `estimate`; 0 = default */
+    bool estimate;     /* run `estimate` beside real meters */
+    int64_t parallel;  /* runs at once that are not exclusive; default 1 */
+    int64_t linger_ns; /* leftovers' grace after a run's main process; default 10 s */
+    char *durability;  /* "normal" or "full" */
     char *log_level;
 };
 
 struct config_option {
-    const char *name;   /* "--name", and the key in the file */
+    const char *name; /* "--name", and the key in the file */
     enum config_type type;
-    size_t offset;      /* into struct config */
+    size_t offset; /* into struct config */
     const char *dflt;
-    const char *unit;   /* "path", "duration", "W", "" */
+    const char *unit; /* "path", "duration", "W", "" */
     const char *help;
+    const char *words; /* CONFIG_STR: the only values taken, separated by '|'; NULL = any */
+    int64_t lo, hi;    /* CONFIG_INT and CONFIG_DURATION */
 };
 extern const struct config_option config_options[];
 extern const size_t config_option_count;

@@ -21,4 +21,7 @@ int paths_init(struct paths *p, const struct config *c, struct err *e) MUST_USE;
 /* The single-instance lock <state>/wattqd.lock: an fd to keep; WATTQ_E_CONFLICT names the other's pid. */
 int paths_lock(const struct paths *p, struct err *e) MUST_USE;
 
+/* "NFS" and the like for a statfs f_type whose locks and fsync we do not trust; NULL = fine. */
+const char *paths_network_fs(long type);
+
 #endif

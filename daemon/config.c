@@ -1,0 +1,337 @@
+#include "daemon/config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/places.h"
+#include "common/suggest.h"
+#include "common/units.h"
+
+#define CONFIG_FILE_BYTES (64u << 10)
+#define AT(field)         offsetof(struct config, field)
+
+const struct config_option config_options[] = {
+    {"socket", CONFIG_STR, AT(socket), "", "path",
+     "socket to listen on (default: wattqd.sock in the runtime directory)", NULL, 0, 0},
+    {"state-dir", CONFIG_STR, AT(state_dir), "", "path",
+     "database, logs and environments (default: $XDG_STATE_HOME/wattq)", NULL, 0, 0},
+    {"runtime-dir", CONFIG_STR, AT(runtime_dir), "", "path",
+     "socket directory (default: $XDG_RUNTIME_DIR/wattq, else run in the state directory)", NULL, 0,
+     0},
+    {"config", CONFIG_STR, AT(file), "", "path",
+     "file with these options (default: $XDG_CONFIG_HOME/wattq/wattqd.conf, may be absent)", NULL,
+     0, 0},
+    {"libexec-dir", CONFIG_STR, AT(libexec_dir), "", "path",
+     "where wattq-shepherd and wattq-train are (default: beside wattqd)", NULL, 0, 0},
+    {"sysfs-root", CONFIG_STR, AT(sysfs_root), "", "path",
+     "look for meters below this directory instead of / (for tests)", NULL, 0, 0},
+    {"script", CONFIG_STR, AT(script), "", "path",
+     "add the meter whose power is the formula in this file", NULL, 0, 0},
+    {"replay", CONFIG_STR, AT(replay), "", "path",
+     "add a meter that plays back this recorded trace", NULL, 0, 0},
+    {"nvml", CONFIG_STR, AT(nvml), "", "path",
+     "NVIDIA management library (default: libnvidia-ml.so.1)", NULL, 0, 0},
+    {"disable", CONFIG_STR, AT(disable), "", "names",
+     "kinds of meters not to open, separated by commas", NULL, 0, 0},
+    {"period", CONFIG_DURATION, AT(period_ns), "100ms", "duration",
+     "time between two samples of the fast meters", NULL, NS_PER_MS, 60 * NS_PER_S},
+    {"cpu-watts", CONFIG_INT, AT(cpu_watts), "0", "W",
+     "what the CPUs draw at full load, for the estimate; 0 = a published constant", NULL, 0,
+     100000},
+    {"estimate", CONFIG_BOOL, AT(estimate), "no", "",
+     "estimate from CPU time also where real meters answer", NULL, 0, 0},
+    {"parallel", CONFIG_INT, AT(parallel), "1", "runs",
+     "runs at the same time, of those that are not exclusive", NULL, 1, 1024},
+    {"linger", CONFIG_DURATION, AT(linger_ns), "10s", "duration",
+     "how long processes that a run left behind may stay", NULL, 0, 86400 * NS_PER_S},
+    {"durability", CONFIG_STR, AT(durability), "normal", "",
+     "normal: a power cut may lose 10 s of samples; full: none", "normal|full", 0, 0},
+    {"log-level", CONFIG_STR, AT(log_level), "info", "", "how much to log", "error|warn|info|debug",
+     0, 0},
+};
+const size_t config_option_count = ARRAY_LEN(config_options);
+
+/* ---- one value --------------------------------------------------------------------------------- */
+
+static bool word_of(const char *words, const char *s)
+{
+    size_t n = strlen(s);
+    for (const char *p = words; p;) {
+        const char *bar = strchr(p, '|');
+        size_t len = bar ? (size_t)(bar - p) : strlen(p);
+        if (len == n && !memcmp(p, s, n))
+            return true;
+        p = bar ? bar + 1 : NULL;
+    }
+    return false;
+}
+
+static void *field(struct config *c, const struct config_option *o)
+{
+    return (char *)c + o->offset;
+}
+
+static int set_str(struct config *c, const struct config_option *o, const char *value,
+                   struct err *e)
+{
+    if (o->words && !word_of(o->words, value))
+        return err_set(e, WATTQ_E_USAGE, "%s must be one of %s, not '%.60s'", o->name, o->words,
+                       value);
+    if (strlen(value) >= WATTQ_PATH_MAX)
+        return err_set(e, WATTQ_E_USAGE, "%s is longer than %d bytes", o->name, WATTQ_PATH_MAX - 1);
+    char **s = field(c, o);
+    free(*s);
+    *s = base_strdup(value);
+    return 0;
+}
+
+static int set_number(struct config *c, const struct config_option *o, const char *value,
+                      struct err *e)
+{
+    int64_t n = 0;
+    char lo[40];
+    char hi[40];
+    int rc = o->type == CONFIG_DURATION ? units_parse_duration(value, &n, e)
+                                        : units_parse_count(value, &n, e);
+    if (rc < 0)
+        return rc;
+    if (n >= o->lo && n <= o->hi) {
+        *(int64_t *)field(c, o) = n;
+        return 0;
+    }
+    if (o->type == CONFIG_DURATION)
+        return err_set(e, WATTQ_E_USAGE, "%s must be from %s to %s, not %.40s", o->name,
+                       units_show_duration(lo, sizeof(lo), o->lo),
+                       units_show_duration(hi, sizeof(hi), o->hi), value);
+    return err_set(e, WATTQ_E_USAGE, "%s must be from %" PRId64 " to %" PRId64 ", not %.40s",
+                   o->name, o->lo, o->hi, value);
+}
+
+static int set_bool(struct config *c, const struct config_option *o, const char *value,
+                    struct err *e)
+{
+    bool on = word_of("yes|true|on|1", value);
+    if (!on && !word_of("no|false|off|0", value))
+        return err_set(e, WATTQ_E_USAGE, "%s must be yes or no, not '%.60s'", o->name, value);
+    *(bool *)field(c, o) = on;
+    return 0;
+}
+
+static int set_value(struct config *c, const struct config_option *o, const char *value,
+                     struct err *e)
+{
+    switch (o->type) {
+    case CONFIG_STR:
+        return set_str(c, o, value, e);
+    case CONFIG_INT:
+    case CONFIG_DURATION:
+        return set_number(c, o, value, e);
+    case CONFIG_BOOL:
+        return set_bool(c, o, value, e);
+    }
+    return WATTQ_E_INTERNAL;
+}
+
+static const struct config_option *find_option(const char *name, size_t len)
+{
+    for (size_t i = 0; i < config_option_count; i++)
+        if (strlen(config_options[i].name) == len && !memcmp(config_options[i].name, name, len))
+            return &config_options[i];
+    return NULL;
+}
+
+/* dashes is "--" on the command line and "" in the file. */
+static int unknown_option(const char *name, size_t len, const char *dashes, struct err *e)
+{
+    char word[80];
+    snprintf(word, sizeof(word), "%.*s", (int)(len < 70 ? len : 70), name);
+    struct suggest s;
+    suggest_init(&s, word);
+    for (size_t i = 0; i < config_option_count; i++)
+        suggest_offer(&s, config_options[i].name);
+    err_set(e, WATTQ_E_USAGE, "unknown option %s%s", dashes, word);
+    if (s.best)
+        return err_next(e, "did you mean %s%s?", dashes, s.best);
+    return err_next(e, "wattqd --help lists them");
+}
+
+/* ---- the file ---------------------------------------------------------------------------------- */
+
+static char *trim(char *s)
+{
+    while (isspace((unsigned char)*s))
+        s++;
+    size_t n = strlen(s);
+    while (n > 0 && isspace((unsigned char)s[n - 1]))
+        s[--n] = '\0';
+    return s;
+}
+
+/* A # starts a comment at the line's start or after a blank, so that paths may hold one. */
+static void cut_comment(char *line)
+{
+    for (char *p = line; *p; p++)
+        if (*p == '#' && (p == line || isspace((unsigned char)p[-1]))) {
+            *p = '\0';
+            return;
+        }
+}
+
+static int set_line(struct config *c, char *line, struct err *e)
+{
+    cut_comment(line);
+    char *name = trim(line);
+    if (*name == '\0')
+        return 0;
+    char *eq = strchr(name, '=');
+    if (!eq)
+        return err_set(e, WATTQ_E_USAGE, "'%.60s' is not of the form name = value", name);
+    *eq = '\0';
+    name = trim(name);
+    const struct config_option *o = find_option(name, strlen(name));
+    if (!o)
+        return unknown_option(name, strlen(name), "", e);
+    if (o->offset == AT(file))
+        return err_set(e, WATTQ_E_USAGE, "'%s' has a meaning on the command line only", name);
+    return set_value(c, o, trim(eq + 1), e);
+}
+
+static int set_lines(struct config *c, const char *path, char *text, struct err *e)
+{
+    int number = 0;
+    char *rest = text;
+    for (char *line; (line = strsep(&rest, "\n"));) {
+        struct err why = {0};
+        number++;
+        int rc = set_line(c, line, &why);
+        if (rc < 0) {
+            err_set(e, rc, "%.150s line %d: %s", path, number, why.text);
+            return why.next[0] ? err_next(e, "%s", why.next) : rc;
+        }
+    }
+    return 0;
+}
+
+/* named: --config asked for it, so it must be there. */
+static int load_file(struct config *c, const char *path, bool named, struct err *e)
+{
+    size_t bytes = 0;
+    char *text CLEANUP(base_freep) = base_read_file(AT_FDCWD, path, CONFIG_FILE_BYTES, &bytes);
+    if (!text && errno == ENOENT && !named)
+        return 0;
+    if (!text) {
+        err_errno(e, WATTQ_E_USAGE, "cannot read the config file %.200s", path);
+        return err_next(e, "check the path given with --config");
+    }
+    return set_lines(c, path, text, e);
+}
+
+/* ---- the command line -------------------------------------------------------------------------- */
+
+static void print_help(void)
+{
+    puts("wattqd - meters power all the time, queues and runs experiments\n\n"
+         "Usage: wattqd [--OPTION VALUE]...\n\n"
+         "Started without options it serves this user, from the default places.\n");
+    for (size_t i = 0; i < config_option_count; i++) {
+        const struct config_option *o = &config_options[i];
+        char head[64];
+        snprintf(head, sizeof(head), "--%s %s", o->name, o->words ? o->words : o->unit);
+        printf("  %-34s %s", head, o->help);
+        printf(*o->dflt ? " (default %s)\n" : "\n", o->dflt);
+    }
+    puts("  --help, -h                         print this\n"
+         "  --version, -V                      print the version\n\n"
+         "The same names work in the config file, as name = value. Manual: man 8 wattqd");
+}
+
+/* One argument, and the next one when it is its value. *i is left at the last one used. */
+static int set_argument(struct config *c, int argc, char **argv, int *i, struct err *e)
+{
+    const char *arg = argv[*i];
+    if (strncmp(arg, "--", 2) != 0 || arg[2] == '\0') {
+        err_set(e, WATTQ_E_USAGE, "unexpected argument '%.80s'", arg);
+        return err_next(e, "wattqd --help lists the options");
+    }
+    size_t len = strcspn(arg + 2, "=");
+    const struct config_option *o = find_option(arg + 2, len);
+    if (!o)
+        return unknown_option(arg + 2, len, "--", e);
+    if (arg[2 + len] == '=')
+        return set_value(c, o, arg + 3 + len, e);
+    if (o->type == CONFIG_BOOL)
+        return set_value(c, o, "yes", e);
+    if (*i + 1 >= argc)
+        return err_set(e, WATTQ_E_USAGE, "--%s needs a value (%s)", o->name,
+                       o->words ? o->words : o->unit);
+    return set_value(c, o, argv[++*i], e);
+}
+
+static int set_arguments(struct config *c, int argc, char **argv, struct err *e)
+{
+    int rc = 0;
+    for (int i = 1; rc == 0 && i < argc; i++) {
+        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
+            print_help();
+            return 1;
+        }
+        if (!strcmp(argv[i], "--version") || !strcmp(argv[i], "-V")) {
+            puts("wattqd " WATTQ_VERSION);
+            return 1;
+        }
+        rc = set_argument(c, argc, argv, &i, e);
+    }
+    return rc;
+}
+
+static int set_defaults(struct config *c, struct err *e)
+{
+    *c = (struct config){0};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < config_option_count; i++)
+        rc = set_value(c, &config_options[i], config_options[i].dflt, e);
+    return rc;
+}
+
+/* The command line is read twice: for --config, then, over the file's values, for everything. */
+static int load_all(struct config *c, int argc, char **argv, struct err *e)
+{
+    char path[WATTQ_PATH_MAX];
+    int rc = set_defaults(c, e);
+    if (rc == 0)
+        rc = set_arguments(c, argc, argv, e);
+    if (rc != 0)
+        return rc;
+    bool named = c->file[0] != '\0';
+    if (named)
+        base_strcpy(path, sizeof(path), c->file);
+    else if (places_config(path, NULL) < 0)
+        return 0; /* no home: nothing to read there */
+    config_fini(c);
+    rc = set_defaults(c, e);
+    if (rc == 0)
+        rc = load_file(c, path, named, e);
+    if (rc == 0)
+        rc = set_arguments(c, argc, argv, e);
+    return rc;
+}
+
+int config_load(struct config *c, int argc, char **argv, struct err *e)
+{
+    int rc = load_all(c, argc, argv, e);
+    if (rc != 0)
+        config_fini(c);
+    return rc;
+}
+
+void config_fini(struct config *c)
+{
+    for (size_t i = 0; i < config_option_count; i++)
+        if (config_options[i].type == CONFIG_STR)
+            free(*(char **)field(c, &config_options[i]));
+    *c = (struct config){0};
+}

@@ -1,0 +1,28 @@
+/* wattqd: options, then daemon_run (daemon.c), then an exit code (wattqd(8)). */
+#include <stdio.h>
+
+#include "daemon/daemon.h"
+#include "daemon/log.h"
+
+static int fail(const struct err *e)
+{
+    fprintf(stderr, "wattqd: %s\n", e->text);
+    if (e->next[0])
+        fprintf(stderr, "  %s\n", e->next);
+    return err_exit_code(e->code);
+}
+
+int main(int argc, char **argv)
+{
+    struct err e = {0};
+    struct config config;
+    int rc = config_load(&config, argc, argv, &e);
+    if (rc != 0)
+        return rc > 0 ? 0 : fail(&e);
+    enum log_level level = LOG_INFO;
+    if (log_parse_level(config.log_level, &level) == 0)
+        log_set_level(level);
+    rc = daemon_run(&config, &e);
+    config_fini(&config);
+    return rc < 0 ? fail(&e) : 0;
+}
