@@ -303,9 +303,8 @@ static void put_list(struct wire_out *o, const char *key, char *const *list, siz
     wire_end(o);
 }
 
-void spec_to_wire(const struct spec *s, struct wire_out *o, const char *key)
+void spec_put_wire(const struct spec *s, struct wire_out *o)
 {
-    wire_begin_map(o, key);
     wire_put_str(o, "kind", kind_names[s->kind]);
     put_list(o, "argv", s->argv, s->argc);
     wire_put_str(o, "cwd", s->cwd);
@@ -327,6 +326,12 @@ void spec_to_wire(const struct spec *s, struct wire_out *o, const char *key)
     for (size_t i = 0; i < s->nparams; i++)
         wire_put_str(o, s->params[i].key, s->params[i].value);
     wire_end(o);
+}
+
+void spec_to_wire(const struct spec *s, struct wire_out *o, const char *key)
+{
+    wire_begin_map(o, key);
+    spec_put_wire(s, o);
     wire_end(o);
 }
 

@@ -52,6 +52,8 @@ void spec_fini(struct spec *s);
  * WATTQ_E_USAGE with a sentence, or WATTQ_E_LIMIT. */
 int spec_from_wire(struct spec *s, const struct wire_val *map, struct err *e) MUST_USE;
 void spec_to_wire(const struct spec *s, struct wire_out *o, const char *key);
+/* The same keys into the map that is open, for a request that adds others (`code`). */
+void spec_put_wire(const struct spec *s, struct wire_out *o);
 
 enum spec_type { SPEC_INT, SPEC_REAL, SPEC_TEXT };
 /* "01" is text, "10" an int, "1e-3" a real. */
