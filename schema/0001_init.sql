@@ -259,6 +259,9 @@ CREATE TABLE run(
 CREATE INDEX run_state ON run(state, priority DESC, id);
 CREATE INDEX run_sweep ON run(sweep, id);
 CREATE INDEX run_label ON run(label);
+CREATE INDEX run_window ON run(boot, t1_ns, t0_ns) WHERE t1_ns IS NOT NULL; -- what ran beside a run
+CREATE INDEX run_retry ON run(retry_of) WHERE retry_of IS NOT NULL;
+CREATE INDEX run_ended ON run(ended_utc_ns) WHERE ended_utc_ns IS NOT NULL;
 
 -- A named part of a run: 'setup','warmup','train','test', or anybody's by `wattq phase`. Writer: queue.
 CREATE TABLE phase(

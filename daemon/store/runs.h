@@ -9,14 +9,29 @@
 #include "daemon/store/store.h"
 
 enum run_state {
-    RUN_HELD, RUN_QUEUED, RUN_STARTING, RUN_RUNNING, RUN_PAUSED, RUN_STOPPING,
-    RUN_DONE, RUN_FAILED, RUN_TIMEOUT, RUN_ENERGY_LIMIT, RUN_OOM, RUN_CANCELLED, RUN_SKIPPED, RUN_LOST,
+    RUN_HELD,
+    RUN_QUEUED,
+    RUN_STARTING,
+    RUN_RUNNING,
+    RUN_PAUSED,
+    RUN_STOPPING,
+    RUN_DONE,
+    RUN_FAILED,
+    RUN_TIMEOUT,
+    RUN_ENERGY_LIMIT,
+    RUN_OOM,
+    RUN_CANCELLED,
+    RUN_SKIPPED,
+    RUN_LOST,
     RUN_STATES
 };
-const char *run_state_name(enum run_state s);          /* "running" */
-int run_state_parse(const char *s, enum run_state *out); /* 0; 1 = no such state */
-bool run_state_ended(enum run_state s);                /* done and everything after it */
+const char *run_state_name(enum run_state s);                  /* "running" */
+int run_state_parse(const char *s, enum run_state *out);       /* 0; 1 = no such state */
+bool run_state_ended(enum run_state s);                        /* done and everything after it */
 bool run_move_allowed(enum run_state from, enum run_state to); /* the one table of moves */
+
+const char *runs_kind_name(enum spec_kind k);     /* "command" */
+enum spec_kind runs_kind_parse(const char *name); /* SPEC_COMMAND for anything unknown */
 
 #define RUN_NONE INT64_MIN /* an unknown integer column */
 
@@ -31,7 +46,7 @@ struct run_row {
     char *label, *project, *reason, *mode, *env_hash, *code_hash, *cpu_basis;
     int64_t sweep, sweep_index, retry_of; /* RUN_NONE where there is none */
     int64_t priority;
-    int64_t boot, t0_ns, main_exit_ns, t1_ns;         /* RUN_NONE = not yet */
+    int64_t boot, t0_ns, main_exit_ns, t1_ns; /* RUN_NONE = not yet */
     int64_t submitted_utc_ns, started_utc_ns, ended_utc_ns;
     int64_t exit_code, term_signal, cpu_us, maxrss_bytes, leftovers;
 };
@@ -49,16 +64,17 @@ struct run_new {
     int64_t sweep, sweep_index, retry_of; /* RUN_NONE */
     const char *env_hash;                 /* row in env exists already; may be NULL */
     const char *code_hash;
+    const char *spec_json; /* runs_spec_json(spec) if at hand; NULL = made here */
 };
 /* Inserts the run (state held or queued by spec->hold), its parameters and its first event. */
 int runs_insert(struct store *s, const struct run_new *n, int64_t *id, struct err *e) MUST_USE;
 
 /* What a move writes beside the state; zero-initialise with run_change_init, set what is known. */
 struct run_change {
-    const char *reason;  /* of the event and, for ended states, of the run */
-    int64_t actor_uid;   /* RUN_NONE = the daemon */
-    int64_t t_ns;        /* boot time of the move */
-    int64_t token;       /* RUN_NONE = unchanged; likewise all below */
+    const char *reason; /* of the event and, for ended states, of the run */
+    int64_t actor_uid;  /* RUN_NONE = the daemon */
+    int64_t t_ns;       /* boot time of the move */
+    int64_t token;      /* RUN_NONE = unchanged; likewise all below */
     const char *mode;
     int64_t t0_ns, main_exit_ns, t1_ns, exit_code, term_signal, cpu_us, maxrss_bytes, leftovers;
     int64_t started_utc_ns, ended_utc_ns;
@@ -70,13 +86,15 @@ void run_change_init(struct run_change *c);
 int runs_move(struct store *s, int64_t id, enum run_state from, enum run_state to,
               const struct run_change *c, struct err *e) MUST_USE;
 
+/* Refs of an environment; 0 also when there is no such row: then its file may be missing. */
+int runs_env_refs(struct store *s, const char *hash, int64_t *refs, struct err *e) MUST_USE;
 int runs_env_put(struct store *s, const char *hash, const char *path, const char *shown_json,
                  struct err *e) MUST_USE; /* refs + 1 */
 int runs_env_drop(struct store *s, const char *hash, bool *last, struct err *e) MUST_USE;
 struct run_code {
     char hash[65];
     const char *commit_id, *diff, *script_sha256, *interpreter; /* NULL = not known */
-    int dirty; /* -1 = not known */
+    int dirty;                                                  /* -1 = not known */
 };
 int runs_code_put(struct store *s, const struct run_code *c, struct err *e) MUST_USE;
 int runs_set_code(struct store *s, int64_t run, const char *hash, struct err *e) MUST_USE;
@@ -87,19 +105,22 @@ int runs_sweep_insert(struct store *s, int64_t uid, const char *label, const cha
 int runs_sweep_state(struct store *s, int64_t id, const char *state, const char *reason,
                      struct err *e) MUST_USE;
 int runs_phase_open(struct store *s, int64_t run, const char *name, int64_t t_ns,
-                    struct err *e) MUST_USE; /* closes the open one; name NULL only closes */
+                    struct err *e) MUST_USE; /* closes the open one; name NULL only closes; the name
+                                                that is open already goes on */
 int runs_metric_put(struct store *s, int64_t run, int64_t seq, int64_t step, const char *key,
                     double value, int64_t t_ns, const char *stamp, struct err *e) MUST_USE;
 int runs_param_put(struct store *s, int64_t run, const char *key, const char *value,
                    struct err *e) MUST_USE;
-/* Every figure of a set for one run; older figures of the same run and part are superseded. */
+/* part "window", "main" or "phase:NAME"; figure "machine" or "attributed".
+ * Every figure of a set for one run; older figures of the same run and part are superseded. */
 int runs_energy_put(struct store *s, int64_t run, const char *figure, const char *part,
                     const struct energy_set *set, int64_t utc_ns, struct err *e) MUST_USE;
 
 /* ---- readers ------------------------------------------------------------------------------------ */
 /* 0 to go on, anything else stops and is returned. The row is the visitor's only during the call. */
 typedef int (*run_visit)(void *arg, const struct run_row *r);
-int runs_get(struct store *s, int64_t id, struct run_row *out, struct err *e) MUST_USE; /* 1 = none */
+int runs_get(struct store *s, int64_t id, struct run_row *out,
+             struct err *e) MUST_USE;                                            /* 1 = none */
 int runs_live(struct store *s, run_visit fn, void *arg, struct err *e) MUST_USE; /* not ended */
 struct run_query {
     int64_t uid;          /* RUN_NONE = anybody */
@@ -108,21 +129,50 @@ struct run_query {
     const char *label;    /* exact; NULL */
     int64_t since_utc_ns; /* submitted at or after; RUN_NONE */
     int64_t until_utc_ns;
-    int64_t before_id;    /* keyset paging, newest first; RUN_NONE = from the newest */
-    int64_t limit;        /* <= 10000 */
+    int64_t before_id; /* keyset paging, newest first; RUN_NONE = from the newest */
+    int64_t limit;     /* <= 10000 */
 };
 int runs_list(struct store *s, const struct run_query *q, run_visit fn, void *arg,
               struct err *e) MUST_USE;
 
-struct run_event { int64_t t_ns, boot, run, actor_uid; const char *from, *to, *reason; };
-int runs_events(struct store *s, int64_t run, int (*fn)(void *, const struct run_event *), void *arg,
-                struct err *e) MUST_USE;
-struct run_phase { const char *name; int64_t t0_ns, t1_ns; };
-int runs_phases(struct store *s, int64_t run, int (*fn)(void *, const struct run_phase *), void *arg,
-                struct err *e) MUST_USE;
-struct run_metric { int64_t seq, step, t_ns; const char *key, *stamp; double value; };
-int runs_metrics(struct store *s, int64_t run, int (*fn)(void *, const struct run_metric *), void *arg,
+/* The n runs that ended last, newest first. */
+int runs_recent(struct store *s, int64_t n, run_visit fn, void *arg, struct err *e) MUST_USE;
+int runs_retried_by(struct store *s, int64_t run, int64_t *by,
+                    struct err *e) MUST_USE; /* newest; RUN_NONE */
+/* 1 = an ended run of that boot shared part of [t0, t1] with `run`; 0 = none did. */
+int runs_overlap(struct store *s, int64_t run, const struct energy_window *w,
                  struct err *e) MUST_USE;
+/* Windows of ended runs of a boot that touch [t0, t1], by t0. */
+int runs_windows(struct store *s, const struct energy_window *w,
+                 int (*fn)(void *, int64_t t0_ns, int64_t t1_ns), void *arg,
+                 struct err *e) MUST_USE;
+
+struct run_event {
+    int64_t t_ns, boot, run, actor_uid;
+    const char *from, *to, *reason;
+};
+int runs_events(struct store *s, int64_t run, int (*fn)(void *, const struct run_event *),
+                void *arg, struct err *e) MUST_USE;
+struct run_phase {
+    const char *name;
+    int64_t t0_ns, t1_ns;
+};
+int runs_phases(struct store *s, int64_t run, int (*fn)(void *, const struct run_phase *),
+                void *arg, struct err *e) MUST_USE;
+struct run_metric {
+    int64_t seq, step, t_ns;
+    const char *key, *stamp;
+    double value;
+};
+int runs_metrics(struct store *s, int64_t run, int (*fn)(void *, const struct run_metric *),
+                 void *arg, struct err *e) MUST_USE;
+/* The same for the newest n lines of them (n different seq). */
+int runs_metrics_tail(struct store *s, int64_t run, int64_t n,
+                      int (*fn)(void *, const struct run_metric *), void *arg,
+                      struct err *e) MUST_USE;
+/* Rows of a run, and its largest seq (-1 = none). */
+int runs_metric_count(struct store *s, int64_t run, int64_t *count, int64_t *max_seq,
+                      struct err *e) MUST_USE;
 int runs_params(struct store *s, int64_t run, int (*fn)(void *, const char *key, const char *value),
                 void *arg, struct err *e) MUST_USE;
 struct run_energy {
@@ -132,11 +182,17 @@ struct run_energy {
     int64_t covered_ns, bridged_uj, unknown_ns, random_uj, gain_ppm;
     bool in_total;
 };
-int runs_energy(struct store *s, int64_t run, int (*fn)(void *, const struct run_energy *), void *arg,
-                struct err *e) MUST_USE; /* newest figures only */
-struct run_sweep { int64_t id, uid, submitted_utc_ns; const char *label, *spec_json, *state, *reason; };
-int runs_sweep_get(struct store *s, int64_t id, int (*fn)(void *, const struct run_sweep *), void *arg,
-                   struct err *e) MUST_USE;
+int runs_energy(struct store *s, int64_t run, int (*fn)(void *, const struct run_energy *),
+                void *arg, struct err *e) MUST_USE; /* newest figures only */
+struct run_sweep {
+    int64_t id, uid, submitted_utc_ns;
+    const char *label, *spec_json, *state, *reason;
+};
+/* id RUN_NONE: the newest 1000. */
+int runs_sweep_get(struct store *s, int64_t id, int (*fn)(void *, const struct run_sweep *),
+                   void *arg, struct err *e) MUST_USE;
+int runs_sweep_counts(struct store *s, int64_t id, int64_t counts[RUN_STATES],
+                      struct err *e) MUST_USE;
 int runs_code_get(struct store *s, const char *hash, int (*fn)(void *, const struct run_code *),
                   void *arg, struct err *e) MUST_USE;
 int runs_env_get(struct store *s, const char *hash, char **path, char **shown_json,

@@ -1,0 +1,157 @@
+/* A run's spec as the JSON text that is kept in `run.spec`, and back. Key order is fixed, so equal specs
+ * give equal texts. */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/store/runs.h"
+
+static const char *const kinds[] = {"command", "train", "exec"};
+
+const char *runs_kind_name(enum spec_kind k)
+{
+    return kinds[k];
+}
+
+enum spec_kind runs_kind_parse(const char *name)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(kinds); i++)
+        if (name && strcmp(kinds[i], name) == 0)
+            return (enum spec_kind)i;
+    return SPEC_COMMAND;
+}
+
+static void put(json_t *o, const char *key, json_t *value)
+{
+    if (json_object_set_new(o, key, value) != 0)
+        abort(); /* out of memory, or text that is no UTF-8: spec_from_wire let it through */
+}
+
+static json_t *argv_json(const struct spec *s)
+{
+    json_t *a = json_array();
+    for (size_t i = 0; i < s->argc; i++)
+        if (json_array_append_new(a, json_string(s->argv[i])) != 0)
+            abort();
+    return a;
+}
+
+static json_t *params_json(const struct spec *s)
+{
+    json_t *o = json_object();
+    for (size_t i = 0; i < s->nparams; i++)
+        put(o, s->params[i].key, json_string(s->params[i].value));
+    return o;
+}
+
+char *runs_spec_json(const struct spec *s)
+{
+    json_t *o = json_object();
+    put(o, "kind", json_string(kinds[s->kind]));
+    put(o, "argv", argv_json(s));
+    put(o, "cwd", json_string(s->cwd ? s->cwd : "/"));
+    if (s->stdin_path)
+        put(o, "stdin", json_string(s->stdin_path));
+    put(o, "label", json_string(s->label));
+    put(o, "project", json_string(s->project));
+    put(o, "umask", json_integer((json_int_t)s->umask));
+    put(o, "priority", json_integer(s->priority));
+    put(o, "time_limit_ns", json_integer(s->time_limit_ns));
+    put(o, "grace_ns", json_integer(s->grace_ns));
+    put(o, "log_cap_bytes", json_integer(s->log_cap_bytes));
+    put(o, "exclusive", json_boolean(s->exclusive));
+    put(o, "wait_children", json_boolean(s->wait_children));
+    put(o, "params", params_json(s));
+    char *text = json_dumps(o, JSON_COMPACT);
+    json_decref(o);
+    if (!text)
+        abort();
+    return text;
+}
+
+static int bad(struct err *e, const char *what)
+{
+    return err_set(e, WATTQ_E_CORRUPT, "the stored description of a run is damaged (%s)", what);
+}
+
+static int64_t get_int(const json_t *o, const char *key, int64_t dflt)
+{
+    const json_t *v = json_object_get(o, key);
+    return json_is_integer(v) ? (int64_t)json_integer_value(v) : dflt;
+}
+
+static int parse_argv(const json_t *o, struct spec *s, struct err *e)
+{
+    const json_t *a = json_object_get(o, "argv");
+    size_t n = json_array_size(a);
+    if (n < 1 || n > SPEC_ARGC_MAX)
+        return bad(e, "argv");
+    s->argv = base_alloc((n + 1) * sizeof(*s->argv));
+    for (size_t i = 0; i < n; i++) {
+        const char *text = json_string_value(json_array_get(a, i));
+        if (!text)
+            return bad(e, "argv");
+        s->argv[s->argc++] = base_strdup(text);
+    }
+    return 0;
+}
+
+static int parse_params(const json_t *o, struct spec *s, struct err *e)
+{
+    json_t *params = json_object_get(o, "params");
+    size_t n = json_object_size(params);
+    if (n > SPEC_PARAMS_MAX)
+        return bad(e, "params");
+    s->params = base_alloc((n + 1) * sizeof(*s->params));
+    const char *key;
+    json_t *value;
+    json_object_foreach(params, key, value)
+    {
+        if (!json_is_string(value) || !spec_key_ok(key))
+            return bad(e, "params");
+        struct spec_param *p = &s->params[s->nparams++];
+        base_strcpy(p->key, sizeof(p->key), key);
+        p->value = base_strdup(json_string_value(value));
+    }
+    return 0;
+}
+
+static void parse_scalars(const json_t *o, struct spec *s)
+{
+    const char *text = json_string_value(json_object_get(o, "cwd"));
+    s->kind = runs_kind_parse(json_string_value(json_object_get(o, "kind")));
+    free(s->cwd);
+    s->cwd = base_strdup(text ? text : "/");
+    text = json_string_value(json_object_get(o, "stdin"));
+    s->stdin_path = text ? base_strdup(text) : NULL;
+    text = json_string_value(json_object_get(o, "label"));
+    base_strcpy(s->label, sizeof(s->label), text ? text : "");
+    text = json_string_value(json_object_get(o, "project"));
+    base_strcpy(s->project, sizeof(s->project), text ? text : "");
+    s->umask = (unsigned)get_int(o, "umask", s->umask);
+    s->priority = (int)get_int(o, "priority", 0);
+    s->time_limit_ns = get_int(o, "time_limit_ns", 0);
+    s->grace_ns = get_int(o, "grace_ns", s->grace_ns);
+    s->log_cap_bytes = get_int(o, "log_cap_bytes", s->log_cap_bytes);
+    s->exclusive = json_is_true(json_object_get(o, "exclusive"));
+    s->wait_children = json_is_true(json_object_get(o, "wait_children"));
+}
+
+int runs_spec_parse(const char *json, struct spec *out, struct err *e)
+{
+    json_error_t je;
+    json_t *o = json_loads(json, 0, &je);
+    if (!json_is_object(o)) {
+        json_decref(o);
+        return bad(e, "not an object");
+    }
+    spec_init(out);
+    parse_scalars(o, out);
+    int rc = parse_argv(o, out, e);
+    if (rc == 0)
+        rc = parse_params(o, out, e);
+    json_decref(o);
+    if (rc < 0)
+        spec_fini(out);
+    return rc;
+}
