@@ -1,0 +1,40 @@
+/* The options of wattq-train: one table feeds the parser, --help and the defaults. Strings are borrowed
+ * from argv and the environment. */
+#ifndef TRAINER_OPTIONS_H
+#define TRAINER_OPTIONS_H
+
+#include "daemon/trainer/backend.h"
+
+struct options {
+    const char *dataset;
+    const char *data_dir;
+    const char *labels;
+    const char *target;
+    const char *shape;
+    const char *layers;
+    const char *backend;
+    int64_t depth;
+    int64_t size; /* wanted parameters; 0 with layers */
+    int64_t epochs;
+    int64_t batch;
+    int64_t seed;
+    int64_t threads;
+    int64_t adam;      /* enum backend_adam */
+    int64_t init;      /* enum network_init */
+    int64_t precision; /* enum backend_precision */
+    double lr;
+    double eps;
+    double max_seconds; /* 0 = no limit */
+    double loss_target; /* 0 = none */
+    bool describe;
+    bool help;
+    bool version;
+};
+
+/* Defaults, then argv, then checks that need no data. 0, or WATTQ_E_USAGE. */
+int options_parse(struct options *o, int argc, char **argv, struct err *e) MUST_USE;
+void options_help(FILE *out);
+/* The word of a choice: options_word("init", NETWORK_HE_UNIFORM) is "he". */
+const char *options_word(const char *option, int64_t value);
+
+#endif
