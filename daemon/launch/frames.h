@@ -10,36 +10,37 @@
 
 enum frame_kind {
     /* shepherd -> wattqd */
-    FRAME_STATE = 1,  /* first frame of every connection, and after each change: see frame.phase */
-    FRAME_NACK,       /* a GO with the wrong token: a = the token it has */
-    /* wattqd -> shepherd */
-    FRAME_GO = 32,    /* token; idempotent */
-    FRAME_STOP,       /* a = first signal (15), b = grace ns, then SIGKILL to the whole tree */
-    FRAME_PAUSE,      /* freeze the tree */
+    FRAME_STATE = 1, /* first frame of every connection, and after each change: see frame.phase */
+    FRAME_NACK,      /* a frame with the wrong token, not acted upon: a = the token it has */
+    /* wattqd -> shepherd, each with the run's token */
+    FRAME_GO = 32, /* open the gate; idempotent */
+    FRAME_STOP, /* a = first signal (15), b = grace ns, then SIGKILL to the whole tree; at the gate:
+                         nothing runs, the result says so */
+    FRAME_PAUSE, /* freeze the tree */
     FRAME_RESUME,
-    FRAME_ABORT,      /* only before GO: give up, nothing has run */
-    FRAME_ACK         /* the result is committed: remove ctl and exit */
+    FRAME_ABORT /* only before GO: give up, nothing has run, no result is left */
 };
 
 enum shepherd_phase {
-    SHEPHERD_GATE,     /* child forked and waiting; nothing of the user's has run */
-    SHEPHERD_RUNNING,  /* gate opened at t0_ns */
+    SHEPHERD_GATE,    /* child forked and waiting; nothing of the user's has run */
+    SHEPHERD_RUNNING, /* gate opened at t0_ns */
     SHEPHERD_PAUSED,
     SHEPHERD_DRAINING, /* main process gone at main_exit_ns, others still there */
-    SHEPHERD_ENDED     /* all gone at t1_ns, `result` is on disk */
+    SHEPHERD_ENDED /* all gone at t1_ns, `result` is on disk; the shepherd exits without waiting:
+                          what it knew is durable, so there is nothing left to acknowledge */
 };
 
 struct frame {
     uint32_t magic;
     uint16_t kind;
-    uint16_t phase;      /* enum shepherd_phase, in FRAME_STATE */
+    uint16_t phase; /* enum shepherd_phase, in FRAME_STATE */
     int64_t token;
-    int64_t t0_ns;       /* CLOCK_BOOTTIME; 0 = not yet */
+    int64_t t0_ns; /* CLOCK_BOOTTIME; 0 = not yet */
     int64_t main_exit_ns;
     int64_t t1_ns;
     int64_t a;
     int64_t b;
-    int32_t pid;         /* of the main process */
+    int32_t pid; /* of the main process */
     int32_t reserved;
 };
 _Static_assert(sizeof(struct frame) == 64, "frames are 64 bytes");
@@ -51,7 +52,8 @@ bool frame_ok(const struct frame *f); /* magic and kind in range */
 
 /* Bind, or connect to, the socket `name` inside directory dirfd, whatever the length of its path
  * (through /proc/self/fd). Returns a CLOEXEC fd, or < 0 with err. */
-int frame_listen(int dirfd, const char *name, struct err *e) MUST_USE;
+int frame_listen(int dirfd, const char *name,
+                 struct err *e) MUST_USE; /* nonblocking; replaces it */
 int frame_connect(int dirfd, const char *name, struct err *e) MUST_USE;
 
 /* The launch block: everything a shepherd needs, in one file descriptor it inherits as fd 3 (a sealed
@@ -61,22 +63,30 @@ struct launch_block {
     int64_t run_id;
     int64_t token;
     int64_t grace_ns;
-    int64_t linger_ns;      /* leftovers' grace after the main process ended; default 10 s */
-    int64_t log_cap_bytes;  /* 0 = none */
-    int64_t time_limit_ns;  /* 0 = none: the shepherd itself enforces it, wattqd may be away */
+    int64_t linger_ns;     /* leftovers' grace after the main process ended; default 10 s */
+    int64_t log_cap_bytes; /* 0 = none */
+    int64_t time_limit_ns; /* 0 = none: the shepherd itself enforces it, wattqd may be away */
     uint32_t umask;
-    uint32_t flags;         /* LAUNCH_* */
-    char **argv;            /* NULL-terminated */
-    char **env;             /* NULL-terminated, complete */
+    uint32_t flags; /* LAUNCH_* */
+    char **argv;    /* NULL-terminated */
+    char **env;     /* NULL-terminated, complete */
     char *cwd;
-    char *stdin_path;       /* "" = /dev/null */
-    char *cgroup;           /* directory of a cgroup v2 subtree we may create children in; "" = none */
+    char *stdin_path; /* "" or NULL = /dev/null */
+    char *cgroup;     /* directory of a cgroup v2 subtree we may create children in; "none" = use
+                               none; "" or NULL = the shepherd looks for its own (cgroup.h) */
+    void *storage;    /* the bytes the strings of a block that was read lie in; else NULL */
 };
 #define LAUNCH_WAIT_CHILDREN 1u
 #define LAUNCH_FOREGROUND    2u /* keep tty, session and stdio: `wattq exec` */
 
-int launch_block_write(const struct launch_block *b, int *memfd, struct err *e) MUST_USE; /* sealed */
-int launch_block_read(int fd, struct launch_block *b, struct err *e) MUST_USE; /* checks every length */
+int launch_block_write(const struct launch_block *b, int *memfd,
+                       struct err *e) MUST_USE; /* sealed */
+#define LAUNCH_BLOCK_MAX (1u << 20) /* header and strings; argv and env are bounded as in spec.h */
+int launch_block_read(int fd, struct launch_block *b,
+                      struct err *e) MUST_USE; /* checks every length */
+/* The same from memory (launch_block_read maps onto it); the bytes are copied. */
+int launch_block_parse(const void *data, size_t bytes, struct launch_block *b,
+                       struct err *e) MUST_USE;
 void launch_block_fini(struct launch_block *b); /* frees strings of a block that was read */
 
 #endif

@@ -2,8 +2,14 @@
  * restart. Loop thread only. Owns the control connections, not the runs.
  *
  * A shepherd outlives us. launch_start forks it (double fork, own session; through `systemd-run --user
- * --scope`-like delegation where that answers, so that there is a cgroup and logout does not kill); its
- * child waits at the gate. Events come through `on_event`, on the loop, until launch_forget. */
+ * --scope` where a user manager answers, so that there is a cgroup of its own); its child waits at the
+ * gate. One end of a socket pair travels with it, so nothing is polled for; later connections use the
+ * socket `ctl` in the run's directory.
+ *
+ * Events come through `on_event`, on the loop, never from inside a call of this module; the last one of
+ * a run is LAUNCH_ENDED or LAUNCH_LOST. After it launch_ack forgets the run. If the shepherd is killed,
+ * whatever is left of its run is killed too before LAUNCH_LOST is reported: an unsupervised run cannot be
+ * metered, stopped or ended. */
 #ifndef DAEMON_LAUNCH_LAUNCH_H
 #define DAEMON_LAUNCH_LAUNCH_H
 
@@ -20,8 +26,8 @@ enum launch_event_kind {
     LAUNCH_MAIN_EXIT, /* t_ns */
     LAUNCH_PAUSED,
     LAUNCH_RESUMED,
-    LAUNCH_ENDED,     /* result is complete */
-    LAUNCH_LOST       /* no shepherd and no result: text says what was found */
+    LAUNCH_ENDED, /* result is complete */
+    LAUNCH_LOST   /* no shepherd and no result: text says what was found */
 };
 struct launch_event {
     int64_t run_id;
@@ -29,8 +35,8 @@ struct launch_event {
     int64_t t_ns;
     const struct result *result; /* LAUNCH_ENDED only; borrowed */
     const char *text;
-    const char *mode;            /* "user+cgroup", "user+subreaper" */
-    int pid;                     /* main process, LAUNCH_STARTED */
+    const char *mode; /* "user+cgroup", "user+subreaper" */
+    int pid;          /* main process, LAUNCH_STARTED */
 };
 
 struct launch_config {
@@ -56,10 +62,12 @@ int launch_adopt(struct launch *l, int64_t run_id, int64_t token, struct err *e)
 void launch_reattach(struct launch *l, int64_t run_id, int64_t token);
 
 int launch_go(struct launch *l, int64_t run_id, int64_t token, struct err *e) MUST_USE;
-int launch_stop(struct launch *l, int64_t run_id, int signal, int64_t grace_ns, struct err *e) MUST_USE;
+int launch_stop(struct launch *l, int64_t run_id, int signal, int64_t grace_ns,
+                struct err *e) MUST_USE;
 int launch_pause(struct launch *l, int64_t run_id, bool pause, struct err *e) MUST_USE;
-int launch_abort(struct launch *l, int64_t run_id, struct err *e) MUST_USE; /* before GO */
-/* The result is committed: let the shepherd go, drop the connection, keep log and metrics. */
+/* Before GO: the shepherd goes, nothing has run, and no event follows; the run may be started anew. */
+int launch_abort(struct launch *l, int64_t run_id, struct err *e) MUST_USE;
+/* The result is committed: drop what is known of the run here; all its files stay. */
 void launch_ack(struct launch *l, int64_t run_id);
 
 /* fd of a file of the run, O_NOFOLLOW, regular, one link; or < 0. */

@@ -2,7 +2,9 @@
  *   log       stdout and stderr of the run, O_APPEND, 0640
  *   metrics   the run's JSON lines ($WATTQ_METRICS), append-only
  *   marks     "<offset> <boottime_ns>\n": metrics had this many bytes at that time
- *   state     "released" (fsynced before the gate opens), then "started <t0_ns>"
+ *   state     "released" (fsynced before the gate opens), then "started <t0_ns>"; blank lines are padding
+ *             that lets both be written in place, without allocating on a full disk
+ *   shepherd  who supervises: key=value lines (struct result_shepherd); flocked while the shepherd lives
  *   result    written once, by tmp + fsync + rename + fsync of the directory: key=value lines, below
  *   ctl       control socket
  * Read by wattqd on import; importing twice is a no-op. */
@@ -24,23 +26,57 @@ enum result_cause {
 struct result {
     int64_t run_id, token;
     enum result_cause cause;
-    int64_t t0_ns, main_exit_ns, t1_ns; /* CLOCK_BOOTTIME; RESULT_NONE if never */
-    int64_t exit_code;                  /* RESULT_NONE when killed by a signal */
-    int64_t term_signal;                /* RESULT_NONE when it exited */
+    int64_t t0_ns, main_exit_ns, t1_ns;    /* CLOCK_BOOTTIME; RESULT_NONE if never */
+    int64_t exit_code;                     /* RESULT_NONE when killed by a signal */
+    int64_t term_signal;                   /* RESULT_NONE when it exited */
     int64_t user_us, sys_us, maxrss_bytes; /* rusage of the whole tree as far as waited for */
-    int64_t cpu_us;                     /* cgroup cpu.stat, else user + sys */
+    int64_t cpu_us;                        /* cgroup cpu.stat, else user + sys */
     bool cpu_from_cgroup;
-    int64_t leftovers;                  /* processes killed after the main one had ended */
-    int64_t log_dropped_bytes;          /* punched out of the middle by the cap */
-    char text[200];                     /* for people; may be empty */
+    int64_t leftovers;         /* processes killed after the main one had ended */
+    int64_t log_dropped_bytes; /* punched out of the middle by the cap */
+    char text[200];            /* for people; may be empty */
     char boot_id[40];
-    char mode[32];                      /* "cgroup" or "subreaper" */
+    char mode[32]; /* "cgroup" or "subreaper" */
 };
 
 int result_write(int dirfd, const struct result *r, struct err *e) MUST_USE;
 /* 0; 1 = there is none (yet). */
 int result_read(int dirfd, struct result *r, struct err *e) MUST_USE;
+/* The text of a result file, NUL-terminated. Unknown keys are skipped; a missing "end" line, which is
+ * written last, or a bad number is WATTQ_E_CORRUPT. */
+int result_parse(const char *text, struct result *r, struct err *e) MUST_USE;
+void result_init(struct result *r); /* every number RESULT_NONE, leftovers and dropped bytes 0 */
+const char *result_cause_name(enum result_cause c); /* "exited", "stopped", ... */
+
 /* The state file: 0 gate, 1 released, 2 started (t0_ns set). */
 int result_state_read(int dirfd, int64_t *t0_ns);
+
+/* The shepherd file. */
+struct result_shepherd {
+    int64_t run_id, token;
+    int32_t pid; /* of the shepherd, for people: liveness is the lock */
+    int32_t main_pid;
+    char boot_id[40];
+    char mode[32];    /* "cgroup" or "subreaper" */
+    char cgroup[512]; /* leaf of the run, or "" */
+};
+int result_shepherd_write(int fd, const struct result_shepherd *s, struct err *e) MUST_USE;
+/* 0; 1 = there is none or it is incomplete. *alive = a shepherd holds the lock; while one does, a run
+ * directory is its own. */
+int result_shepherd_read(int dirfd, struct result_shepherd *s, bool *alive);
+int result_shepherd_parse(const char *text, struct result_shepherd *s); /* 0; 1 = incomplete */
+int result_boot_id(char out[40]); /* 0, or -1: this system has none */
+
+/* Marks are written no closer than 100 ms apart, and ever more sparsely in a long run: about 110,000 a
+ * month. Offsets and times never fall. */
+struct result_mark {
+    int64_t offset; /* bytes of metrics */
+    int64_t t_ns;   /* CLOCK_BOOTTIME */
+};
+#define RESULT_MARKS_MAX 262144
+/* Up to RESULT_MARKS_MAX marks into new memory (free()); a bad or half-written line ends the list.
+ * 0 also when there are none. */
+int result_marks_read(int dirfd, struct result_mark **out, size_t *n, struct err *e) MUST_USE;
+size_t result_marks_parse(const char *text, struct result_mark *out, size_t cap);
 
 #endif

@@ -1,0 +1,540 @@
+#include "daemon/launch/shepherd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/units.h"
+#include "daemon/launch/shepherd_private.h"
+
+#define STATE_BYTES  64 /* of padding: "released\nstarted <19 digits>\n" fits */
+#define RELEASED     "released\n"
+#define LOCK_TRIES   200 /* of 5 ms: a reader's shared lock lasts microseconds */
+#define LOCK_WAIT_NS (5 * NS_PER_MS)
+#define LOOK_NS      (10 * NS_PER_MS)
+#define LOOK_SLOW_NS (500 * NS_PER_MS)
+#define KILLS_FAST   100 /* rounds of SIGKILL before something must be in an uninterruptible sleep */
+
+static int64_t sooner(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t after(int64_t now_ns, int64_t wait_ns)
+{
+    return wait_ns >= NEVER - now_ns ? NEVER : now_ns + wait_ns;
+}
+
+static void note(struct shepherd *s, const char *text)
+{
+    size_t n = strlen(s->r.text);
+    snprintf(s->r.text + n, sizeof(s->r.text) - n, "%s%s", n ? "; " : "", text);
+}
+
+/* ---- the end ------------------------------------------------------------------------------------ */
+
+static int64_t timeval_us(const struct timeval *t)
+{
+    return (int64_t)t->tv_sec * 1000000 + t->tv_usec;
+}
+
+static void take_usage(struct shepherd *s)
+{
+    struct rusage u;
+    getrusage(RUSAGE_CHILDREN, &u);
+    s->r.user_us = timeval_us(&u.ru_utime);
+    s->r.sys_us = timeval_us(&u.ru_stime);
+    s->r.maxrss_bytes = (int64_t)u.ru_maxrss * 1024;
+    s->r.cpu_us = cgroup_cpu_us(&s->tree.cg);
+    s->r.cpu_from_cgroup = s->r.cpu_us >= 0;
+    if (!s->r.cpu_from_cgroup)
+        s->r.cpu_us = s->r.user_us + s->r.sys_us;
+}
+
+static void take_files(struct shepherd *s)
+{
+    files_finish(&s->files);
+    s->r.log_dropped_bytes = files_dropped(&s->files);
+    if (s->files.disk_full)
+        note(s, "the disk was full: its log may be incomplete");
+    if (s->files.cannot_punch)
+        note(s,
+             "its log is larger than the cap: this file system cannot free the middle of a file");
+}
+
+/* All of the run is gone: make that durable, then say so. On a full disk it stays here and tries again,
+ * for nobody else knows the exit status. */
+static void conclude(struct shepherd *s, int64_t now_ns)
+{
+    if (s->phase != SHEPHERD_ENDED) {
+        if (s->r.t0_ns != RESULT_NONE) {
+            s->r.t1_ns = clock_boot_ns();
+            take_usage(s);
+        }
+        take_files(s);
+        s->phase = SHEPHERD_ENDED;
+        s->limit_ns = s->kill_ns = s->look_ns = s->files.due_ns = NEVER;
+    }
+    unlinkat(s->dirfd, "reserve", 0);
+    if (result_write(s->dirfd, &s->r, NULL) < 0) {
+        s->look_ns = now_ns + LOOK_SLOW_NS;
+        return;
+    }
+    ctl_announce(s);
+    s->done = true;
+}
+
+static bool is_empty(const struct shepherd *s)
+{
+    return s->no_children && !(s->tree.cg.fd >= 0 && cgroup_populated(&s->tree.cg));
+}
+
+/* Reads what the child had to say about its exec; by now it has exited or exec'd. */
+static void take_start_failure(struct shepherd *s)
+{
+    struct child_report c;
+    if (read(s->exec_fd, &c, sizeof(c)) != (ssize_t)sizeof(c))
+        return;
+    s->r.cause = RESULT_NOT_STARTED;
+    s->r.exit_code = child_explain(s->block, &c, s->r.text, sizeof(s->r.text));
+}
+
+static void on_main_exit(struct shepherd *s, int status, int64_t boot_ns)
+{
+    s->main_gone = true;
+    if (s->r.t0_ns == RESULT_NONE)
+        return; /* it has only waited */
+    s->r.main_exit_ns = boot_ns;
+    if (WIFEXITED(status))
+        s->r.exit_code = WEXITSTATUS(status);
+    else
+        s->r.term_signal = WTERMSIG(status);
+    take_start_failure(s);
+    if (s->r.cause == RESULT_EXITED && cgroup_oom_kills(&s->tree.cg) > 0 &&
+        s->r.term_signal == SIGKILL)
+        s->r.cause = RESULT_OOM;
+    if (s->phase == SHEPHERD_PAUSED)
+        tree_freeze(&s->tree, false);
+}
+
+static void reap(struct shepherd *s)
+{
+    int64_t boot_ns = clock_boot_ns();
+    int status;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        if (pid == s->main_pid && !s->main_gone)
+            on_main_exit(s, status, boot_ns);
+    s->no_children = pid < 0 && errno == ECHILD;
+}
+
+static void after_reap(struct shepherd *s, int64_t now_ns)
+{
+    if (!s->main_gone || s->phase == SHEPHERD_ENDED)
+        return;
+    if (s->given_up) {
+        s->done = true;
+    } else if (is_empty(s)) {
+        conclude(s, now_ns);
+    } else if (s->phase == SHEPHERD_DRAINING) {
+        if (s->no_children && s->look_ns == NEVER)
+            s->look_ns = now_ns + LOOK_NS; /* others joined its cgroup: nothing wakes us for them */
+    } else {
+        s->phase = SHEPHERD_DRAINING;
+        if (!(s->block->flags & LAUNCH_WAIT_CHILDREN))
+            s->kill_ns = sooner(s->kill_ns, after(now_ns, s->block->linger_ns));
+        s->look_ns = now_ns + LOOK_NS;
+        ctl_announce(s);
+    }
+}
+
+/* ---- what is asked for -------------------------------------------------------------------------- */
+
+/* Unused, the child sees the end of the pipe and goes. */
+static void close_gate(struct shepherd *s)
+{
+    base_closep(&s->gate_fd);
+    s->gate_fd = -1;
+}
+
+/* In place and without allocating: the padding was written before. */
+static int write_state(const struct shepherd *s, const char *text, off_t at)
+{
+    size_t n = strlen(text);
+    if (pwrite(s->state_fd, text, n, at) != (ssize_t)n)
+        return -1;
+    return fdatasync(s->state_fd);
+}
+
+void shepherd_go(struct shepherd *s)
+{
+    char line[48];
+    if (s->phase != SHEPHERD_GATE || s->gate_fd < 0)
+        return;
+    /* Were this not durable, a power cut could make a run that has begun look like one that has not. */
+    if (write_state(s, RELEASED, 0) < 0) {
+        note(s, "the disk did not take the start; nothing has run");
+        s->r.cause = RESULT_NOT_STARTED;
+        s->r.exit_code = 126;
+        close_gate(s);
+        return;
+    }
+    s->r.t0_ns = clock_boot_ns();
+    bool opened = write(s->gate_fd, "!", 1) == 1;
+    close_gate(s);
+    s->phase = SHEPHERD_RUNNING;
+    if (opened && s->block->time_limit_ns > 0)
+        s->limit_ns = after(clock_mono_ns(), s->block->time_limit_ns);
+    ctl_announce(s);
+    snprintf(line, sizeof(line), "started %lld\n", (long long)s->r.t0_ns);
+    if (pwrite(s->state_fd, line, strlen(line), sizeof(RELEASED) - 1) < 0)
+        note(s, "the disk did not take the start's time");
+}
+
+static void kill_all(struct shepherd *s, int64_t now_ns)
+{
+    if (s->main_gone && s->kills == 0)
+        s->r.leftovers = (int64_t)tree_count(&s->tree);
+    tree_kill(&s->tree);
+    s->kills++;
+    s->kill_ns = NEVER;
+    s->look_ns = now_ns + (s->kills < KILLS_FAST ? LOOK_NS : LOOK_SLOW_NS);
+    if (s->kills == KILLS_FAST)
+        note(s, "a process of it could not be killed for a second");
+}
+
+void shepherd_stop(struct shepherd *s, enum result_cause cause, int signal, int64_t grace_ns)
+{
+    int64_t now_ns = clock_mono_ns();
+    if (s->phase == SHEPHERD_ENDED || s->given_up)
+        return;
+    if (!s->main_gone && s->r.cause == RESULT_EXITED)
+        s->r.cause = cause;
+    if (s->phase == SHEPHERD_GATE) {
+        if (s->gate_fd >= 0)
+            note(s, "stopped before it started; nothing has run");
+        close_gate(s);
+        return;
+    }
+    /* First the signal, then the thaw: a paused run gets no time in between. */
+    if (signal != SIGKILL)
+        tree_signal(&s->tree, signal);
+    if (s->phase == SHEPHERD_PAUSED)
+        shepherd_pause(s, false);
+    s->kill_ns =
+        sooner(s->kill_ns, signal == SIGKILL ? now_ns : after(now_ns, grace_ns > 0 ? grace_ns : 0));
+}
+
+void shepherd_pause(struct shepherd *s, bool pause)
+{
+    if (s->phase != (pause ? SHEPHERD_RUNNING : SHEPHERD_PAUSED))
+        return;
+    int64_t now_ns = clock_mono_ns();
+    tree_freeze(&s->tree, pause);
+    s->phase = pause ? SHEPHERD_PAUSED : SHEPHERD_RUNNING;
+    if (pause)
+        s->paused_ns = now_ns;
+    else if (s->limit_ns != NEVER)
+        s->limit_ns += now_ns - s->paused_ns;
+    ctl_announce(s);
+}
+
+void shepherd_abort(struct shepherd *s)
+{
+    if (s->phase != SHEPHERD_GATE)
+        return;
+    s->given_up = true;
+    close_gate(s);
+}
+
+static void on_signal(struct shepherd *s, int signal)
+{
+    bool foreground = s->block->flags & LAUNCH_FOREGROUND;
+    bool interrupt = signal == SIGINT || signal == SIGQUIT;
+    /* Ctrl-C reaches the run itself; while it waits at the gate there is nobody but us to take it. */
+    if (interrupt && !(foreground && s->phase == SHEPHERD_GATE))
+        return;
+    if (signal == SIGHUP && (!foreground || s->nohup))
+        return;
+    if (signal != SIGTERM && signal != SIGHUP && !interrupt)
+        return;
+    if (s->phase != SHEPHERD_GATE && s->r.cause == RESULT_EXITED && !s->main_gone)
+        note(s, "its shepherd was told to end");
+    shepherd_stop(s, RESULT_STOPPED, SIGTERM, s->block->grace_ns);
+}
+
+/* ---- the loop ----------------------------------------------------------------------------------- */
+
+static void on_signals(struct shepherd *s)
+{
+    struct signalfd_siginfo si[8];
+    for (ssize_t n; (n = read(s->signal_fd, si, sizeof(si))) > 0;)
+        for (size_t i = 0; i < (size_t)n / sizeof(si[0]); i++)
+            if (si[i].ssi_signo != SIGCHLD)
+                on_signal(s, (int)si[i].ssi_signo);
+    reap(s);
+}
+
+static void on_wake(struct shepherd *s, uint32_t wake)
+{
+    if (wake == WAKE_SIGNAL)
+        on_signals(s);
+    else if (wake == WAKE_CTL)
+        ctl_accept(s);
+    else if (wake == WAKE_FILES)
+        files_woken(&s->files, clock_mono_ns());
+    else
+        ctl_read(s, wake - WAKE_PEER0);
+}
+
+static void on_deadlines(struct shepherd *s, int64_t now_ns)
+{
+    if (now_ns >= s->files.due_ns && s->phase != SHEPHERD_ENDED)
+        files_look(&s->files, now_ns);
+    /* Not while it is paused; also for children that are waited for. */
+    if (s->phase != SHEPHERD_PAUSED && now_ns >= s->limit_ns) {
+        s->limit_ns = NEVER;
+        shepherd_stop(s, RESULT_TIMED_OUT, SIGTERM, s->block->grace_ns);
+    }
+    if (s->phase != SHEPHERD_ENDED && (now_ns >= s->kill_ns || (s->kills && now_ns >= s->look_ns)))
+        kill_all(s, now_ns);
+    if (now_ns >= s->look_ns) {
+        s->look_ns = now_ns + LOOK_NS;
+        reap(s);
+        if (s->phase == SHEPHERD_ENDED)
+            conclude(s, now_ns);
+        else if (!s->kills && !(s->no_children && s->main_gone))
+            s->look_ns = NEVER; /* its children's ends wake us */
+    }
+}
+
+static int timeout_ms(const struct shepherd *s)
+{
+    int64_t at = sooner(sooner(s->limit_ns, s->kill_ns), sooner(s->look_ns, s->files.due_ns));
+    if (s->phase == SHEPHERD_PAUSED)
+        at = sooner(s->kill_ns, s->files.due_ns);
+    if (at == NEVER)
+        return -1;
+    int64_t left_ns = at - clock_mono_ns();
+    int64_t ms = left_ns <= 0 ? 0 : (left_ns + NS_PER_MS - 1) / NS_PER_MS;
+    return ms > INT_MAX ? INT_MAX : (int)ms;
+}
+
+static void loop(struct shepherd *s)
+{
+    struct epoll_event ev[16];
+    while (!s->done) {
+        int n = epoll_wait(s->epoll_fd, ev, (int)ARRAY_LEN(ev), timeout_ms(s));
+        for (int i = 0; i < n; i++)
+            on_wake(s, ev[i].data.u32);
+        int64_t now_ns = clock_mono_ns();
+        on_deadlines(s, now_ns);
+        after_reap(s, now_ns);
+    }
+}
+
+/* ---- the beginning ------------------------------------------------------------------------------ */
+
+static int watch_fd(struct shepherd *s, int fd, uint32_t wake, struct err *e)
+{
+    struct epoll_event ev = {.events = EPOLLIN, .data.u32 = wake};
+    if (epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0)
+        return err_errno(e, WATTQ_E_IO, "cannot watch a descriptor");
+    return 0;
+}
+
+static int open_events(struct shepherd *s, struct err *e)
+{
+    static const int taken[] = {SIGCHLD, SIGTERM, SIGHUP,  SIGINT, SIGQUIT,
+                                SIGUSR1, SIGUSR2, SIGPIPE, SIGALRM};
+    struct sigaction old;
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < ARRAY_LEN(taken); i++)
+        sigaddset(&set, taken[i]);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    s->nohup = sigaction(SIGHUP, NULL, &old) == 0 && old.sa_handler == SIG_IGN &&
+               (s->block->flags & LAUNCH_FOREGROUND);
+    /* An inherited SIG_IGN would hide signals from us, or have the kernel reap the run behind our back. */
+    for (size_t i = 0; i < ARRAY_LEN(taken); i++)
+        if (taken[i] != SIGHUP || !s->nohup)
+            signal(taken[i], SIG_DFL);
+    s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (s->epoll_fd < 0 || s->signal_fd < 0)
+        return err_errno(e, WATTQ_E_IO, "cannot watch signals");
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
+        return err_errno(e, WATTQ_E_UNAVAILABLE,
+                         "this kernel has no subreapers (Linux 3.4 or newer)");
+    return watch_fd(s, s->signal_fd, WAKE_SIGNAL, e);
+}
+
+/* One shepherd per directory, for as long as it lives. */
+static int lock(struct shepherd *s, struct err *e)
+{
+    const struct timespec pause = {.tv_nsec = LOCK_WAIT_NS};
+    s->lock_fd = openat(s->dirfd, "shepherd", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+    if (s->lock_fd < 0)
+        return err_errno(e, WATTQ_E_IO, "cannot write in the run's directory %s", s->dir);
+    for (int i = 0; flock(s->lock_fd, LOCK_EX | LOCK_NB) < 0; i++) {
+        if (errno != EWOULDBLOCK || i == LOCK_TRIES)
+            return err_errno(e, WATTQ_E_CONFLICT, "another shepherd holds the run's directory %s",
+                             s->dir);
+        nanosleep(&pause, NULL);
+    }
+    return 0;
+}
+
+static int open_state(struct shepherd *s, struct err *e)
+{
+    char have[STATE_BYTES], blank[STATE_BYTES];
+    memset(blank, '\n', sizeof(blank));
+    s->state_fd = openat(s->dirfd, "state", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+    if (s->state_fd < 0)
+        return err_errno(e, WATTQ_E_IO, "cannot write in the run's directory %s", s->dir);
+    if (pread(s->state_fd, have, sizeof(have), 0) == STATE_BYTES &&
+        memcmp(have, blank, sizeof(blank)) == 0)
+        return 0; /* launch_prepare has made it, durably */
+    if (ftruncate(s->state_fd, 0) < 0 ||
+        pwrite(s->state_fd, blank, STATE_BYTES, 0) != STATE_BYTES || fsync(s->state_fd) < 0 ||
+        fsync(s->dirfd) < 0)
+        return err_errno(e, WATTQ_E_IO, "cannot write in the run's directory %s", s->dir);
+    return 0;
+}
+
+/* Room that the result gets back on a disk that the run has filled. */
+static void reserve(const struct shepherd *s)
+{
+    int fd CLEANUP(base_closep) =
+        openat(s->dirfd, "reserve", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd >= 0)
+        (void)!fallocate(fd, 0, 0, 4096);
+}
+
+static int fork_child(struct shepherd *s, struct err *e)
+{
+    int gate[2], report[2];
+    if (pipe2(gate, O_CLOEXEC) < 0)
+        return err_errno(e, WATTQ_E_IO, "cannot make the gate");
+    if (pipe2(report, O_CLOEXEC) < 0) {
+        close(gate[0]);
+        close(gate[1]);
+        return err_errno(e, WATTQ_E_IO, "cannot make the gate");
+    }
+    s->main_pid = fork();
+    if (s->main_pid == 0)
+        child_main(s, gate[0], gate[1], report[1]);
+    close(gate[0]);
+    close(report[1]);
+    s->gate_fd = gate[1];
+    s->exec_fd = report[0];
+    if (s->main_pid < 0)
+        return err_errno(e, WATTQ_E_IO, "cannot fork the run");
+    return 0;
+}
+
+/* The child waits at the gate meanwhile, so everything of the run begins inside the cgroup. */
+static void enter_cgroup(struct shepherd *s)
+{
+    char base[512];
+    if (cgroup_find(s->block->cgroup, base, sizeof(base)) != 0 ||
+        cgroup_create(&s->tree.cg, base, s->block->run_id, NULL) < 0)
+        return;
+    if (cgroup_add(&s->tree.cg, s->main_pid, NULL) < 0)
+        cgroup_remove(&s->tree.cg);
+}
+
+static int publish(struct shepherd *s, struct err *e)
+{
+    struct result_shepherd who = {.run_id = s->block->run_id,
+                                  .token = s->block->token,
+                                  .pid = getpid(),
+                                  .main_pid = s->main_pid};
+    bool grouped = s->tree.cg.fd >= 0;
+    base_strcpy(who.mode, sizeof(who.mode), grouped ? "cgroup" : "subreaper");
+    base_strcpy(who.cgroup, sizeof(who.cgroup), grouped ? s->tree.cg.path : "");
+    base_strcpy(who.boot_id, sizeof(who.boot_id), s->r.boot_id);
+    base_strcpy(s->r.mode, sizeof(s->r.mode), who.mode);
+    return result_shepherd_write(s->lock_fd, &who, e);
+}
+
+static int set_up(struct shepherd *s, int conn, struct err *e)
+{
+    int rc = lock(s, e);
+    if (rc == 0)
+        rc = open_state(s, e);
+    if (rc == 0)
+        rc = files_open(&s->files, s->dirfd,
+                        s->block->flags & LAUNCH_FOREGROUND ? 0 : s->block->log_cap_bytes, e);
+    if (rc == 0)
+        rc = open_events(s, e);
+    if (rc == 0 && s->files.inotify_fd >= 0)
+        rc = watch_fd(s, s->files.inotify_fd, WAKE_FILES, e);
+    if (rc == 0)
+        rc = fork_child(s, e);
+    if (rc)
+        return rc;
+    reserve(s);
+    enter_cgroup(s);
+    rc = publish(s, e);
+    return rc ? rc : ctl_open(s, conn, e);
+}
+
+static void tear_down(struct shepherd *s)
+{
+    ctl_close(s);
+    unlinkat(s->dirfd, "reserve", 0);
+    cgroup_remove(&s->tree.cg);
+    files_close(&s->files);
+    child_env_free(s->env);
+    int *fds[] = {&s->gate_fd,  &s->exec_fd, &s->signal_fd, &s->epoll_fd,
+                  &s->state_fd, &s->dirfd,   &s->lock_fd};
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        base_closep(fds[i]);
+}
+
+int shepherd_run(const char *dir, const struct launch_block *b, int conn, struct err *e)
+{
+    struct shepherd s = {
+        .block = b,
+        .dir = dir,
+        .lock_fd = -1,
+        .state_fd = -1,
+        .epoll_fd = -1,
+        .signal_fd = -1,
+        .ctl_fd = -1,
+        .gate_fd = -1,
+        .exec_fd = -1,
+        .files = {.inotify_fd = -1, .metrics_fd = -1, .marks_fd = -1, .log_fd = -1},
+        .tree = {.cg = {.fd = -1}, .root = getpid()},
+        .limit_ns = NEVER,
+        .kill_ns = NEVER,
+        .look_ns = NEVER};
+    for (size_t i = 0; i < CTL_PEERS; i++)
+        s.peers[i].fd = -1;
+    result_init(&s.r);
+    s.r.cause = RESULT_EXITED;
+    s.r.run_id = b->run_id;
+    s.r.token = b->token;
+    result_boot_id(s.r.boot_id);
+    s.env = child_env(b, dir);
+    s.dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = s.dirfd < 0 ? err_errno(e, WATTQ_E_IO, "cannot open the run's directory %s", dir)
+                         : set_up(&s, conn, e);
+    if (rc == 0)
+        loop(&s);
+    tear_down(&s);
+    return rc;
+}

@@ -1,0 +1,44 @@
+/* One run's supervisor. It outlives wattqd, opens the gate, holds the exit status, stamps the metrics,
+ * caps the log, ends the whole tree and leaves a durable result. One thread, epoll; no libuv, no SQLite.
+ *
+ *   GATE --GO--> RUNNING <-> PAUSED     main process exits, others are left: DRAINING     all gone: ENDED
+ *
+ * The program's child is forked at once and waits on a pipe whose only write end is here: one byte lets
+ * it exec, end of file makes it _exit. t0_ns is read immediately before that byte, t1_ns when the last
+ * process has been reaped. The files it leaves are described in result.h. */
+#ifndef DAEMON_LAUNCH_SHEPHERD_H
+#define DAEMON_LAUNCH_SHEPHERD_H
+
+#include <sys/types.h>
+
+#include "daemon/launch/frames.h"
+#include "daemon/launch/result.h"
+
+/* Be the shepherd of one run until it has ended or was given up. dir is the run's directory (absolute;
+ * also what the run finds in WATTQ_RUN_DIR); conn an already connected peer, or -1. The caller is a
+ * process of its own for this: signals, subreaper state and children are taken over and the caller
+ * should _exit afterwards. 0, also when the run failed; < 0 when nothing was started, with err. */
+int shepherd_run(const char *dir, const struct launch_block *b, int conn, struct err *e) MUST_USE;
+
+/* Fork a shepherd in the foreground (b->flags gets LAUNCH_FOREGROUND): it keeps our terminal, session
+ * and standard files, and ends its run when we die. *pid is to be waited for, *conn speaks frames: the
+ * first one is FRAME_STATE at the gate. Not for programs with threads. */
+int shepherd_fork(const char *dir, const struct launch_block *b, pid_t *pid, int *conn,
+                  struct err *e) MUST_USE;
+
+/* Called on the way of a standalone run, all in the caller's thread. */
+struct shepherd_watch {
+    void (*on_state)(void *arg,
+                     const struct frame *f); /* each change; at SHEPHERD_GATE the gate opens
+                                                           after it returns */
+    void (*on_tick)(void *arg); /* about every tick_ns while the run goes on; NULL = not wanted */
+    int64_t tick_ns;
+    void *arg;
+};
+/* Run b in the foreground without any daemon, in a temporary run directory (TMPDIR) that is removed
+ * again, and hand back its result. SIGINT and SIGQUIT are left to the run meanwhile. b->token and
+ * b->run_id may be 0. watch may be NULL. */
+int shepherd_standalone(const struct launch_block *b, const struct shepherd_watch *watch,
+                        struct result *r, struct err *e) MUST_USE;
+
+#endif

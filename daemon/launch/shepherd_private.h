@@ -1,0 +1,99 @@
+/* Between the files of the shepherd only. One struct shepherd per process, owned by shepherd_run. */
+#ifndef DAEMON_LAUNCH_SHEPHERD_PRIVATE_H
+#define DAEMON_LAUNCH_SHEPHERD_PRIVATE_H
+
+#include "daemon/launch/shepherd.h"
+#include "daemon/launch/shepherd_tree.h"
+
+#define CTL_PEERS 8         /* connections at a time: wattqd, a client, and those being replaced */
+#define NEVER     INT64_MAX /* a deadline that does not come */
+
+/* What woke the loop, in epoll's data. */
+enum shepherd_wake { WAKE_SIGNAL, WAKE_CTL, WAKE_FILES, WAKE_PEER0 };
+
+struct ctl_peer {
+    int fd; /* -1 = free */
+    size_t have;
+    struct frame in;
+};
+
+/* Watches metrics and log by inotify; without one it looks every 100 ms. */
+struct files {
+    int dirfd;
+    int inotify_fd; /* -1 = polls */
+    int metrics_fd, marks_fd, log_fd;
+    int64_t due_ns; /* monotonic: when to look; NEVER = when inotify says so */
+    int64_t looked_ns;
+    int64_t marked_bytes, marked_ns;
+    int64_t marks;
+    int64_t log_bytes;
+    int64_t cap_bytes;              /* 0 = none */
+    int64_t head_bytes, punched_to; /* the hole is [head_bytes, punched_to) */
+    bool cannot_punch;
+    bool disk_full; /* was seen while the log or the marks were growing */
+};
+
+struct shepherd {
+    const struct launch_block *block;
+    const char *dir;
+    char **env; /* the run's, complete */
+    int dirfd, lock_fd, state_fd, epoll_fd, signal_fd, ctl_fd;
+    int gate_fd; /* the only write end; -1 once used */
+    int exec_fd; /* the child reports here why it could not exec */
+    struct ctl_peer peers[CTL_PEERS];
+    struct files files;
+    struct tree tree;
+    enum shepherd_phase phase;
+    struct result r;
+    pid_t main_pid;
+    bool nohup; /* SIGHUP was ignored when we came */
+    bool main_gone;
+    bool no_children;  /* waitpid said so */
+    bool given_up;     /* ABORT: leave no result */
+    bool done;         /* the loop ends */
+    int64_t limit_ns;  /* monotonic deadlines, NEVER = none */
+    int64_t kill_ns;   /* SIGKILL to all from here on */
+    int64_t look_ns;   /* when to see again whether all have gone, or to retry the result */
+    int64_t paused_ns; /* since when */
+    int kills;         /* rounds of SIGKILL so far */
+};
+
+/* shepherd_child.c: what happens between fork and exec. */
+enum child_step { STEP_STDIN, STEP_CWD, STEP_EXEC, STEP_INTERPRETER };
+struct child_report { /* through exec_fd; nothing = the exec succeeded */
+    int32_t step;
+    int32_t error; /* errno */
+};
+/* Never returns. gate: read end; write_end: closed here first; report: write end, CLOEXEC. */
+void child_main(const struct shepherd *s, int gate, int write_end, int report)
+    __attribute__((noreturn));
+/* The run's environment: the block's, with WATTQ_RUN, WATTQ_RUN_DIR and WATTQ_METRICS set. free() the
+ * vector; its last three strings, which come first, are new memory too. */
+char **child_env(const struct launch_block *b, const char *dir);
+void child_env_free(char **env);
+/* Why it did not start, for people; returns the shell's exit code for it (126 or 127). */
+int child_explain(const struct launch_block *b, const struct child_report *c, char *text,
+                  size_t cap);
+
+/* shepherd_files.c */
+int files_open(struct files *f, int dirfd, int64_t cap_bytes, struct err *e) MUST_USE;
+void files_close(struct files *f);
+void files_woken(struct files *f, int64_t now_ns); /* inotify_fd is readable */
+void files_look(struct files *f, int64_t now_ns);  /* when due */
+void files_finish(struct files *f);                /* the last look */
+int64_t files_dropped(const struct files *f);      /* bytes missing from the middle of the log */
+
+/* shepherd_ctl.c */
+int ctl_open(struct shepherd *s, int conn, struct err *e) MUST_USE;
+void ctl_close(struct shepherd *s);
+void ctl_accept(struct shepherd *s);
+void ctl_read(struct shepherd *s, size_t peer);
+void ctl_announce(struct shepherd *s); /* FRAME_STATE to all */
+
+/* shepherd.c: what frames and signals ask for. */
+void shepherd_go(struct shepherd *s);
+void shepherd_stop(struct shepherd *s, enum result_cause cause, int signal, int64_t grace_ns);
+void shepherd_pause(struct shepherd *s, bool pause);
+void shepherd_abort(struct shepherd *s);
+
+#endif
