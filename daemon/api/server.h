@@ -1,8 +1,11 @@
 /* The socket: listener, peers, framing, budgets. Loop thread. Knows frames and replies, not what an
  * operation means (ops.h). Limits: 4 KiB before hello, WIRE_FRAME_MAX after; one global receive budget
- * of 16 MiB; SERVER_PEERS_MAX connections, of which per uid SERVER_PEERS_UID; a half frame has 10 s.
- * A peer that reads slowly: replies to its requests are queued up to 8 MiB, then it is closed; stream
- * frames are dropped, oldest first, beyond 64 KiB and counted. */
+ * of SERVER_RECEIVE_MAX; SERVER_PEERS_MAX connections, of which per uid SERVER_PEERS_UID; 10 s for hello
+ * and for the rest of a frame that was begun. A frame that breaks a limit is answered with one error,
+ * then the connection ends.
+ * A peer that reads slowly: replies to its requests are queued up to SERVER_REPLY_MAX, then it is closed;
+ * stream frames are dropped, oldest first, beyond SERVER_STREAM_MAX and counted.
+ * Idle peers cost a few hundred bytes: everybody is read into one buffer, only half frames are kept. */
 #ifndef DAEMON_API_SERVER_H
 #define DAEMON_API_SERVER_H
 
@@ -11,20 +14,27 @@
 
 #include "common/wire.h"
 
-#define SERVER_PEERS_MAX 4096
-#define SERVER_PEERS_UID 2048
+#define SERVER_PEERS_MAX   4096
+#define SERVER_PEERS_UID   2048
+#define SERVER_RECEIVE_MAX (16u << 20) /* half frames of all peers together */
+#define SERVER_REPLY_MAX   (8u << 20)  /* unread replies of one peer */
+#define SERVER_STREAM_MAX  (64u << 10) /* unread stream frames of one peer */
+#define SERVER_PATIENCE_NS (10 * NS_PER_S)
 
 struct server;
 struct peer; /* one connection; freed in its last close callback */
 
 struct server_config {
-    const char *path; /* socket to create (its directory exists); NULL = fds from socket activation */
-    unsigned mode;    /* of the socket file */
-    /* One checked and decoded request after a good hello. Borrowed for the call. */
+    const char
+        *path;     /* socket to create (its directory exists); NULL = fds from socket activation */
+    unsigned mode; /* of the socket file */
+    /* One checked and decoded request; the first is always a hello of our version, which the callee
+     * answers like any other. Borrowed for the call. */
     void (*on_request)(void *arg, struct peer *p, const struct wire_val *request);
     void (*on_close)(void *arg, struct peer *p); /* the last that is heard of it */
     void *arg;
-    uid_t only_uid; /* user mode: nobody else is answered; (uid_t)-1 = anybody */
+    uid_t only_uid;      /* user mode: nobody else is answered; (uid_t)-1 = anybody */
+    int64_t patience_ns; /* 0 = SERVER_PATIENCE_NS; tests shorten it */
 };
 
 /* Refuses a path over 107 bytes with the option that helps, a path somebody listens on
@@ -36,7 +46,7 @@ size_t server_peers(const struct server *s);
 
 uid_t peer_uid(const struct peer *p); /* SO_PEERCRED at connect */
 pid_t peer_pid(const struct peer *p);
-void *peer_data(const struct peer *p);          /* ops' own state per connection */
+void *peer_data(const struct peer *p); /* ops' own state per connection */
 void peer_set_data(struct peer *p, void *data);
 /* Keep a peer's address valid over its close (a job in flight); peer_closing tells, sends do nothing. */
 struct peer *peer_ref(struct peer *p);
@@ -45,8 +55,8 @@ bool peer_closing(const struct peer *p);
 
 /* Finish and send. The bytes are copied out; o can be reset and used again. */
 void peer_send(struct peer *p, struct wire_out *o);
-/* A stream frame: may be dropped. Returns how many of this peer's stream frames have been dropped since
- * the last call that returned > 0 was acknowledged in a sent frame ("lost"). */
+/* A stream frame: may be dropped. Returns how many of this peer's stream frames were dropped since the
+ * last call; the caller says so in its next frame ("lost"). */
 uint64_t peer_stream(struct peer *p, struct wire_out *o);
 /* The same for a frame that many peers get: o is finished (wire_out_finish) and stays as it is; `id` and
  * `lost` are put in front for this peer. Written at once where the socket takes it. */
