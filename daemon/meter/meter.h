@@ -6,7 +6,14 @@
  * Life: meter_open (finds everything) -> the store names the channels and says where each curve stood
  * (meter_set_base) -> meter_start -> ... -> meter_stop -> meter_close.
  * Deadlines are absolute CLOCK_MONOTONIC on a grid of period_ns; a late wake skips grid points, never
- * shifts the grid. Stamps are CLOCK_BOOTTIME. */
+ * shifts the grid. Stamps are CLOCK_BOOTTIME.
+ *
+ * Groups: 0 = fast (config period; also the edge sweeps; always there, even when empty), then slow (1 s)
+ * where there is something slow, then one for each source that may block. Such a source is read on a
+ * thread of its own, on its own grid; the sampler takes over its newest answer, with the answer's own
+ * stamps, and says READING_STALE when none has come for 2 s. A source that turns out slow while running
+ * (> 2 ms, 8 sweeps in a row) is read that way too but keeps its slots: its newest answer stands in the
+ * group's ticks, never older than 2 s. */
 #ifndef DAEMON_METER_METER_H
 #define DAEMON_METER_METER_H
 
@@ -17,22 +24,33 @@ struct meter;
 
 /* A channel as the rest of the daemon sees it: its description and where it stands in a tick. */
 struct meter_channel {
-    struct channel_desc desc;   /* parent and mirror_of are meter-wide indices here */
-    const char *source;         /* source_ops.name */
-    int64_t id;                 /* row in `channel`; 0 until meter_set_base */
+    struct channel_desc desc; /* parent and mirror_of are meter-wide indices here */
+    const char *source;       /* source_ops.name */
+    int64_t id;               /* row in `channel`; 0 until meter_set_base */
     uint32_t group;
-    uint32_t slot;              /* position in that group's ticks */
+    uint32_t slot; /* position in that group's ticks */
     /* Learned while sampling; written by the sampler, read by anyone (relaxed atomics inside). */
 };
+
+/* What watching the channels side by side showed; sticks for the life of the meter. */
+enum meter_doubt {
+    METER_DOUBT_NONE,
+    METER_DOUBT_MIRROR, /* moves in step with another die's channel: the same register seen again */
+    METER_DOUBT_LOWER /* shows less than what lies inside it: what it covers is not what it says */
+};
+const char *meter_doubt_text(enum meter_doubt d); /* "shows the same register as"; "" for none */
 
 /* A snapshot for `wattq meters`, `top` and energy decisions. */
 struct meter_status {
     enum reading_state state;
-    int64_t last_value;   /* newest valid value, unit of the channel; counters cumulative */
-    int64_t last_ns;      /* its time; 0 = never */
-    int64_t power_uw;     /* counters: over the last >= 2 update periods; gauges: the value; -1 = unknown */
+    int64_t last_value; /* newest valid value, unit of the channel; counters cumulative */
+    int64_t last_ns;    /* its time; 0 = never */
+    int64_t
+        power_uw; /* counters: over the last >= 2 update periods; gauges: the value; -1 = unknown */
     int64_t period_learned_ns; /* 0 = not yet */
     int64_t reads, failures;
+    enum meter_doubt doubt;
+    int doubt_about; /* the other channel, meter-wide index; -1 = none */
 };
 
 int meter_open(struct meter **out, const struct meter_config *cfg, struct err *e) MUST_USE;
@@ -47,7 +65,8 @@ struct ring *meter_ring(struct meter *m);
  * reading it stood at. raw_known false: the first reading starts at e0 without a delta (unknown gap).
  * raw_known true: the first reading adds the unwrapped difference to raw0 (bridged gap); the caller has
  * checked that the boot is the same and that fewer than 0.9 wraps can have happened. */
-void meter_set_base(struct meter *m, size_t i, int64_t id, int64_t e0, int64_t raw0, bool raw_known);
+void meter_set_base(struct meter *m, size_t i, int64_t id, int64_t e0, int64_t raw0,
+                    bool raw_known);
 
 /* notify is called on the sampler thread after each push that somebody should look at soon: every
  * edge tick, and about once per second. It must only wake another thread. */
@@ -60,13 +79,18 @@ void meter_stop(struct meter *m);
 int64_t meter_sweep(struct meter *m, int64_t at_boot_ns, void (*done)(void *arg, int64_t ticket),
                     void *arg);
 /* How long after an edge a sweep must be taken so that every fast counter has refreshed:
- * max (period + lag) over fast counters, at most 2 ms + the slowest fast one. */
+ * max (period + lag) over the counters that refresh within 2 ms; slower ones are not waited for, their
+ * neighbouring samples on the grid bracket the edge. 0 = there is none. */
 int64_t meter_settle_ns(const struct meter *m);
 
 void meter_get_status(const struct meter *m, size_t i, struct meter_status *out); /* any thread */
+/* For meter_antichain, any thread: which channels gave a value lately (10 s, or three update periods)
+ * and are not in doubt. usable has meter_count elements. */
+void meter_usable(const struct meter *m, bool *usable);
 
 /* The only unwrap. Advances *cum by what the counter did between prev and raw.
- * 0 ok; 1 = reset (went backwards, no range); 2 = implausible (more than pmax allows in dt). On 1 and 2
+ * 0 ok; 1 = unknown: it went backwards without a range, or dt at pmax is more than 0.9 of a range, so
+ * that nobody can tell how often it wrapped; 2 = implausible (more than pmax allows in dt). On 1 and 2
  * *cum is unchanged. wrap_uj 0 = no range, pmax_uw 0 = no gate. source: docs/measurement.md, counters. */
 int meter_unwrap(int64_t *cum, int64_t prev_raw, int64_t raw, int64_t wrap_uj, int64_t pmax_uw,
                  int64_t dt_ns);

@@ -10,20 +10,21 @@
 
 /* State byte of a value in a tick: an enum reading_state, plus these bits for counters. */
 #define TICK_STATE_MASK 0x3fu
-#define TICK_RESET      0x40u /* the register went backwards without a range: energy since the last
+#define TICK_RESET                                                                                 \
+    0x40u                  /* the register went backwards without a range: energy since the last
                                  valid value is unknown; the curve goes on from where it was */
-#define TICK_BRIDGED    0x80u /* first value after a daemon gap that the counter bridges */
+#define TICK_BRIDGED 0x80u /* first value after a daemon gap that the counter bridges */
 
 struct tick {
-    uint32_t group;    /* index of the meter group */
-    uint32_t n;        /* values */
+    uint32_t group; /* index of the meter group */
+    uint32_t n;     /* values */
     uint32_t flags;
     uint32_t reserved;
-    int64_t index;     /* position on the deadline grid of its group; edges repeat the last one */
-    int64_t before_ns; /* CLOCK_BOOTTIME before the first read of the sweep */
-    int64_t after_ns;  /* and after the last one; the sample's time is the middle */
+    int64_t index;      /* position on the deadline grid of its group; edges repeat the last one */
+    int64_t before_ns;  /* CLOCK_BOOTTIME before the first read of the sweep */
+    int64_t after_ns;   /* and after the last one; the sample's time is the middle */
     int64_t suspend_ns; /* CLOCK_BOOTTIME - CLOCK_MONOTONIC at the sweep: growth is a suspend */
-    int64_t ticket;    /* of the meter_sweep that asked for it; 0 on the grid */
+    int64_t ticket;     /* of the meter_sweep that asked for it; 0 on the grid */
     /* followed by: int64_t value[n] (counters: cumulative uJ, unwrapped), int64_t raw[n], uint8_t state[n] */
 };
 static inline int64_t *tick_values(struct tick *t)

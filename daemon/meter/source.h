@@ -43,32 +43,42 @@ enum channel_quality {
     QUALITY_NONE       /* companions and CPU time: not energy */
 };
 enum channel_scope {
-    SCOPE_NODE, SCOPE_PSYS, SCOPE_PACKAGE, SCOPE_DRAM, SCOPE_CORE, SCOPE_UNCORE, SCOPE_GPU,
-    SCOPE_MODULE, SCOPE_CPU, SCOPE_OTHER
+    SCOPE_NODE,
+    SCOPE_PSYS,
+    SCOPE_PACKAGE,
+    SCOPE_DRAM,
+    SCOPE_CORE,
+    SCOPE_UNCORE,
+    SCOPE_GPU,
+    SCOPE_MODULE,
+    SCOPE_CPU,
+    SCOPE_OTHER
 };
 const char *channel_kind_name(enum channel_kind k);       /* "counter" */
 const char *channel_quality_name(enum channel_quality q); /* "measured" */
 const char *channel_scope_name(enum channel_scope s);     /* "package" */
 
 struct channel_desc {
-    char uid[160];     /* stable: sysfs path below the root, GPU UUID + field; never a bare label */
-    char label[48];    /* what a person reads: "package-0" */
-    char unit[8];      /* "uJ" "uW" "us" "mC" "kHz" "ppm" "mask": the unit of reading.value */
-    char covers[80];   /* "CPU package: cores, caches, memory controller; not DRAM, GPU, board, PSU" */
-    char remedy[160];  /* the command that would make it readable; empty when it is */
+    char uid[160];  /* stable: sysfs path below the root, GPU UUID + field; never a bare label */
+    char label[48]; /* what a person reads: "package-0" */
+    char unit[8];   /* "uJ" "uW" "us" "mC" "kHz" "ppm" "mask": the unit of reading.value */
+    char
+        covers[80]; /* "CPU package: cores, caches, memory controller; not DRAM, GPU, board, PSU" */
+    char remedy[160]; /* the command that would make it readable; empty when it is */
     enum channel_kind kind;
     enum channel_quality quality;
     enum channel_scope scope;
-    int64_t quantum;     /* smallest step, in unit; 1 = unknown */
-    int64_t wrap_uj;     /* modulus of the raw counter: max + 1 step; 0 = no range known */
-    int64_t period_ns;   /* the hardware refreshes no faster than this */
+    int64_t quantum;      /* smallest step, in unit; 1 = unknown */
+    int64_t wrap_uj;      /* modulus of the raw counter: max + 1 step; 0 = no range known */
+    int64_t period_ns;    /* the hardware refreshes no faster than this */
     bool period_declared; /* false: period_ns is an assumption, bounds that use it are soft */
-    int64_t lag_ns;      /* a value describes the time this far back */
-    int64_t box_ns;      /* averaging window, CHANNEL_AVERAGE only */
-    int64_t pmax_uw;     /* largest power it can carry; 0 = unknown */
+    int64_t lag_ns;       /* a value describes the time this far back */
+    int64_t box_ns;       /* averaging window, CHANNEL_AVERAGE only */
+    int64_t pmax_uw;      /* largest power it can carry; 0 = unknown */
     int64_t accuracy_ppm; /* stated by its maker; 0 = none stated */
-    int parent;          /* index, in the same source, of the channel that contains it; -1 = none */
-    int mirror_of;       /* index of the channel whose register this one shows again; -1 = none */
+    int parent;    /* index, in the same source, of the channel that contains it; -1 = none */
+    int mirror_of; /* index of the channel whose register, or whose power as another kind of
+                            reading, this one shows again; -1 = none */
 };
 
 struct reading {
@@ -76,23 +86,31 @@ struct reading {
     enum reading_state state;
 };
 
+struct slots;
+
 struct meter_config {
-    const char *sysfs_root;  /* "" for the real tree; tests point it at a fixture */
-    const char *script;      /* formula file of the `script` source, or NULL */
-    const char *replay;      /* recorded trace of the `replay` source, or NULL */
-    const char *nvml_path;   /* library to dlopen; NULL = libnvidia-ml.so.1 */
-    const char *disable;     /* comma separated source names that are not opened, or NULL */
-    int64_t period_ns;       /* of the fast group; default 100 ms */
-    int64_t cpu_watts_uw;    /* declared full-load watts of this machine's CPUs for `estimate`; 0 = default */
-    bool estimate_always;    /* run `estimate` beside real meters too */
+    const char *sysfs_root; /* "" for the real tree; tests point it at a fixture */
+    const char *script;     /* formula file of the `script` source, or NULL */
+    const char *replay;     /* recorded trace of the `replay` source, or NULL */
+    const char *nvml_path;  /* library to dlopen; NULL = libnvidia-ml.so.1 */
+    const char *disable;    /* comma separated source names that are not opened, or NULL */
+    int64_t period_ns;      /* of the fast group; default 100 ms */
+    int64_t
+        cpu_watts_uw; /* declared full-load watts of this machine's CPUs for `estimate`; 0 = default */
+    bool estimate_always; /* run `estimate` beside real meters too */
+    struct slots *slots;  /* CPU time of runs (slots.h), or NULL; outlives the meter */
 };
 
 struct source; /* private to each source: embed what you need */
 
 struct source_ops {
     const char *name;
-    bool may_block; /* read may take > 2 ms: gets its own thread, the sampler takes its newest answer */
-    bool slow;      /* sampled at 1 Hz instead of the fast pace (temperatures, clocks) */
+    bool
+        may_block; /* read may take > 2 ms: gets its own thread, the sampler takes its newest answer */
+    int64_t
+        rest_ns; /* on the grid, read no more often than this (edge sweeps always do); 0 = every sweep */
+    bool fallback; /* opened only when no source before it gives energy (or estimate_always) */
+    bool slow;     /* sampled at 1 Hz instead of the fast pace (temperatures, clocks) */
     /* 0; 1 = nothing of this kind here (not an error); < 0 with err. */
     int (*open)(struct source **out, const struct meter_config *cfg, struct err *e);
     /* How many channels; *out is borrowed until close. Unreadable ones are listed too, with remedy. */

@@ -1,0 +1,51 @@
+/* One number in a sysfs or procfs file, kept open and read in place. Used by the file-based sources.
+ * Owns one file descriptor. Runs on whichever thread its source runs on; not shared.
+ *
+ * A file that cannot be read is tried again every ATTR_RETRY_NS of sampling time, not at every tick: a
+ * daemon that was started before `wattq meters allow` picks the meter up by itself, and an unreadable
+ * file costs nothing meanwhile. */
+#ifndef DAEMON_METER_ATTR_H
+#define DAEMON_METER_ATTR_H
+
+#include "daemon/meter/source.h"
+
+#define ATTR_RETRY_NS   (10 * NS_PER_S)
+#define ATTR_TEXT_BYTES 64 /* longest number with its surroundings; more is garbled */
+
+struct attr {
+    char *path; /* owned */
+    int fd;     /* -1 while it cannot be opened */
+    enum reading_state state;
+    int64_t retry_ns; /* do not touch the file before this instant; 0 = at once */
+};
+
+/* What errno of a failed open or read means for a reading. */
+enum reading_state attr_state(int errnum);
+/* A whole number in decimal with optional sign, one optional newline and nothing else. Refuses "",
+ * "\n", "12 W", "0x1", numbers beyond int64. */
+bool attr_parse(const char *text, size_t bytes, int64_t *out);
+/* Values that drivers return for "I do not know": 0xFFFFFFFF, in its own unit and times 1000 and
+ * 1000000 (ACPI power meters show 4294967295000 uW), INT32_MAX times 1000, INT64_MAX.
+ * source: facts on meters, lesson 26. */
+bool attr_sentinel(int64_t value);
+
+/* Takes over nothing; copies the path. The file is opened at the first read. */
+void attr_init(struct attr *a, const char *path);
+void attr_fini(struct attr *a);
+/* Value or reason. Sentinels are READING_IMPLAUSIBLE. boot_ns paces the retries. */
+struct reading attr_read(struct attr *a, int64_t boot_ns);
+
+/* For discovery: the number in a file now, or the reason. */
+struct reading attr_now(const char *path);
+struct reading attr_once(const char *dir, const char *name);
+/* First line of dir/name without its newline. False when it cannot be read or does not fit. */
+bool attr_text(const char *dir, const char *name, char *out, size_t cap);
+
+/* Where this machine's (or the fixture's) sysfs is: "<root>/sys", or root itself when it has no sys
+ * below it. Caller frees. */
+char *attr_sysfs(const struct meter_config *cfg);
+/* A uid from parts; one longer than the field keeps its tail and gets a hash of the whole in front, so
+ * that two long paths never meet in one uid. */
+void attr_uid(struct channel_desc *d, const char *fmt, ...) PRINTF(2, 3);
+
+#endif

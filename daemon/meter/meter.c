@@ -1,0 +1,385 @@
+#include "daemon/meter/meter_internal.h"
+
+#include "common/units.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SOURCES_MAX    32
+#define PERIOD_NS      (100 * NS_PER_MS)
+#define SLOW_PERIOD_NS NS_PER_S
+#define OWN_PERIOD_NS  (100 * NS_PER_MS) /* vendor libraries refresh no faster */
+#define SETTLE_MAX_NS  (2 * NS_PER_MS)
+#define RING_SPAN_NS   (10 * NS_PER_S) /* the storage thread may be away for this long */
+#define RING_MIN_BYTES ((size_t)256 << 10)
+#define RING_MAX_BYTES ((size_t)16 << 20)
+#define USABLE_NS      (10 * NS_PER_S)
+#define PROBES         3
+
+/* ---- opening ----------------------------------------------------------------------------------- */
+
+/* Is name one of the comma separated words? */
+static bool listed(const char *words, const char *name)
+{
+    size_t n = strlen(name);
+    for (const char *p = words; p && *p; p += strcspn(p, ","), p += *p == ',') {
+        p += strspn(p, " ");
+        if (strncmp(p, name, n) == 0 && (p[n] == ',' || p[n] == '\0' || p[n] == ' ')) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_energy(const struct channel_desc *d)
+{
+    return d->kind == CHANNEL_COUNTER || d->kind == CHANNEL_GAUGE || d->kind == CHANNEL_AVERAGE;
+}
+
+/* First readings; true = the source is too slow to be read between others. */
+static bool probe(struct meter_source *s)
+{
+    if (s->ops->may_block) {
+        for (size_t i = 0; i < s->n; i++) {
+            s->readings[i].state = READING_NOT_YET;
+        }
+        return true;
+    }
+    int slow = 0;
+    for (int i = 0; i < PROBES; i++) {
+        int64_t t0 = clock_mono_ns();
+        s->ops->read(s->source, clock_boot_ns(), s->readings);
+        if (clock_mono_ns() - t0 <= METER_SLOW_READ_NS) {
+            return false;
+        }
+        slow++;
+    }
+    return slow == PROBES;
+}
+
+/* Does this source give energy? A blocking one has checked its fields when it was opened. */
+static bool gives_energy(const struct meter_source *s, const struct channel_desc *descs)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        bool answers = s->ops->may_block || s->readings[i].state == READING_OK;
+        if (is_energy(&descs[i]) && descs[i].quality != QUALITY_ESTIMATED && answers) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int add_source(struct meter *m, const struct source_ops *ops, const struct meter_config *cfg,
+                      bool *energy, struct err *e)
+{
+    struct source *source = NULL;
+    int rc = ops->open(&source, cfg, e);
+    if (rc != 0) {
+        return rc < 0 ? rc : 0;
+    }
+    const struct channel_desc *descs = NULL;
+    struct meter_source *s = &m->sources[m->nsources++];
+    *s = (struct meter_source){.ops = ops, .source = source, .first = m->n};
+    s->n = ops->channels(source, &descs);
+    if (s->n > METER_CHANNELS_MAX - m->n) {
+        return err_set(e, WATTQ_E_LIMIT, "the %s meter has %zu channels; %d are possible in all",
+                       ops->name, s->n, METER_CHANNELS_MAX);
+    }
+    s->readings = base_alloc(s->n * sizeof(*s->readings) + 1);
+    s->blocks = probe(s);
+    for (size_t i = 0; i < s->n; i++) {
+        struct channel_slot *c = &m->slots[m->n++];
+        c->pub.desc = descs[i];
+        c->pub.source = ops->name;
+        c->pub.desc.parent += descs[i].parent >= 0 ? (int)s->first : 0;
+        c->pub.desc.mirror_of += descs[i].mirror_of >= 0 ? (int)s->first : 0;
+        c->source = m->nsources - 1;
+    }
+    *energy = *energy || gives_energy(s, descs);
+    return 0;
+}
+
+static int open_sources(struct meter *m, const struct meter_config *cfg, struct err *e)
+{
+    bool energy = false;
+    for (size_t i = 0; source_list[i] && i < SOURCES_MAX; i++) {
+        const struct source_ops *ops = source_list[i];
+        if (listed(cfg->disable, ops->name) || (ops->fallback && energy && !cfg->estimate_always)) {
+            continue;
+        }
+        int rc = add_source(m, ops, cfg, &energy, e);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+/* Two channels never share a uid: a later one gets a number. */
+static void part_uids(struct meter *m)
+{
+    for (size_t i = 1; i < m->n; i++) {
+        char *uid = m->slots[i].pub.desc.uid;
+        const size_t cap = sizeof(m->slots[i].pub.desc.uid);
+        int copies = 1;
+        for (size_t j = 0; j < i; j++) {
+            copies += strcmp(m->slots[j].pub.desc.uid, uid) == 0;
+        }
+        if (copies > 1) {
+            size_t n = strlen(uid);
+            n = n > cap - 8 ? cap - 8 : n;
+            (void)snprintf(uid + n, cap - n, "#%d", copies);
+        }
+    }
+}
+
+/* ---- groups ------------------------------------------------------------------------------------ */
+
+static uint32_t add_group(struct meter *m, int64_t period_ns, struct meter_source *own)
+{
+    struct meter_group *g = &m->groups[m->ngroups];
+    *g = (struct meter_group){.period_ns = period_ns, .own = own};
+    g->channels = base_alloc(m->n * sizeof(*g->channels) + 1);
+    return (uint32_t)m->ngroups++;
+}
+
+static void form_groups(struct meter *m, int64_t period_ns)
+{
+    m->groups = base_alloc((m->nsources + 2) * sizeof(*m->groups));
+    uint32_t fast = add_group(m, period_ns, NULL);
+    uint32_t slow = fast;
+    for (size_t i = 0; i < m->nsources; i++) {
+        struct meter_source *s = &m->sources[i];
+        if (s->blocks) {
+            int64_t pace = period_ns > OWN_PERIOD_NS ? period_ns : OWN_PERIOD_NS;
+            s->group = add_group(m, s->ops->slow ? SLOW_PERIOD_NS : pace, s);
+        } else if (s->ops->slow) {
+            slow = slow == fast ? add_group(m, SLOW_PERIOD_NS, NULL) : slow;
+            s->group = slow;
+        } else {
+            s->group = fast;
+        }
+    }
+    for (size_t i = 0; i < m->n; i++) {
+        struct channel_slot *c = &m->slots[i];
+        struct meter_group *g = &m->groups[m->sources[c->source].group];
+        c->pub.group = m->sources[c->source].group;
+        c->pub.slot = g->n;
+        g->channels[g->n++] = (uint32_t)i;
+        lane_init(&c->lane, &c->pub.desc, g->period_ns);
+        lane_seen(&c->lane, m->sources[c->source].readings[i - m->sources[c->source].first],
+                  clock_boot_ns());
+        atomic_init(&c->doubt, METER_DOUBT_NONE);
+        atomic_init(&c->doubt_about, -1);
+    }
+}
+
+static size_t ring_bytes(const struct meter *m)
+{
+    size_t bytes = RING_MIN_BYTES;
+    for (size_t i = 0; i < m->ngroups; i++) {
+        const struct meter_group *g = &m->groups[i];
+        size_t ticks = (size_t)(RING_SPAN_NS / g->period_ns) + 1;
+        bytes += ticks * (tick_bytes(g->n) + 16);
+    }
+    return bytes < RING_MAX_BYTES ? bytes : RING_MAX_BYTES;
+}
+
+int meter_open(struct meter **out, const struct meter_config *cfg, struct err *e)
+{
+    struct meter *m = base_alloc(sizeof(*m));
+    m->slots = base_alloc(METER_CHANNELS_MAX * sizeof(*m->slots));
+    m->sources = base_alloc(SOURCES_MAX * sizeof(*m->sources));
+    pthread_mutex_init(&m->lock, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&m->wake, &attr);
+    pthread_condattr_destroy(&attr);
+    int rc = open_sources(m, cfg, e);
+    if (rc < 0) {
+        meter_close(m);
+        return rc;
+    }
+    part_uids(m);
+    form_groups(m, cfg->period_ns > 0 ? cfg->period_ns : PERIOD_NS);
+    meter_watch_pairs(m);
+    m->ring = ring_new(ring_bytes(m));
+    *out = m;
+    return 0;
+}
+
+void meter_close(struct meter *m)
+{
+    if (!m) {
+        return;
+    }
+    meter_stop(m);
+    for (size_t i = 0; i < m->nsources; i++) {
+        if (!m->sources[i].abandoned) {
+            m->sources[i].ops->close(m->sources[i].source);
+        }
+        free(m->sources[i].readings);
+    }
+    for (size_t i = 0; i < m->ngroups; i++) {
+        free(m->groups[i].channels);
+    }
+    pthread_cond_destroy(&m->wake);
+    pthread_mutex_destroy(&m->lock);
+    ring_free(m->ring);
+    free(m->pairs);
+    free(m->groups);
+    free(m->sources);
+    free(m->slots);
+    free(m);
+}
+
+/* ---- running ----------------------------------------------------------------------------------- */
+
+void meter_set_base(struct meter *m, size_t i, int64_t id, int64_t e0, int64_t raw0, bool raw_known)
+{
+    m->slots[i].pub.id = id;
+    lane_base(&m->slots[i].lane, e0, raw0, raw_known);
+}
+
+static int start_workers(struct meter *m, struct err *e)
+{
+    for (size_t i = 0; i < m->ngroups; i++) {
+        struct meter_group *g = &m->groups[i];
+        if (g->own) {
+            g->own->worker = worker_start(g->own, g->period_ns, e);
+            if (!g->own->worker) {
+                return e ? e->code : WATTQ_E_IO;
+            }
+        }
+    }
+    return 0;
+}
+
+static void stop_workers(struct meter *m)
+{
+    for (size_t i = 0; i < m->nsources; i++) {
+        struct meter_source *s = &m->sources[i];
+        if (s->worker) {
+            s->abandoned = !worker_stop(s->worker);
+            s->worker = NULL;
+        }
+    }
+}
+
+int meter_start(struct meter *m, void (*notify)(void *arg), void *arg, struct err *e)
+{
+    m->notify = notify;
+    m->notify_arg = arg;
+    int rc = start_workers(m, e);
+    if (rc < 0) {
+        stop_workers(m);
+        return rc;
+    }
+    rc = pthread_create(&m->thread, NULL, meter_run, m);
+    if (rc != 0) {
+        errno = rc;
+        stop_workers(m);
+        return err_errno(e, WATTQ_E_IO, "cannot start the sampling thread");
+    }
+    m->running = true;
+    return 0;
+}
+
+void meter_stop(struct meter *m)
+{
+    if (!m->running) {
+        return;
+    }
+    pthread_mutex_lock(&m->lock);
+    m->stop = true;
+    pthread_cond_signal(&m->wake);
+    pthread_mutex_unlock(&m->lock);
+    pthread_join(m->thread, NULL);
+    m->running = false;
+    stop_workers(m);
+}
+
+int64_t meter_sweep(struct meter *m, int64_t at_boot_ns, void (*done)(void *arg, int64_t ticket),
+                    void *arg)
+{
+    int64_t now = clock_mono_ns();
+    int64_t wait = at_boot_ns > 0 ? at_boot_ns - clock_boot_ns() : 0;
+    int64_t ticket = 0;
+    pthread_mutex_lock(&m->lock);
+    if (m->nrequests < METER_REQUESTS_MAX) {
+        ticket = ++m->last_ticket;
+        m->requests[m->nrequests++] = (struct request){
+            .ticket = ticket,
+            .due_mono_ns = now + (wait > 0 ? wait : 0),
+            .done = done,
+            .arg = arg,
+        };
+        pthread_cond_signal(&m->wake);
+    }
+    pthread_mutex_unlock(&m->lock);
+    return ticket;
+}
+
+/* ---- questions --------------------------------------------------------------------------------- */
+
+size_t meter_count(const struct meter *m)
+{
+    return m->n;
+}
+
+const struct meter_channel *meter_channel(const struct meter *m, size_t i)
+{
+    return &m->slots[i].pub;
+}
+
+size_t meter_groups(const struct meter *m)
+{
+    return m->ngroups;
+}
+
+int64_t meter_group_period_ns(const struct meter *m, size_t group)
+{
+    return m->groups[group].period_ns;
+}
+
+struct ring *meter_ring(struct meter *m)
+{
+    return m->ring;
+}
+
+int64_t meter_settle_ns(const struct meter *m)
+{
+    int64_t settle = 0;
+    for (size_t i = 0; i < m->n; i++) {
+        const struct channel_desc *d = &m->slots[i].pub.desc;
+        int64_t refresh = d->period_ns + d->lag_ns;
+        if (m->slots[i].pub.group == 0 && d->kind == CHANNEL_COUNTER && refresh <= SETTLE_MAX_NS &&
+            refresh > settle) {
+            settle = refresh;
+        }
+    }
+    return settle;
+}
+
+void meter_get_status(const struct meter *m, size_t i, struct meter_status *out)
+{
+    const struct channel_slot *c = &m->slots[i];
+    lane_status(&c->lane, out);
+    out->doubt = (enum meter_doubt)atomic_load_explicit(&c->doubt, memory_order_relaxed);
+    out->doubt_about = atomic_load_explicit(&c->doubt_about, memory_order_relaxed);
+}
+
+void meter_usable(const struct meter *m, bool *usable)
+{
+    int64_t now = clock_boot_ns();
+    for (size_t i = 0; i < m->n; i++) {
+        const struct channel_desc *d = &m->slots[i].pub.desc;
+        struct meter_status s;
+        meter_get_status(m, i, &s);
+        int64_t age = 3 * d->period_ns > USABLE_NS ? 3 * d->period_ns : USABLE_NS;
+        usable[i] =
+            is_energy(d) && s.doubt == METER_DOUBT_NONE && s.last_ns != 0 && now - s.last_ns <= age;
+    }
+}

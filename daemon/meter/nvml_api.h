@@ -1,0 +1,68 @@
+/* The few declarations of NVML that wattq needs, ours: the library is loaded at run time and its header
+ * is not required to build. Used by source_nvml.c and by the library that the tests put in its place.
+ * source: NVML API reference; types and numbers are its ABI, stable since R384 (field values since R525). */
+#ifndef DAEMON_METER_NVML_API_H
+#define DAEMON_METER_NVML_API_H
+
+typedef int nvml_return;
+typedef void *nvml_device;
+
+#define NVML_OK               0
+#define NVML_NOT_SUPPORTED    3
+#define NVML_NO_PERMISSION    4
+#define NVML_NOT_FOUND        6
+#define NVML_NO_DRIVER        9
+#define NVML_NO_FUNCTION      13
+#define NVML_GPU_IS_LOST      15
+#define NVML_RESET_REQUIRED   16
+#define NVML_TEMPERATURE_GPU  0
+#define NVML_CLOCK_SM         1
+#define NVML_CLOCK_MEM        2
+#define NVML_ARCH_AMPERE      7
+#define NVML_FI_POWER_AVERAGE 185 /* mW over 1 s */
+#define NVML_FI_POWER_INSTANT 186 /* mW now */
+#define NVML_VALUE_UINT       1   /* value type of both */
+#define NVML_TEXT_BYTES       96
+
+struct nvml_pci {
+    char bus_id_legacy[16];
+    unsigned domain, bus, device;
+    unsigned pci_device_id, pci_subsystem_id;
+    char bus_id[32];
+};
+
+struct nvml_field {
+    unsigned field_id;
+    unsigned scope_id;
+    long long timestamp; /* their clock, not used */
+    long long latency_usec;
+    unsigned value_type;
+    nvml_return result; /* of this field; the call succeeds while a field is not supported */
+    union {
+        double d;
+        unsigned u;
+        unsigned long long ull;
+    } value;
+};
+
+/* name in the library, result, parameters */
+#define NVML_CALLS(X)                                                                              \
+    X(init, "nvmlInit_v2", (void))                                                                 \
+    X(shutdown, "nvmlShutdown", (void))                                                            \
+    X(count, "nvmlDeviceGetCount_v2", (unsigned *count))                                           \
+    X(by_index, "nvmlDeviceGetHandleByIndex_v2", (unsigned index, nvml_device *device))            \
+    X(uuid, "nvmlDeviceGetUUID", (nvml_device device, char *text, unsigned bytes))                 \
+    X(name, "nvmlDeviceGetName", (nvml_device device, char *text, unsigned bytes))                 \
+    X(energy, "nvmlDeviceGetTotalEnergyConsumption", (nvml_device device, unsigned long long *mj)) \
+    X(power, "nvmlDeviceGetPowerUsage", (nvml_device device, unsigned *mw))                        \
+    X(limit, "nvmlDeviceGetEnforcedPowerLimit", (nvml_device device, unsigned *mw))                \
+    X(temperature, "nvmlDeviceGetTemperature",                                                     \
+      (nvml_device device, int sensor, unsigned *celsius))                                         \
+    X(clock, "nvmlDeviceGetClockInfo", (nvml_device device, int type, unsigned *mhz))              \
+    X(throttle, "nvmlDeviceGetCurrentClocksThrottleReasons",                                       \
+      (nvml_device device, unsigned long long *mask))                                              \
+    X(architecture, "nvmlDeviceGetArchitecture", (nvml_device device, unsigned *arch))             \
+    X(pci, "nvmlDeviceGetPciInfo_v3", (nvml_device device, struct nvml_pci * pci))                 \
+    X(fields, "nvmlDeviceGetFieldValues", (nvml_device device, int n, struct nvml_field *values))
+
+#endif
