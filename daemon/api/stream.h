@@ -52,7 +52,7 @@ enum stream_until { STREAM_UNTIL_STARTED, STREAM_UNTIL_ENDED };
 /* One reply {"ok": true, "run": summary, "more": ..} for each of `remaining` runs of the filter as it
  * gets there (a run that ends has also started); the last has "more" false and ends the subscription.
  * The caller has answered for the runs that are there already, and counted the others: with a list,
- * f->runs holds exactly those; remaining must be > 0. Never dropped. */
+ * f->runs holds exactly those, each once; remaining must be > 0. Never dropped. */
 int stream_wait_subscribe(struct streams *s, struct peer *p, int64_t id,
                           const struct stream_filter *f, enum stream_until until, size_t remaining,
                           struct err *e) MUST_USE;
