@@ -87,13 +87,16 @@ int frame_connect(int dirfd, const char *name, struct err *e)
     int rc = address(&sa, dirfd, name, e);
     if (rc)
         return rc;
-    int fd CLEANUP(base_closep) = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd CLEANUP(base_closep) = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return err_errno(e, WATTQ_E_IO, "cannot make a control socket");
+    /* Not to wait for a shepherd that does not accept; afterwards frame_recv wants to block. */
     if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
         return err_errno(e,
                          errno == ENOENT || errno == ECONNREFUSED ? WATTQ_E_NOT_FOUND : WATTQ_E_IO,
                          "cannot reach the shepherd");
+    if (fcntl(fd, F_SETFL, 0) < 0)
+        return err_errno(e, WATTQ_E_IO, "cannot use the control socket");
     int out = fd;
     fd = -1;
     return out;

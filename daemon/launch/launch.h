@@ -41,7 +41,7 @@ struct launch_event {
 
 struct launch_config {
     const char *runs_dir;      /* <state>/runs; one directory per run id below it */
-    const char *shepherd_path; /* program */
+    const char *shepherd_path; /* program; a name without '/' is looked up in PATH */
     void (*on_event)(void *arg, const struct launch_event *ev);
     void *arg;
 };

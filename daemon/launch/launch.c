@@ -1,0 +1,376 @@
+#include "daemon/launch/launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/units.h"
+#include "daemon/launch/launch_private.h"
+#include "daemon/launch/spawn.h"
+
+#define STATE_BYTES   64             /* as the shepherd has it */
+#define PATIENCE_NS   (2 * NS_PER_S) /* for a shepherd that was being started when we were killed */
+#define ADOPT_WAIT_NS (10 * NS_PER_S) /* for one that a client starts */
+
+static struct launch_run *find(const struct launch *l, int64_t id)
+{
+    struct launch_run *r = l->runs;
+    while (r && r->id != id)
+        r = r->next;
+    return r;
+}
+
+static int need(struct launch *l, int64_t id, struct launch_run **r, struct err *e)
+{
+    *r = find(l, id);
+    if (!*r || (*r)->over)
+        return err_set(e, WATTQ_E_NOT_FOUND, "run %" PRId64 " is not running", id);
+    return 0;
+}
+
+/* ---- life --------------------------------------------------------------------------------------- */
+
+/* --scope execs the shepherd from our own process, so descriptors pass; a service would not. */
+static bool user_manager_answers(void)
+{
+    char path[WATTQ_PATH_MAX];
+    const char *dir = getenv("XDG_RUNTIME_DIR"), *chosen = getenv("WATTQ_CGROUP");
+    if (!dir || (chosen && *chosen))
+        return false;
+    int n = snprintf(path, sizeof(path), "%s/systemd/private", dir);
+    return n > 0 && (size_t)n < sizeof(path) && access(path, W_OK) == 0;
+}
+
+int launch_open(struct launch **out, uv_loop_t *loop, const struct launch_config *cfg,
+                struct err *e)
+{
+    char base[512];
+    int fd = open(cfg->runs_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return err_errno(e, WATTQ_E_IO, "cannot open the directory of runs %s", cfg->runs_dir);
+    struct launch *l = base_alloc(sizeof(*l));
+    l->loop = loop;
+    l->runs_fd = fd;
+    l->runs_dir = base_strdup(cfg->runs_dir);
+    l->shepherd_path = base_strdup(cfg->shepherd_path);
+    l->on_event = cfg->on_event;
+    l->arg = cfg->arg;
+    l->systemd = user_manager_answers();
+    bool grouped =
+        l->systemd || (cgroup_find(NULL, base, sizeof(base)) == 0 && cgroup_usable(base));
+    l->mode = grouped ? "user+cgroup" : "user+subreaper";
+    uv_timer_init(loop, &l->alive);
+    l->handles = 1;
+    *out = l;
+    return 0;
+}
+
+const char *launch_mode(const struct launch *l)
+{
+    return l->mode;
+}
+
+void launch_handle_closed(struct launch *l)
+{
+    if (--l->handles > 0)
+        return;
+    void (*closed)(void *) = l->closed;
+    void *arg = l->closed_arg;
+    close(l->runs_fd);
+    free(l->runs_dir);
+    free(l->shepherd_path);
+    free(l);
+    if (closed)
+        closed(arg);
+}
+
+static void on_alive_closed(uv_handle_t *h)
+{
+    launch_handle_closed(container_of(h, struct launch, alive));
+}
+
+static void on_run_closed(uv_handle_t *h)
+{
+    struct launch_run *r = container_of(h, struct launch_run, timer);
+    struct launch *l = r->l;
+    free(r->dir);
+    free(r);
+    launch_handle_closed(l);
+}
+
+static void forget(struct launch_run *r)
+{
+    for (struct launch_run **p = &r->l->runs; *p; p = &(*p)->next)
+        if (*p == r) {
+            *p = r->next;
+            break;
+        }
+    conn_close(r);
+    cgroup_close(&r->tree.cg);
+    uv_close((uv_handle_t *)&r->timer, on_run_closed);
+}
+
+void launch_close(struct launch *l, void (*closed)(void *arg), void *arg)
+{
+    l->closed = closed;
+    l->closed_arg = arg;
+    while (l->runs)
+        forget(l->runs);
+    uv_close((uv_handle_t *)&l->alive, on_alive_closed);
+}
+
+static struct launch_run *add(struct launch *l, int64_t id, int64_t token, enum launch_how how)
+{
+    struct launch_run *old = find(l, id);
+    if (old)
+        forget(old);
+    struct launch_run *r = base_alloc(sizeof(*r));
+    r->l = l;
+    r->id = id;
+    r->token = token;
+    r->how = how;
+    r->until_ns = clock_mono_ns() + (how == HOW_ADOPTED ? ADOPT_WAIT_NS : PATIENCE_NS);
+    r->dir = base_printf("%s/%" PRId64, l->runs_dir, id);
+    r->tree.cg.fd = -1;
+    r->cpu_us = -1;
+    base_strcpy(r->mode, sizeof(r->mode), l->mode);
+    uv_timer_init(l->loop, &r->timer);
+    l->handles++;
+    r->next = l->runs;
+    l->runs = r;
+    return r;
+}
+
+/* ---- the run's directory ------------------------------------------------------------------------ */
+
+static int open_run_dir(const struct launch *l, int64_t id)
+{
+    char name[32];
+    snprintf(name, sizeof(name), "%" PRId64, id);
+    return openat(l->runs_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+}
+
+static int create_file(int dirfd, const char *name)
+{
+    int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
+    if (fd < 0)
+        return -1;
+    close(fd);
+    return 0;
+}
+
+/* With padding, so that the gate can be noted later without allocating. */
+static int create_state(int dirfd)
+{
+    char blank[STATE_BYTES];
+    memset(blank, '\n', sizeof(blank));
+    int fd CLEANUP(base_closep) =
+        openat(dirfd, "state", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+    if (fd < 0 || pwrite(fd, blank, sizeof(blank), 0) != (ssize_t)sizeof(blank))
+        return -1;
+    return fsync(fd);
+}
+
+int launch_prepare(struct launch *l, int64_t run_id, struct err *e)
+{
+    char name[32];
+    struct stat st;
+    snprintf(name, sizeof(name), "%" PRId64, run_id);
+    if (mkdirat(l->runs_fd, name, 0700) < 0 && errno != EEXIST)
+        return err_errno(e, WATTQ_E_IO, "cannot make the run's directory %s/%s", l->runs_dir, name);
+    int fd CLEANUP(base_closep) = open_run_dir(l, run_id);
+    if (fd >= 0 && fstatat(fd, "state", &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > 0)
+        return 0; /* the last one to be made, so the others are there */
+    if (fd < 0 || create_file(fd, "log") < 0 || create_file(fd, "metrics") < 0 ||
+        create_state(fd) < 0 || fsync(fd) < 0 || fsync(l->runs_fd) < 0)
+        return err_errno(e, WATTQ_E_IO, "cannot make the files of a run in %s/%s", l->runs_dir,
+                         name);
+    return 0;
+}
+
+int launch_open_file(struct launch *l, int64_t run_id, const char *name, struct err *e)
+{
+    struct stat st;
+    int dirfd CLEANUP(base_closep) = open_run_dir(l, run_id);
+    if (dirfd < 0 || strchr(name, '/'))
+        return err_set(e, WATTQ_E_NOT_FOUND, "run %" PRId64 " has no files here", run_id);
+    int fd CLEANUP(base_closep) =
+        openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        return err_errno(e, errno == ENOENT ? WATTQ_E_NOT_FOUND : WATTQ_E_IO,
+                         "cannot open the %s of run %" PRId64, name, run_id);
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1)
+        return err_set(e, WATTQ_E_INVALID, "the %s of run %" PRId64 " is not the file we made",
+                       name, run_id);
+    int out = fd;
+    fd = -1;
+    return out;
+}
+
+/* ---- starting ----------------------------------------------------------------------------------- */
+
+static int spawn_shepherd(const struct launch_run *r, int memfd, int conn, struct err *e)
+{
+    char unit[96], cwd_free[] = "--property=Delegate=yes", kill[] = "--property=KillMode=process";
+    char run[] = "systemd-run", user[] = "--user", scope[] = "--scope", quiet[] = "--quiet";
+    char collect[] = "--collect", dashes[] = "--", conn_fd[] = "4";
+    const int fds[] = {memfd, conn};
+    char *direct[] = {r->l->shepherd_path, r->dir, conn_fd, NULL};
+    char *scoped[] = {run,      user,    scope, quiet,  collect,
+                      cwd_free, kill,    unit,  dashes, r->l->shepherd_path,
+                      r->dir,   conn_fd, NULL};
+    snprintf(unit, sizeof(unit), "--unit=wattq-run-%" PRId64 "-%" PRId64 "-%d", r->id, r->token,
+             (int)getpid());
+    return spawn_detached(r->by_systemd ? scoped : direct, fds, ARRAY_LEN(fds), e);
+}
+
+int launch_spawn(struct launch_run *r, const struct launch_block *b, struct err *e)
+{
+    int memfd CLEANUP(base_closep) = -1;
+    int pair[2];
+    int rc = launch_block_write(b, &memfd, e);
+    if (rc)
+        return rc;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return err_errno(e, WATTQ_E_IO, "cannot make a socket pair");
+    rc = spawn_shepherd(r, memfd, pair[1], e);
+    close(pair[1]);
+    if (rc) {
+        close(pair[0]);
+        return rc;
+    }
+    return conn_open(r, pair[0], e);
+}
+
+/* What an earlier start of this run left that was given up before its gate opened. */
+static int clear_stale(struct launch *l, int64_t run_id, struct err *e)
+{
+    struct result_shepherd s;
+    bool alive = false;
+    int64_t t0_ns;
+    int dirfd CLEANUP(base_closep) = open_run_dir(l, run_id);
+    if (dirfd < 0)
+        return err_errno(e, WATTQ_E_IO, "cannot open the directory of run %" PRId64, run_id);
+    if (result_state_read(dirfd, &t0_ns) > 0)
+        return err_set(e, WATTQ_E_CONFLICT, "run %" PRId64 " has been started before", run_id);
+    result_shepherd_read(dirfd, &s, &alive);
+    if (alive && s.token != 0) {
+        /* It waits at a gate nobody will open any more. */
+        struct frame f = {.magic = FRAME_MAGIC, .kind = FRAME_ABORT, .token = s.token};
+        int fd CLEANUP(base_closep) = frame_connect(dirfd, "ctl", NULL);
+        if (fd >= 0)
+            (void)!frame_send(fd, &f, NULL);
+    }
+    unlinkat(dirfd, "result", 0);
+    return 0;
+}
+
+int launch_start(struct launch *l, const struct launch_block *b, struct err *e)
+{
+    struct launch_run *old = find(l, b->run_id);
+    if (old && !old->over && !old->aborted)
+        return err_set(e, WATTQ_E_CONFLICT, "run %" PRId64 " is being supervised already",
+                       b->run_id);
+    int rc = launch_prepare(l, b->run_id, e);
+    if (rc == 0)
+        rc = clear_stale(l, b->run_id, e);
+    if (rc)
+        return rc;
+    struct launch_run *r = add(l, b->run_id, b->token, HOW_STARTED);
+    r->by_systemd = l->systemd;
+    rc = launch_spawn(r, b, e);
+    if (rc && r->by_systemd) {
+        r->by_systemd = l->systemd = false; /* systemd-run is not there after all */
+        rc = launch_spawn(r, b, e);
+    }
+    if (rc)
+        forget(r);
+    return rc;
+}
+
+int launch_adopt(struct launch *l, int64_t run_id, int64_t token, struct err *e)
+{
+    struct launch_run *old = find(l, run_id);
+    if (old && !old->over)
+        return err_set(e, WATTQ_E_CONFLICT, "run %" PRId64 " is being supervised already", run_id);
+    conn_seek(add(l, run_id, token, HOW_ADOPTED), 0);
+    return 0;
+}
+
+void launch_reattach(struct launch *l, int64_t run_id, int64_t token)
+{
+    conn_seek(add(l, run_id, token, HOW_REATTACHED), 0);
+}
+
+/* ---- what is asked of it ------------------------------------------------------------------------ */
+
+int launch_go(struct launch *l, int64_t run_id, int64_t token, struct err *e)
+{
+    struct launch_run *r;
+    int rc = need(l, run_id, &r, e);
+    if (rc)
+        return rc;
+    if (token != r->token)
+        return err_set(e, WATTQ_E_CONFLICT, "run %" PRId64 " was started under another token",
+                       run_id);
+    r->want_go = true;
+    return r->conn ? conn_send(r, FRAME_GO, 0, 0, e) : 0;
+}
+
+int launch_stop(struct launch *l, int64_t run_id, int signal, int64_t grace_ns, struct err *e)
+{
+    struct launch_run *r;
+    int rc = need(l, run_id, &r, e);
+    if (rc)
+        return rc;
+    r->want_stop = true;
+    r->stop_signal = signal;
+    r->stop_grace_ns = grace_ns;
+    return r->conn ? conn_send(r, FRAME_STOP, signal, grace_ns, e) : 0;
+}
+
+int launch_pause(struct launch *l, int64_t run_id, bool pause, struct err *e)
+{
+    struct launch_run *r;
+    int rc = need(l, run_id, &r, e);
+    return rc ? rc : conn_send(r, pause ? FRAME_PAUSE : FRAME_RESUME, 0, 0, e);
+}
+
+int launch_abort(struct launch *l, int64_t run_id, struct err *e)
+{
+    struct launch_run *r;
+    int rc = need(l, run_id, &r, e);
+    if (rc)
+        return rc;
+    if (r->want_go || r->started)
+        return err_set(e, WATTQ_E_CONFLICT, "run %" PRId64 " has been released; stop it instead",
+                       run_id);
+    rc = conn_send(r, FRAME_ABORT, 0, 0, e);
+    r->aborted = rc == 0;
+    return rc;
+}
+
+void launch_ack(struct launch *l, int64_t run_id)
+{
+    struct launch_run *r = find(l, run_id);
+    if (r)
+        forget(r);
+}
+
+int64_t launch_cpu_us(struct launch *l, int64_t run_id)
+{
+    struct launch_run *r = find(l, run_id);
+    if (!r || r->over || !r->tree.root)
+        return -1;
+    int64_t now_us = r->tree.cg.fd >= 0 ? cgroup_cpu_us(&r->tree.cg) : tree_cpu_us(&r->tree);
+    /* /proc is read one process after the other: one that ends meanwhile would make the sum fall. */
+    if (now_us > r->cpu_us)
+        r->cpu_us = now_us;
+    return r->cpu_us;
+}

@@ -1,0 +1,259 @@
+/* The way to one shepherd: finding it, its frames, and the events they become. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/units.h"
+#include "daemon/launch/launch_private.h"
+
+#define WAIT_MAX_MS 50
+
+void conn_event(struct launch_run *r, enum launch_event_kind kind, int64_t t_ns)
+{
+    struct launch_event ev = {.run_id = r->id, .kind = kind, .t_ns = t_ns, .mode = r->mode};
+    if (kind == LAUNCH_STARTED && r->conn)
+        ev.pid = r->conn->in.pid;
+    r->l->on_event(r->l->arg, &ev);
+}
+
+/* ---- sending ------------------------------------------------------------------------------------ */
+
+int conn_send(struct launch_run *r, enum frame_kind kind, int64_t a, int64_t b, struct err *e)
+{
+    struct frame f = {
+        .magic = FRAME_MAGIC, .kind = (uint16_t)kind, .token = r->token, .a = a, .b = b};
+    if (!r->conn)
+        return err_set(e, WATTQ_E_CONFLICT, "run %lld's supervisor is not connected just now",
+                       (long long)r->id);
+    if (send(r->conn->fd, &f, sizeof(f), MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)sizeof(f))
+        return err_errno(e, WATTQ_E_IO, "run %lld's supervisor does not listen", (long long)r->id);
+    return 0;
+}
+
+/* What was asked for while the connection was away, or got lost with it. */
+static void send_again(struct launch_run *r, enum shepherd_phase phase)
+{
+    struct err e;
+    if (r->want_go && phase == SHEPHERD_GATE && conn_send(r, FRAME_GO, 0, 0, &e) < 0)
+        return;
+    if (r->want_stop && phase != SHEPHERD_ENDED)
+        (void)!conn_send(r, FRAME_STOP, r->stop_signal, r->stop_grace_ns, &e);
+}
+
+/* ---- receiving ---------------------------------------------------------------------------------- */
+
+/* What the shepherd's own file adds to its frames. */
+static void learn(struct launch_run *r)
+{
+    struct result_shepherd s;
+    bool alive;
+    int dirfd CLEANUP(base_closep) = open(r->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (r->tree.root || dirfd < 0 || result_shepherd_read(dirfd, &s, &alive) != 0)
+        return;
+    snprintf(r->mode, sizeof(r->mode), "user+%s", s.mode);
+    r->tree.root = s.pid;
+    if (s.cgroup[0] && cgroup_open(&r->tree.cg, s.cgroup, NULL) < 0)
+        r->tree.cg.fd = -1;
+}
+
+static void on_state(struct launch_run *r, const struct frame *f)
+{
+    struct launch_conn *conn = r->conn;
+    enum shepherd_phase phase = (enum shepherd_phase)f->phase;
+    learn(r);
+    r->how = HOW_KNOWN;
+    if (phase == SHEPHERD_ENDED) {
+        conn_seek(r, 0); /* the result is there: it is read on the loop's next turn */
+        return;
+    }
+    if (phase == SHEPHERD_GATE) {
+        if (!r->at_gate) {
+            r->at_gate = true;
+            conn_event(r, LAUNCH_AT_GATE, clock_boot_ns());
+        }
+        return;
+    }
+    if (!r->started) {
+        r->started = true;
+        conn_event(r, LAUNCH_STARTED, f->t0_ns);
+    }
+    /* The handler may have closed all of this. */
+    if (r->conn != conn)
+        return;
+    if (r->paused != (phase == SHEPHERD_PAUSED)) {
+        r->paused = !r->paused;
+        conn_event(r, r->paused ? LAUNCH_PAUSED : LAUNCH_RESUMED, clock_boot_ns());
+    }
+    if (phase == SHEPHERD_DRAINING && !r->main_exited && r->conn == conn) {
+        r->main_exited = true;
+        conn_event(r, LAUNCH_MAIN_EXIT, f->main_exit_ns);
+    }
+}
+
+static void on_frame(struct launch_conn *c, bool first)
+{
+    struct launch_run *r = c->run;
+    struct frame f = c->in;
+    if (!frame_ok(&f) || f.kind != FRAME_STATE || f.token != r->token) {
+        conn_close(r);
+        conn_seek(r, WAIT_MAX_MS);
+        return;
+    }
+    if (first)
+        send_again(r, (enum shepherd_phase)f.phase);
+    on_state(r, &f);
+}
+
+static void on_readable(uv_poll_t *handle, int status, int events)
+{
+    struct launch_conn *c = container_of(handle, struct launch_conn, poll);
+    (void)events;
+    bool first = c->run->how != HOW_KNOWN || c->run->wait_ms > 0;
+    while (c->run && status == 0) {
+        ssize_t n = recv(c->fd, (char *)&c->in + c->have, sizeof(c->in) - c->have, MSG_DONTWAIT);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            return;
+        if (n <= 0)
+            break;
+        c->have += (size_t)n;
+        if (c->have < sizeof(c->in))
+            continue;
+        c->have = 0;
+        c->run->wait_ms = 0;
+        on_frame(c, first);
+        first = false;
+    }
+    struct launch_run *r = c->run;
+    if (!r)
+        return;
+    conn_close(r);
+    conn_seek(r, 0);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct launch_conn *c = container_of(handle, struct launch_conn, poll);
+    launch_handle_closed(c->l);
+    free(c);
+}
+
+void conn_close(struct launch_run *r)
+{
+    struct launch_conn *c = r->conn;
+    if (!c)
+        return;
+    r->conn = NULL;
+    c->run = NULL;
+    uv_close((uv_handle_t *)&c->poll, on_closed);
+    close(c->fd);
+}
+
+int conn_open(struct launch_run *r, int fd, struct err *e)
+{
+    struct launch_conn *c = base_alloc(sizeof(*c));
+    int rc = uv_poll_init(r->l->loop, &c->poll, fd);
+    if (rc < 0) {
+        close(fd);
+        free(c);
+        return err_set(e, WATTQ_E_IO, "cannot watch a connection: %s", uv_strerror(rc));
+    }
+    c->fd = fd;
+    c->l = r->l;
+    c->run = r;
+    r->conn = c;
+    r->l->handles++;
+    rc = uv_poll_start(&c->poll, UV_READABLE, on_readable);
+    if (rc < 0) {
+        conn_close(r);
+        return err_set(e, WATTQ_E_IO, "cannot watch a connection: %s", uv_strerror(rc));
+    }
+    return 0;
+}
+
+/* ---- finding ------------------------------------------------------------------------------------ */
+
+static void end(struct launch_run *r, const struct result *res)
+{
+    conn_close(r);
+    r->over = true;
+    snprintf(r->mode, sizeof(r->mode), "user+%s", res->mode);
+    struct launch_event ev = {.run_id = r->id,
+                              .kind = LAUNCH_ENDED,
+                              .t_ns = res->t1_ns,
+                              .result = res,
+                              .text = res->text,
+                              .mode = r->mode};
+    if (res->t1_ns == RESULT_NONE)
+        ev.t_ns = clock_boot_ns();
+    r->l->on_event(r->l->arg, &ev);
+}
+
+/* true = it has ended and the event was sent. */
+static bool take_result(struct launch_run *r, int dirfd)
+{
+    struct result res;
+    struct err e;
+    if (dirfd < 0 || result_read(dirfd, &res, &e) != 0 || res.token != r->token)
+        return false;
+    if (r->started && !r->main_exited && res.main_exit_ns != RESULT_NONE) {
+        r->main_exited = true;
+        conn_event(r, LAUNCH_MAIN_EXIT, res.main_exit_ns);
+    }
+    end(r, &res);
+    return true;
+}
+
+static void again(struct launch_run *r)
+{
+    r->wait_ms = r->wait_ms ? r->wait_ms * 2 : 1;
+    if (r->wait_ms > WAIT_MAX_MS)
+        r->wait_ms = WAIT_MAX_MS;
+    conn_seek(r, r->wait_ms);
+}
+
+/* The order matters: a shepherd leaves its result before it lets go of its lock. */
+static void seek(struct launch_run *r)
+{
+    struct result_shepherd s;
+    bool alive = false;
+    int dirfd CLEANUP(base_closep) = open(r->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int none = dirfd < 0 ? 1 : result_shepherd_read(dirfd, &s, &alive);
+    if (r->aborted) {
+        r->over = true;
+        return;
+    }
+    if (take_result(r, dirfd) || r->conn)
+        return;
+    int fd = alive ? frame_connect(dirfd, "ctl", NULL) : -1;
+    if (fd >= 0) {
+        if (conn_open(r, fd, NULL) < 0)
+            again(r);
+        return;
+    }
+    bool its = !none && s.token == r->token;
+    if (alive || (r->how != HOW_KNOWN && !its && clock_mono_ns() < r->until_ns))
+        again(r);
+    else
+        lost_begin(r);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct launch_run *r = container_of(timer, struct launch_run, timer);
+    if (r->over)
+        return;
+    if (r->losing)
+        lost_step(r);
+    else
+        seek(r);
+}
+
+void conn_seek(struct launch_run *r, uint64_t after_ms)
+{
+    uv_timer_start(&r->timer, on_timer, after_ms, 0);
+}

@@ -1,0 +1,75 @@
+/* Between the files of launch only. */
+#ifndef DAEMON_LAUNCH_LAUNCH_PRIVATE_H
+#define DAEMON_LAUNCH_LAUNCH_PRIVATE_H
+
+#include "daemon/launch/launch.h"
+#include "daemon/launch/shepherd_tree.h"
+
+/* One connection to a shepherd. Memory lives until its handle's close callback. */
+struct launch_conn {
+    uv_poll_t poll;
+    struct launch_run *run; /* NULL once closing */
+    struct launch *l;
+    int fd;
+    size_t have;
+    struct frame in;
+};
+
+/* How we came to know a run decides how long its shepherd may take to appear. */
+enum launch_how { HOW_STARTED, HOW_ADOPTED, HOW_REATTACHED, HOW_KNOWN };
+
+struct launch_run {
+    struct launch_run *next;
+    struct launch *l;
+    int64_t id, token;
+    char *dir;
+    uv_timer_t timer;         /* the next attempt to find it, or step of losing it */
+    struct launch_conn *conn; /* NULL = none now */
+    enum launch_how how;
+    int64_t until_ns;                           /* monotonic: how long no shepherd is no news */
+    uint64_t wait_ms;                           /* between attempts; grows */
+    bool at_gate, started, paused, main_exited; /* events that were sent */
+    bool over;                                  /* ENDED or LOST was sent */
+    bool aborted;
+    bool want_go, want_stop; /* kept, to be sent again on a new connection */
+    int64_t stop_signal, stop_grace_ns;
+    bool by_systemd; /* started through systemd-run: may fall back */
+    int losing;      /* steps of waiting for the leftovers' end; 0 = not losing it */
+    size_t killed;
+    char mode[40];    /* "user+cgroup" */
+    struct tree tree; /* of the shepherd; root 0 = not known yet */
+    int64_t cpu_us;   /* largest seen, -1 = none */
+};
+
+struct launch {
+    uv_loop_t *loop;
+    char *runs_dir, *shepherd_path;
+    void (*on_event)(void *arg, const struct launch_event *ev);
+    void *arg;
+    int runs_fd;
+    const char *mode;
+    bool systemd; /* a user manager answers */
+    struct launch_run *runs;
+    uv_timer_t alive; /* only so that closed() always comes from the loop */
+    int handles;      /* still to be closed */
+    void (*closed)(void *arg);
+    void *closed_arg;
+};
+
+/* launch.c */
+void launch_handle_closed(struct launch *l);
+int launch_spawn(struct launch_run *r, const struct launch_block *b, struct err *e) MUST_USE;
+
+/* launch_conn.c */
+int conn_open(struct launch_run *r, int fd, struct err *e) MUST_USE; /* takes fd over */
+void conn_close(struct launch_run *r);
+int conn_send(struct launch_run *r, enum frame_kind kind, int64_t a, int64_t b,
+              struct err *e) MUST_USE;
+void conn_seek(struct launch_run *r, uint64_t after_ms); /* look for the shepherd or its result */
+void conn_event(struct launch_run *r, enum launch_event_kind kind, int64_t t_ns);
+
+/* launch_lost.c: no shepherd and no result. */
+void lost_begin(struct launch_run *r);
+void lost_step(struct launch_run *r); /* by the timer */
+
+#endif
