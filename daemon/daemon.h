@@ -27,7 +27,10 @@ struct daemon {
     struct server *server;
     struct streams *streams; /* api/stream.h: live power and run events to subscribers */
     uv_signal_t sigterm, sigint, sighup;
-    uv_timer_t heartbeat; /* sd_notify watchdog, storage state */
+    uv_timer_t heartbeat; /* sd_notify watchdog and status, storage state */
+    unsigned handles;     /* of the four above, not closed yet */
+    int stop_step;        /* how far the stop has come: daemon.c */
+    bool degraded;        /* storage state that was logged last */
     int lock_fd;
     int64_t started_boot_ns;
     bool stopping;

@@ -1,0 +1,348 @@
+#include "daemon/daemon.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "common/units.h"
+#include "daemon/api/ops.h"
+#include "daemon/api/stream.h"
+#include "daemon/log.h"
+
+#define HEARTBEAT_MS 5000
+
+/* ---- what the modules tell each other ----------------------------------------------------------- */
+
+static void daemon_on_launch(void *arg, const struct launch_event *ev)
+{
+    struct daemon *d = arg;
+    if (d->queue)
+        queue_on_launch(d->queue, ev);
+}
+
+static void daemon_on_change(void *arg, const struct queue_run *r, enum run_state from)
+{
+    struct daemon *d = arg;
+    if (d->streams)
+        stream_on_change(d->streams, r, from);
+}
+
+static void daemon_on_peer_closed(void *arg, struct peer *p)
+{
+    struct daemon *d = arg;
+    if (d->streams)
+        stream_drop_peer(d->streams, p);
+    ops_on_close(d, p);
+}
+
+static void daemon_visit_runs(void *arg, int (*fn)(void *fn_arg, const struct queue_run *r),
+                              void *fn_arg)
+{
+    struct daemon *d = arg;
+    if (d->queue)
+        queue_visit(d->queue, fn, fn_arg);
+}
+
+/* ---- stop: the reverse of the start, one step at a time ------------------------------------------ */
+
+enum stop_step {
+    STOP_LISTENING,
+    STOP_STREAMS,
+    STOP_QUEUE,
+    STOP_LAUNCH,
+    STOP_SAMPLING,
+    STOP_STORAGE,
+    STOP_METER,
+    STOP_HANDLES,
+    STOP_DONE
+};
+
+static void stop_next(void *arg);
+
+static void daemon_on_handle_closed(uv_handle_t *handle)
+{
+    struct daemon *d = handle->data;
+    if (--d->handles == 0)
+        stop_next(d);
+}
+
+static void stop_handles(struct daemon *d)
+{
+    uv_handle_t *const handles[] = {(uv_handle_t *)&d->sigterm, (uv_handle_t *)&d->sigint,
+                                    (uv_handle_t *)&d->sighup, (uv_handle_t *)&d->heartbeat};
+    for (size_t i = 0; i < ARRAY_LEN(handles); i++)
+        uv_close(handles[i], daemon_on_handle_closed);
+}
+
+/* Starts one step. false: it had nothing to do or is done; true: it calls stop_next when it is done. */
+static bool stop_one(struct daemon *d, enum stop_step step)
+{
+    switch (step) {
+    case STOP_LISTENING:
+        if (d->server)
+            server_close(d->server, stop_next, d);
+        return d->server != NULL;
+    case STOP_STREAMS:
+        d->server = NULL;
+        if (d->streams)
+            streams_close(d->streams, stop_next, d);
+        return d->streams != NULL;
+    case STOP_QUEUE:
+        d->streams = NULL;
+        if (d->queue)
+            queue_close(d->queue, stop_next, d);
+        return d->queue != NULL;
+    case STOP_LAUNCH:
+        d->queue = NULL;
+        if (d->launch)
+            launch_close(d->launch, stop_next, d);
+        return d->launch != NULL;
+    case STOP_SAMPLING: /* before storage: its last samples are still to be written */
+        d->launch = NULL;
+        if (d->meter)
+            meter_stop(d->meter);
+        return false;
+    case STOP_STORAGE:
+        if (d->storage) {
+            storage_stop(d->storage);
+            storage_close(d->storage, stop_next, d);
+        }
+        return d->storage != NULL;
+    case STOP_METER:
+        d->storage = NULL;
+        meter_close(d->meter);
+        d->meter = NULL;
+        return false;
+    case STOP_HANDLES:
+        stop_handles(d);
+        return true;
+    case STOP_DONE:
+        break;
+    }
+    return true;
+}
+
+static void stop_next(void *arg)
+{
+    struct daemon *d = arg;
+    while (!stop_one(d, (enum stop_step)d->stop_step++))
+        continue;
+}
+
+static void stop(struct daemon *d)
+{
+    if (d->stopping)
+        return;
+    d->stopping = true;
+    d->stop_step = STOP_LISTENING;
+    sd_notify(0, "STOPPING=1");
+    uv_timer_stop(&d->heartbeat);
+    stop_next(d);
+}
+
+/* ---- signals and heartbeat ----------------------------------------------------------------------- */
+
+static void daemon_on_stop_signal(uv_signal_t *handle, int signum)
+{
+    struct daemon *d = handle->data;
+    log_info("stopping signal=%s", strsignal(signum));
+    stop(d);
+}
+
+static void daemon_on_hangup(uv_signal_t *handle, int signum)
+{
+    (void)handle;
+    (void)signum;
+    log_info("SIGHUP: options are read at the start only; restart wattqd to change them");
+}
+
+static void check_storage(struct daemon *d)
+{
+    struct storage_status st;
+    storage_get_status(d->storage, &st);
+    if (st.degraded && !d->degraded)
+        log_error("storage degraded, no run is started and samples wait in memory reason=\"%s\"",
+                  st.reason);
+    if (!st.degraded && d->degraded)
+        log_info("storage works again commits=%" PRId64, st.commits);
+    d->degraded = st.degraded;
+}
+
+static void daemon_on_heartbeat(uv_timer_t *timer)
+{
+    struct daemon *d = timer->data;
+    struct queue_counts n = {0};
+    check_storage(d);
+    queue_get_counts(d->queue, &n);
+    sd_notifyf(0, "WATCHDOG=1\nSTATUS=%s%" PRId64 " running, %" PRId64 " queued, %zu channels",
+               d->degraded ? "storage degraded; " : "",
+               n.running + n.starting + n.stopping + n.paused, n.queued, meter_count(d->meter));
+}
+
+/* A third of the watchdog's time, so that one late beat is no reason to be killed. */
+static uint64_t heartbeat_ms(void)
+{
+    uint64_t usec = 0;
+    if (sd_watchdog_enabled(0, &usec) <= 0 || usec / 3000 >= HEARTBEAT_MS)
+        return HEARTBEAT_MS;
+    return usec < 3000 ? 1 : usec / 3000;
+}
+
+static void init_handles(struct daemon *d)
+{
+    uv_signal_init(&d->loop, &d->sigterm);
+    uv_signal_init(&d->loop, &d->sigint);
+    uv_signal_init(&d->loop, &d->sighup);
+    uv_timer_init(&d->loop, &d->heartbeat);
+    d->sigterm.data = d->sigint.data = d->sighup.data = d->heartbeat.data = d;
+    d->handles = 4;
+    uv_signal_start(&d->sigterm, daemon_on_stop_signal, SIGTERM);
+    uv_signal_start(&d->sigint, daemon_on_stop_signal, SIGINT);
+    uv_signal_start(&d->sighup, daemon_on_hangup, SIGHUP);
+}
+
+/* ---- start --------------------------------------------------------------------------------------- */
+
+/* Every peer is a descriptor; the usual soft limit of 1024 is not enough. */
+static void raise_nofile(void)
+{
+    const rlim_t want = SERVER_PEERS_MAX + 512;
+    struct rlimit lim;
+    if (getrlimit(RLIMIT_NOFILE, &lim) < 0 || lim.rlim_cur >= want)
+        return;
+    lim.rlim_cur = lim.rlim_max < want ? lim.rlim_max : want;
+    if (setrlimit(RLIMIT_NOFILE, &lim) < 0)
+        log_warn("cannot raise the number of open files limit=%llu",
+                 (unsigned long long)lim.rlim_cur);
+}
+
+static void prepare_process(void)
+{
+    /* A peer or a shepherd that went away is seen by write()'s answer. */
+    signal(SIGPIPE, SIG_IGN);
+    raise_nofile();
+    /* Children of a shepherd that was killed come to us, and with them the status of its run. */
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
+        log_warn(
+            "cannot become a subreaper; the end of a run whose shepherd is killed may be lost");
+}
+
+static int start_measuring(struct daemon *d, struct err *e)
+{
+    const struct config *c = &d->config;
+    const struct meter_config mc = {
+        .sysfs_root = c->sysfs_root,
+        .script = c->script[0] ? c->script : NULL,
+        .replay = c->replay[0] ? c->replay : NULL,
+        .nvml_path = c->nvml[0] ? c->nvml : NULL,
+        .disable = c->disable[0] ? c->disable : NULL,
+        .period_ns = c->period_ns,
+        .cpu_watts_uw = c->cpu_watts * 1000000,
+        .estimate_always = c->estimate,
+    };
+    int rc = meter_open(&d->meter, &mc, e);
+    if (rc == 0)
+        rc = storage_open(&d->storage, &d->loop, d->paths.database, d->meter, e);
+    if (rc == 0)
+        rc = storage_start(d->storage, e);
+    return rc == 0 ? meter_start(d->meter, storage_wake, d->storage, e) : rc;
+}
+
+static int start_running(struct daemon *d, struct err *e)
+{
+    const struct launch_config lc = {.runs_dir = d->paths.runs,
+                                     .shepherd_path = d->paths.shepherd,
+                                     .on_event = daemon_on_launch,
+                                     .arg = d};
+    int rc = launch_open(&d->launch, &d->loop, &lc, e);
+    if (rc < 0)
+        return rc;
+    const struct queue_config qc = {
+        .loop = &d->loop,
+        .meter = d->meter,
+        .storage = d->storage,
+        .launch = d->launch,
+        .envs_dir = d->paths.envs,
+        .train_path = d->paths.train,
+        .parallel = d->config.parallel,
+        .linger_ns = d->config.linger_ns,
+        .on_change = daemon_on_change,
+        .arg = d,
+    };
+    rc = queue_open(&d->queue, &qc, e);
+    return rc == 0 ? queue_start(d->queue, e) : rc;
+}
+
+static int start_serving(struct daemon *d, struct err *e)
+{
+    const struct server_config sc = {
+        .path = sd_listen_fds(0) > 0 ? NULL : d->paths.socket,
+        .mode = 0600,
+        .on_request = ops_on_request,
+        .on_close = daemon_on_peer_closed,
+        .arg = d,
+        .only_uid = geteuid(),
+    };
+    return server_open(&d->server, &d->loop, &sc, e);
+}
+
+/* Whatever fails, stop() undoes what was started: one way out. */
+static int start(struct daemon *d, struct err *e)
+{
+    int rc = start_measuring(d, e);
+    if (rc < 0)
+        return rc;
+    const struct streams_config stc = {.loop = &d->loop,
+                                       .meter = d->meter,
+                                       .put_run = ops_put_run,
+                                       .visit_runs = daemon_visit_runs,
+                                       .arg = d};
+    d->streams = streams_new(&stc); /* the queue tells it of what it finds */
+    rc = start_running(d, e);
+    if (rc == 0)
+        rc = start_serving(d, e);
+    if (rc < 0)
+        return rc;
+    uv_timer_start(&d->heartbeat, daemon_on_heartbeat, 0, heartbeat_ms());
+    sd_notify(0, "READY=1");
+    log_info("ready version=%s socket=%s state=%s channels=%zu supervision=%s", WATTQ_VERSION,
+             d->paths.socket, d->paths.state, meter_count(d->meter), launch_mode(d->launch));
+    return 0;
+}
+
+static int run_loop(struct daemon *d, struct err *e)
+{
+    int rc = uv_loop_init(&d->loop);
+    if (rc < 0)
+        return err_set(e, WATTQ_E_IO, "cannot create the event loop: %s", uv_strerror(rc));
+    init_handles(d);
+    rc = start(d, e);
+    if (rc < 0)
+        stop(d);
+    uv_run(&d->loop, UV_RUN_DEFAULT);
+    rc = rc < 0 ? rc : 0;
+    int left = uv_loop_close(&d->loop);
+    assert(left == 0);
+    (void)left;
+    return rc;
+}
+
+int daemon_run(const struct config *cfg, struct err *e)
+{
+    struct daemon d = {.config = *cfg, .lock_fd = -1, .started_boot_ns = clock_boot_ns()};
+    prepare_process();
+    int rc = paths_init(&d.paths, cfg, e);
+    if (rc < 0)
+        return rc;
+    d.lock_fd = paths_lock(&d.paths, e);
+    if (d.lock_fd < 0)
+        return d.lock_fd;
+    rc = run_loop(&d, e);
+    close(d.lock_fd); /* last: nobody may start on this database before */
+    return rc;
+}
