@@ -113,6 +113,8 @@ static void forget(struct launch_run *r)
         }
     conn_close(r);
     cgroup_close(&r->tree.cg);
+    base_closep(&r->block_fd);
+    r->block_fd = -1;
     uv_close((uv_handle_t *)&r->timer, on_run_closed);
 }
 
@@ -138,6 +140,7 @@ static struct launch_run *add(struct launch *l, int64_t id, int64_t token, enum 
     r->until_ns = clock_mono_ns() + (how == HOW_ADOPTED ? ADOPT_WAIT_NS : PATIENCE_NS);
     r->dir = base_printf("%s/%" PRId64, l->runs_dir, id);
     r->tree.cg.fd = -1;
+    r->block_fd = -1;
     r->cpu_us = -1;
     base_strcpy(r->mode, sizeof(r->mode), l->mode);
     uv_timer_init(l->loop, &r->timer);
@@ -217,29 +220,25 @@ int launch_open_file(struct launch *l, int64_t run_id, const char *name, struct 
 
 static int spawn_shepherd(const struct launch_run *r, int memfd, int conn, struct err *e)
 {
-    char unit[96], cwd_free[] = "--property=Delegate=yes", kill[] = "--property=KillMode=process";
+    char unit[96], delegate[] = "--property=Delegate=yes", mode[] = "--property=KillMode=process";
     char run[] = "systemd-run", user[] = "--user", scope[] = "--scope", quiet[] = "--quiet";
     char collect[] = "--collect", dashes[] = "--", conn_fd[] = "4";
     const int fds[] = {memfd, conn};
     char *direct[] = {r->l->shepherd_path, r->dir, conn_fd, NULL};
     char *scoped[] = {run,      user,    scope, quiet,  collect,
-                      cwd_free, kill,    unit,  dashes, r->l->shepherd_path,
+                      delegate, mode,    unit,  dashes, r->l->shepherd_path,
                       r->dir,   conn_fd, NULL};
     snprintf(unit, sizeof(unit), "--unit=wattq-run-%" PRId64 "-%" PRId64 "-%d", r->id, r->token,
              (int)getpid());
     return spawn_detached(r->by_systemd ? scoped : direct, fds, ARRAY_LEN(fds), e);
 }
 
-int launch_spawn(struct launch_run *r, const struct launch_block *b, struct err *e)
+int launch_spawn(struct launch_run *r, struct err *e)
 {
-    int memfd CLEANUP(base_closep) = -1;
     int pair[2];
-    int rc = launch_block_write(b, &memfd, e);
-    if (rc)
-        return rc;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return err_errno(e, WATTQ_E_IO, "cannot make a socket pair");
-    rc = spawn_shepherd(r, memfd, pair[1], e);
+    int rc = spawn_shepherd(r, r->block_fd, pair[1], e);
     close(pair[1]);
     if (rc) {
         close(pair[0]);
@@ -284,10 +283,12 @@ int launch_start(struct launch *l, const struct launch_block *b, struct err *e)
         return rc;
     struct launch_run *r = add(l, b->run_id, b->token, HOW_STARTED);
     r->by_systemd = l->systemd;
-    rc = launch_spawn(r, b, e);
-    if (rc && r->by_systemd) {
+    rc = launch_block_write(b, &r->block_fd, e);
+    if (rc == 0)
+        rc = launch_spawn(r, e);
+    if (rc && r->by_systemd && r->block_fd >= 0) {
         r->by_systemd = l->systemd = false; /* systemd-run is not there after all */
-        rc = launch_spawn(r, b, e);
+        rc = launch_spawn(r, e);
     }
     if (rc)
         forget(r);

@@ -65,6 +65,9 @@ static void on_state(struct launch_run *r, const struct frame *f)
     enum shepherd_phase phase = (enum shepherd_phase)f->phase;
     learn(r);
     r->how = HOW_KNOWN;
+    r->wait_ms = 0;
+    base_closep(&r->block_fd);
+    r->block_fd = -1;
     if (phase == SHEPHERD_ENDED) {
         conn_seek(r, 0); /* the result is there: it is read on the loop's next turn */
         return;
@@ -93,10 +96,12 @@ static void on_state(struct launch_run *r, const struct frame *f)
     }
 }
 
-static void on_frame(struct launch_conn *c, bool first)
+static void on_frame(struct launch_conn *c)
 {
     struct launch_run *r = c->run;
     struct frame f = c->in;
+    bool first = !c->greeted;
+    c->greeted = true;
     if (!frame_ok(&f) || f.kind != FRAME_STATE || f.token != r->token) {
         conn_close(r);
         conn_seek(r, WAIT_MAX_MS);
@@ -111,7 +116,7 @@ static void on_readable(uv_poll_t *handle, int status, int events)
 {
     struct launch_conn *c = container_of(handle, struct launch_conn, poll);
     (void)events;
-    bool first = c->run->how != HOW_KNOWN || c->run->wait_ms > 0;
+
     while (c->run && status == 0) {
         ssize_t n = recv(c->fd, (char *)&c->in + c->have, sizeof(c->in) - c->have, MSG_DONTWAIT);
         if (n < 0 && errno == EINTR)
@@ -124,13 +129,14 @@ static void on_readable(uv_poll_t *handle, int status, int events)
         if (c->have < sizeof(c->in))
             continue;
         c->have = 0;
-        c->run->wait_ms = 0;
-        on_frame(c, first);
-        first = false;
+        on_frame(c);
     }
     struct launch_run *r = c->run;
     if (!r)
         return;
+    /* Whom we gave the other end to is gone: no use waiting for it to come up. */
+    if (!c->greeted)
+        r->until_ns = 0;
     conn_close(r);
     conn_seek(r, 0);
 }
@@ -204,7 +210,8 @@ static bool take_result(struct launch_run *r, int dirfd)
         r->main_exited = true;
         conn_event(r, LAUNCH_MAIN_EXIT, res.main_exit_ns);
     }
-    end(r, &res);
+    if (!uv_is_closing((uv_handle_t *)&r->timer))
+        end(r, &res);
     return true;
 }
 
@@ -214,6 +221,14 @@ static void again(struct launch_run *r)
     if (r->wait_ms > WAIT_MAX_MS)
         r->wait_ms = WAIT_MAX_MS;
     conn_seek(r, r->wait_ms);
+}
+
+/* systemd-run took the shepherd and did not start it. */
+static void start_directly(struct launch_run *r)
+{
+    r->by_systemd = r->l->systemd = false;
+    if (r->block_fd < 0 || launch_spawn(r, NULL) < 0)
+        lost_begin(r);
 }
 
 /* The order matters: a shepherd leaves its result before it lets go of its lock. */
@@ -229,15 +244,18 @@ static void seek(struct launch_run *r)
     }
     if (take_result(r, dirfd) || r->conn)
         return;
-    int fd = alive ? frame_connect(dirfd, "ctl", NULL) : -1;
+    int fd = alive && s.token == r->token ? frame_connect(dirfd, "ctl", NULL) : -1;
     if (fd >= 0) {
         if (conn_open(r, fd, NULL) < 0)
             again(r);
         return;
     }
     bool its = !none && s.token == r->token;
-    if (alive || (r->how != HOW_KNOWN && !its && clock_mono_ns() < r->until_ns))
+    bool may_come = r->how != HOW_KNOWN && !its && dirfd >= 0 && clock_mono_ns() < r->until_ns;
+    if ((alive && its) || may_come)
         again(r);
+    else if (!alive && r->by_systemd && r->how == HOW_STARTED)
+        start_directly(r);
     else
         lost_begin(r);
 }
@@ -255,5 +273,6 @@ static void on_timer(uv_timer_t *timer)
 
 void conn_seek(struct launch_run *r, uint64_t after_ms)
 {
-    uv_timer_start(&r->timer, on_timer, after_ms, 0);
+    if (!uv_is_closing((uv_handle_t *)&r->timer))
+        uv_timer_start(&r->timer, on_timer, after_ms, 0);
 }

@@ -37,6 +37,18 @@ void lost_step(struct launch_run *r)
     report(r, text);
 }
 
+static void kill_leftovers(struct launch_run *r, const struct result_shepherd *s)
+{
+    if (r->tree.cg.fd < 0 && s->cgroup[0] && cgroup_open(&r->tree.cg, s->cgroup, NULL) < 0)
+        r->tree.cg.fd = -1;
+    if (r->tree.cg.fd >= 0) {
+        r->killed = cgroup_pids(&r->tree.cg, NULL, 0);
+        cgroup_kill(&r->tree.cg);
+    }
+    /* Also where there is a cgroup: a run may have left it, if it may write there. */
+    r->killed += tree_kill_marked(r->dir);
+}
+
 void lost_begin(struct launch_run *r)
 {
     struct result_shepherd s = {0};
@@ -44,7 +56,7 @@ void lost_begin(struct launch_run *r)
     char boot[40];
     int64_t t0_ns = 0;
     int dirfd CLEANUP(base_closep) = open(r->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool known = dirfd >= 0 && result_shepherd_read(dirfd, &s, &alive) == 0;
+    bool known = dirfd >= 0 && result_shepherd_read(dirfd, &s, &alive) == 0 && s.token == r->token;
     int state = dirfd >= 0 ? result_state_read(dirfd, &t0_ns) : 0;
     /* After a reboot the pids and the cgroup are somebody else's. */
     if (known && result_boot_id(boot) == 0 && strcmp(boot, s.boot_id) != 0) {
@@ -52,14 +64,12 @@ void lost_begin(struct launch_run *r)
                         : "the machine was restarted before it began; nothing of it has run");
         return;
     }
-    if (r->tree.cg.fd < 0 && s.cgroup[0] && cgroup_open(&r->tree.cg, s.cgroup, NULL) < 0)
-        r->tree.cg.fd = -1;
-    pid_t pids[1];
-    if (r->tree.cg.fd >= 0) {
-        r->killed = cgroup_pids(&r->tree.cg, pids, 0);
-        cgroup_kill(&r->tree.cg);
+    if (alive && !known) {
+        report(r, "another start of this run is being supervised; this one has not begun");
+        return;
     }
-    r->killed += tree_kill_marked(r->dir);
+    if (known)
+        kill_leftovers(r, &s);
     if (state == 0) {
         cgroup_remove(&r->tree.cg);
         report(r, known ? "its supervisor was killed before the start; nothing of it has run"

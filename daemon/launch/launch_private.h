@@ -11,6 +11,7 @@ struct launch_conn {
     struct launch_run *run; /* NULL once closing */
     struct launch *l;
     int fd;
+    bool greeted; /* the first frame has come */
     size_t have;
     struct frame in;
 };
@@ -34,6 +35,7 @@ struct launch_run {
     bool want_go, want_stop; /* kept, to be sent again on a new connection */
     int64_t stop_signal, stop_grace_ns;
     bool by_systemd; /* started through systemd-run: may fall back */
+    int block_fd;    /* the launch block until the shepherd has spoken; -1 */
     int losing;      /* steps of waiting for the leftovers' end; 0 = not losing it */
     size_t killed;
     char mode[40];    /* "user+cgroup" */
@@ -58,7 +60,7 @@ struct launch {
 
 /* launch.c */
 void launch_handle_closed(struct launch *l);
-int launch_spawn(struct launch_run *r, const struct launch_block *b, struct err *e) MUST_USE;
+int launch_spawn(struct launch_run *r, struct err *e) MUST_USE; /* a shepherd with r->block_fd */
 
 /* launch_conn.c */
 int conn_open(struct launch_run *r, int fd, struct err *e) MUST_USE; /* takes fd over */
