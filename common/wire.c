@@ -449,15 +449,20 @@ struct wire_msg {
 };
 
 /* msgpack-c lets strings point into the body. The byte behind one is the next value's type byte, which
- * nobody needs once everything is decoded, or the spare byte at the end: so it can become the NUL. */
-static void terminate_str(const msgpack_object *o, struct wire_msg *m)
+ * nobody needs once everything is decoded, or the spare byte at the end: so it can become the NUL. Of an
+ * empty string it leaves the pointer anywhere. */
+static void terminate_str(msgpack_object *o, struct wire_msg *m)
 {
-    if (o->type == MSGPACK_OBJECT_STR)
+    if (o->type != MSGPACK_OBJECT_STR)
+        return;
+    if (o->via.str.size == 0)
+        o->via.str.ptr = "";
+    else
         m->body[(size_t)(o->via.str.ptr - m->body) + o->via.str.size] = '\0';
 }
 
 /* Depth is bounded by wire_check. */
-static void terminate_all(const msgpack_object *o, struct wire_msg *m)
+static void terminate_all(msgpack_object *o, struct wire_msg *m)
 {
     terminate_str(o, m);
     if (o->type == MSGPACK_OBJECT_ARRAY)
