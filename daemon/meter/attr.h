@@ -32,7 +32,7 @@ bool attr_sentinel(int64_t value);
 /* Takes over nothing; copies the path. The file is opened at the first read. */
 void attr_init(struct attr *a, const char *path);
 void attr_fini(struct attr *a);
-/* Value or reason. Sentinels are READING_IMPLAUSIBLE. boot_ns paces the retries. */
+/* Value or reason. Sentinels are READING_IMPLAUSIBLE and keep their value. boot_ns paces the retries. */
 struct reading attr_read(struct attr *a, int64_t boot_ns);
 
 /* For discovery: the number in a file now, or the reason. */

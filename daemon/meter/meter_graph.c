@@ -206,6 +206,9 @@ static size_t choose(struct graph *g, const bool *usable, bool estimates)
 size_t meter_antichain(const struct meter_channel *const *channels, size_t n, const bool *usable,
                        uint8_t *out)
 {
+    if (n == 0) {
+        return 0;
+    }
     struct graph g = {.ch = channels, .n = n, .in = out};
     size_t chosen = choose(&g, usable, false);
     return chosen > 0 ? chosen : choose(&g, usable, true);

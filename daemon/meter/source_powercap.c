@@ -252,7 +252,9 @@ static void set_range(struct channel_desc *d, const char *dir)
     const int64_t top = INT64_C(0xffffffff);
     struct reading r = attr_once(dir, "max_energy_range_uj");
     d->quantum = 1;
-    if (r.state != READING_OK || r.value <= 0 || r.value == INT64_MAX) {
+    /* 2^32 - 1 steps of 1 J is both a sentinel of sensors and the true range of psys on some Xeons. */
+    bool number = r.state == READING_OK || r.state == READING_IMPLAUSIBLE;
+    if (!number || r.value <= 0 || r.value == INT64_MAX) {
         return; /* wrap 0: a step backwards is then a reset, never a guess */
     }
     d->wrap_uj = r.value + 1;
