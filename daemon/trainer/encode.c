@@ -2,6 +2,7 @@
 #include "daemon/trainer/dataset.h"
 #include "daemon/trainer/table.h"
 
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,8 +14,8 @@ struct plan {
     int64_t width;
     double *category; /* sorted distinct values, for ONE_HOT */
     double first;     /* TWO_VALUED: the value that becomes 1 */
-    double min;
-    double scale; /* MIN_MAX: 1 / (max - min) */
+    double half_min;  /* MIN_MAX; halves, so that max - min cannot overflow */
+    double half_range;
 };
 
 static int by_value(const void *pa, const void *pb)
@@ -63,7 +64,11 @@ static void plan_min_max(struct plan *p, const double *v, int64_t rows)
         min = v[r] < min ? v[r] : min;
         max = v[r] > max ? v[r] : max;
     }
-    *p = (struct plan){.kind = MIN_MAX, .width = 1, .min = min, .scale = 1 / (max - min)};
+    double range = max / 2 - min / 2;
+    *p = (struct plan){.kind = MIN_MAX,
+                       .width = 1,
+                       .half_min = min / 2,
+                       .half_range = range > DBL_MIN ? range : DBL_MIN};
 }
 
 /* scratch holds TABLE_TEXTS_MAX values. Returns the number of distinct values, or DATASET_ONE_HOT + 1. */
@@ -116,7 +121,7 @@ static void encode_column(const struct plan *p, const double *v, int64_t rows,
             to[category_of(p, v[r])] = 1.0F;
             break;
         case MIN_MAX:
-            *to = (float)((v[r] - p->min) * p->scale);
+            *to = (float)((v[r] / 2 - p->half_min) / p->half_range);
             break;
         case BY_255:
             *to = (float)(v[r] / 255.0);
