@@ -21,24 +21,33 @@ int samples_open(struct samples **out, struct store *s, struct meter *m, struct 
 /* One tick into the pending second. No I/O. */
 void samples_put(struct samples *w, struct tick *t);
 /* Inside a transaction: pending ticks -> tail rows; full tails -> chunk + head, tail deleted; gaps and
- * anchors as due. Nothing pending: no statement runs. */
+ * anchors as due. Nothing pending: no statement runs. 1 = more is pending than one transaction should
+ * take: commit and call again. After the transaction the caller says how it ended. */
 int samples_flush(struct samples *w, struct err *e) MUST_USE;
+/* Inside a transaction of its own, nothing pending. */
 int samples_end_epoch(struct samples *w, const char *reason, struct err *e) MUST_USE;
+void samples_committed(struct samples *w);
+void samples_rolled_back(struct samples *w); /* the ticks are pending again, in order */
 void samples_close(struct samples *w);
 int64_t samples_pending(const struct samples *w); /* ticks not yet flushed */
+int64_t samples_dropped(
+    const struct samples *w); /* ticks out of order, or thinned while storage was away */
 
 struct channel_row {
     int64_t id;
-    char uid[160], label[48], unit[8], source[32];
+    char uid[160], label[48], unit[8], source[32], covers[80];
     enum channel_kind kind;
     enum channel_quality quality;
     enum channel_scope scope;
     int64_t quantum, wrap_uj, period_ns, period_learned_ns, lag_ns, box_ns, pmax_uw, accuracy_ppm;
+    bool period_declared;      /* false: period_ns is an assumption */
     int64_t parent, mirror_of; /* channel ids; 0 = none */
 };
-/* All channels ever seen, or those with samples in [t0, t1] of a boot. Caller frees *out. */
+/* All channels ever seen. Caller frees *out. */
 int samples_channels(struct store *s, struct channel_row **out, size_t *n, struct err *e) MUST_USE;
 int samples_channel(struct store *s, int64_t id, struct channel_row *out, struct err *e) MUST_USE;
+/* Writer, inside a transaction: what watching a channel showed about its update period. */
+int samples_learned(struct store *s, int64_t channel, int64_t period_ns, struct err *e) MUST_USE;
 
 /* A stored reading of one channel. */
 struct sample {
@@ -56,16 +65,17 @@ int samples_after(struct store *s, int64_t channel, int64_t boot, int64_t t_ns, 
 
 /* E(t) and what is known about the curve up to t, all cumulative since the channel's first sample. */
 struct curve_point {
-    int64_t e_uj;        /* floor; counters and gauges alike */
-    int64_t unknown_ns;  /* time before t for which nothing is known, since the first sample */
-    int64_t bridged_uj;  /* energy before t that went through bridged gaps */
+    int64_t e_uj;       /* floor; counters and gauges alike */
+    int64_t unknown_ns; /* time before t for which nothing is known, since the first sample */
+    int64_t bridged_uj; /* energy before t that went through bridged gaps */
     int64_t bridged_ns;
-    bool provisional;    /* t lies after the newest change: may still move */
+    bool provisional; /* t lies after the newest change: may still move */
 };
 /* 0; 1 = t is before the first sample or after the newest one of that boot (out holds the nearest end). */
 int samples_curve(struct store *s, int64_t channel, int64_t boot, int64_t t_ns,
                   struct curve_point *out, struct err *e) MUST_USE;
 
+#define SERIES_PIXELS_MAX 16384
 /* A series for plots and `wattq power`: per pixel mean power from E differences (exact over the
  * picture), smallest and largest; pixels without data have valid = false. */
 struct series_pixel {

@@ -78,6 +78,10 @@ int store_open_boot(struct store **out, const char *path, const char *boot_id,
                     struct err *e) MUST_USE;
 const char *store_path(const struct store *s);
 
+/* What readers of samples keep per connection (blocks.h); made on first use, freed with the store. */
+struct blocks;
+struct blocks *store_blocks(struct store *s);
+
 /* Is this file worth opening? Directory there and writable, file system fit for WAL, 0600 file made when
  * it is missing, header that of SQLite. Must run before this process has the file open (POSIX locks). */
 int store_check_file(const char *path, struct err *e) MUST_USE;

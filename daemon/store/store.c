@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/units.h"
+#include "daemon/store/blocks.h"
 #include "daemon/store/stmt.h"
 #include "schema_embedded.h"
 
@@ -30,6 +31,7 @@ struct store {
     int64_t boot;
     int normal_commits; /* since the last FULL one */
     int wal_frames;
+    struct blocks *blocks; /* what this connection has read of samples */
 };
 
 sqlite3_stmt *stmt_get(struct store *s, enum stmt_id id)
@@ -49,6 +51,11 @@ int64_t stmt_changes(struct store *s)
     return sqlite3_changes(s->db);
 }
 
+bool store_in_transaction(const struct store *s)
+{
+    return sqlite3_get_autocommit(s->db) == 0;
+}
+
 int stmt_exec(struct store *s, const char *sql, struct err *e)
 {
     return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : stmt_fail(s->db, e);
@@ -57,6 +64,13 @@ int stmt_exec(struct store *s, const char *sql, struct err *e)
 const char *store_path(const struct store *s)
 {
     return s->path;
+}
+
+struct blocks *store_blocks(struct store *s)
+{
+    if (!s->blocks)
+        s->blocks = blocks_new();
+    return s->blocks;
 }
 
 int64_t store_boot(const struct store *s)
@@ -399,6 +413,7 @@ void store_close(struct store *s)
         sqlite3_exec(s->db, "PRAGMA synchronous=FULL", NULL, NULL, NULL);
         sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     }
+    blocks_free(s->blocks);
     sqlite3_close(s->db);
     free(s);
 }

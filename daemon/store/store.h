@@ -30,6 +30,8 @@ int64_t store_boot(const struct store *s); /* boot.id of the running kernel */
 int store_begin(struct store *s, bool full, struct err *e) MUST_USE;
 int store_commit(struct store *s, struct err *e) MUST_USE;
 void store_rollback(struct store *s);
+bool store_in_transaction(
+    const struct store *s); /* SQLite ends one by itself when the disk is full */
 /* One job among several in a transaction: its failure undoes only itself. */
 int store_savepoint(struct store *s, struct err *e) MUST_USE;
 int store_release(struct store *s, struct err *e) MUST_USE;

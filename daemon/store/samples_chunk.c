@@ -1,0 +1,119 @@
+#include "daemon/store/samples_internal.h"
+#include "daemon/store/stmt.h"
+
+/* What a head says beside its starting state. */
+struct summary {
+    struct walk_state end;
+    int64_t min, max; /* STMT_NULL = none */
+    int64_t valid;
+};
+
+static void widen(struct summary *u, int64_t lo, int64_t hi)
+{
+    if (u->min == STMT_NULL || lo < u->min)
+        u->min = lo;
+    if (u->max == STMT_NULL || hi > u->max)
+        u->max = hi;
+}
+
+static bool counts(enum channel_kind k)
+{
+    return k == CHANNEL_COUNTER || k == CHANNEL_CPU_TIME;
+}
+
+static struct summary summarize(const struct codec_view *v, uint32_t slot,
+                                const struct walk_rule *r, const struct walk_state *start)
+{
+    struct summary u = {.end = *start, .min = STMT_NULL, .max = STMT_NULL};
+    struct codec_column col = codec_column_at(v, slot);
+    for (uint32_t i = 0; i < v->n; i++) {
+        struct walk_sample x = {codec_time(v, i), codec_value(&col, i), codec_state(&col, i),
+                                codec_flags(v, i)};
+        struct walk_piece p[2];
+        int n = walk_step(r, &u.end, &x, p);
+        bool valid = walk_valid(r, &x);
+        u.valid += valid;
+        if (valid && !counts(r->kind))
+            widen(&u, x.value, x.value);
+        for (int k = 0; k < n && counts(r->kind); k++) {
+            int64_t lo, hi;
+            if (walk_power(&p[k], &lo, &hi))
+                widen(&u, lo, hi);
+        }
+    }
+    return u;
+}
+
+static int insert_chunk(struct store *s, const struct chunk_job *j, const struct codec_view *v,
+                        int64_t *id, struct err *e)
+{
+    STMT_USE(st, s, CHUNK_INSERT);
+    stmt_bind_int(st, 1, j->grp);
+    stmt_bind_int(st, 2, j->epoch);
+    stmt_bind_int(st, 3, codec_time(v, 0));
+    stmt_bind_int(st, 4, codec_time(v, v->n - 1));
+    stmt_bind_int(st, 5, v->n);
+    stmt_bind_blob(st, 6, j->blob, j->bytes);
+    int rc = stmt_run(st, e);
+    if (rc == 0)
+        *id = stmt_last_id(s);
+    return rc;
+}
+
+static void bind_start(sqlite3_stmt *st, const struct walk_state *head,
+                       const struct walk_state *start)
+{
+    bool begun = head->last_ns != WALK_NONE;
+    stmt_bind_int(st, 7, start->e_uj);
+    stmt_bind_int(st, 9, start->rem);
+    stmt_bind_opt(st, 10, begun ? head->last_ns : STMT_NULL);
+    stmt_bind_opt(st, 11, begun ? head->last_value : STMT_NULL);
+    stmt_bind_opt(st, 12, begun ? head->knot_ns : STMT_NULL);
+    stmt_bind_int(st, 13, begun && head->failed);
+    stmt_bind_int(st, 14, start->unknown_ns);
+    stmt_bind_int(st, 15, start->bridged_ns);
+    stmt_bind_int(st, 16, start->bridged_uj);
+}
+
+static int insert_head(struct store *s, const struct chunk_job *j, const struct codec_view *v,
+                       int64_t chunk, uint32_t slot, struct err *e)
+{
+    const struct walk_state *head = &j->head[slot];
+    const struct walk_state *start = head->last_ns == WALK_NONE ? &j->first[slot] : head;
+    if (start->last_ns == WALK_NONE)
+        return 0; /* not one valid sample in this epoch so far: there is no curve to resume */
+    struct summary u = summarize(v, slot, &j->rules[slot], start);
+    STMT_USE(st, s, HEAD_INSERT);
+    stmt_bind_int(st, 1, j->ids[slot]);
+    stmt_bind_int(st, 2, j->boot);
+    stmt_bind_int(st, 3, codec_time(v, 0));
+    stmt_bind_int(st, 4, codec_time(v, v->n - 1));
+    stmt_bind_int(st, 5, j->epoch);
+    stmt_bind_int(st, 6, chunk);
+    bind_start(st, head, start);
+    stmt_bind_int(st, 8, u.end.e_uj);
+    stmt_bind_int(st, 17, u.valid);
+    stmt_bind_opt(st, 18, u.min);
+    stmt_bind_opt(st, 19, u.max);
+    return stmt_run(st, e);
+}
+
+static int delete_tail(struct store *s, int64_t grp, int64_t epoch, struct err *e)
+{
+    STMT_USE(st, s, TAIL_DELETE);
+    stmt_bind_int(st, 1, grp);
+    stmt_bind_int(st, 2, epoch);
+    return stmt_run(st, e);
+}
+
+int chunk_write(struct store *s, const struct chunk_job *j, struct err *e)
+{
+    struct codec_view v;
+    int64_t chunk = 0;
+    int rc = codec_open(&v, j->blob, j->bytes, e);
+    if (rc == 0)
+        rc = insert_chunk(s, j, &v, &chunk, e);
+    for (uint32_t slot = 0; rc == 0 && slot < j->n; slot++)
+        rc = insert_head(s, j, &v, chunk, slot, e);
+    return rc ? rc : delete_tail(s, j->grp, j->epoch, e);
+}

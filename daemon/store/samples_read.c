@@ -1,0 +1,286 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/store/blocks.h"
+#include "daemon/store/rows.h"
+#include "daemon/store/samples_internal.h"
+#include "daemon/store/stmt.h"
+
+/* ---- channels ----------------------------------------------------------------------------------- */
+
+/* The value whose name this is; -1 = none of them. */
+static int parse_name(const char *name, const char *(*name_of)(int), int count)
+{
+    for (int i = 0; i < count; i++)
+        if (name && strcmp(name, name_of(i)) == 0)
+            return i;
+    return -1;
+}
+
+static const char *kind_name(int i)
+{
+    return channel_kind_name((enum channel_kind)i);
+}
+
+static const char *quality_name(int i)
+{
+    return channel_quality_name((enum channel_quality)i);
+}
+
+static const char *scope_name(int i)
+{
+    return channel_scope_name((enum channel_scope)i);
+}
+
+static int64_t or_zero(sqlite3_stmt *st, int col)
+{
+    return stmt_is_null(st, col) ? 0 : stmt_int(st, col);
+}
+
+static void copy_text(char *dst, size_t cap, sqlite3_stmt *st, int col)
+{
+    const char *s = stmt_text(st, col);
+    base_strcpy(dst, cap, s ? s : "");
+}
+
+static int read_channel(sqlite3_stmt *st, struct channel_row *c, struct err *e)
+{
+    memset(c, 0, sizeof(*c));
+    c->id = stmt_int(st, 0);
+    copy_text(c->uid, sizeof(c->uid), st, 1);
+    copy_text(c->label, sizeof(c->label), st, 2);
+    copy_text(c->unit, sizeof(c->unit), st, 3);
+    copy_text(c->source, sizeof(c->source), st, 4);
+    copy_text(c->covers, sizeof(c->covers), st, 5);
+    int kind = parse_name(stmt_text(st, 6), kind_name, CHANNEL_CPU_TIME + 1);
+    int quality = parse_name(stmt_text(st, 7), quality_name, QUALITY_NONE + 1);
+    int scope = parse_name(stmt_text(st, 8), scope_name, SCOPE_OTHER + 1);
+    if (kind < 0 || quality < 0 || scope < 0)
+        return err_set(e, WATTQ_E_CORRUPT, "channel '%s' has an unknown kind, quality or scope",
+                       c->label);
+    c->kind = (enum channel_kind)kind;
+    c->quality = (enum channel_quality)quality;
+    c->scope = (enum channel_scope)scope;
+    c->quantum = stmt_int(st, 9);
+    c->wrap_uj = or_zero(st, 10);
+    c->period_ns = stmt_int(st, 11);
+    c->period_learned_ns = or_zero(st, 12);
+    c->period_declared = stmt_int(st, 13) != 0;
+    c->lag_ns = stmt_int(st, 14);
+    c->box_ns = stmt_int(st, 15);
+    c->pmax_uw = or_zero(st, 16);
+    c->accuracy_ppm = or_zero(st, 17);
+    c->parent = or_zero(st, 18);
+    c->mirror_of = or_zero(st, 19);
+    return 0;
+}
+
+int samples_channels(struct store *s, struct channel_row **out, size_t *n, struct err *e)
+{
+    struct channel_row *rows = NULL;
+    size_t cap = 0;
+    int rc;
+    *out = NULL;
+    *n = 0;
+    STMT_USE(st, s, CHANNEL_ALL);
+    while ((rc = stmt_step(st, e)) > 0) {
+        if (*n == cap) {
+            cap = cap ? cap * 2 : 32;
+            struct channel_row *more = reallocarray(rows, cap, sizeof(*rows));
+            if (!more) {
+                rc = err_set(e, WATTQ_E_STORAGE, "no memory for the list of channels");
+                break;
+            }
+            rows = more;
+        }
+        rc = read_channel(st, &rows[*n], e);
+        if (rc)
+            break;
+        (*n)++;
+    }
+    if (rc < 0) {
+        free(rows);
+        *n = 0;
+        return rc;
+    }
+    *out = rows;
+    return 0;
+}
+
+int samples_channel(struct store *s, int64_t id, struct channel_row *out, struct err *e)
+{
+    STMT_USE(st, s, CHANNEL_GET);
+    stmt_bind_int(st, 1, id);
+    int rc = stmt_step(st, e);
+    if (rc == 0)
+        return err_set(e, WATTQ_E_NOT_FOUND, "there is no channel %lld", (long long)id);
+    return rc < 0 ? rc : read_channel(st, out, e);
+}
+
+int samples_learned(struct store *s, int64_t channel, int64_t period_ns, struct err *e)
+{
+    STMT_USE(st, s, CHANNEL_LEARNED);
+    stmt_bind_int(st, 1, channel);
+    stmt_bind_int(st, 2, period_ns);
+    return stmt_run(st, e);
+}
+
+/* ---- single samples ----------------------------------------------------------------------------- */
+
+static void fill(const struct codec_view *v, const struct codec_column *c, uint32_t i,
+                 struct sample *out)
+{
+    *out = (struct sample){
+        .t_ns = codec_time(v, i),
+        .before_ns = codec_before(v, i),
+        .after_ns = codec_after(v, i),
+        .value = codec_value(c, i),
+        .state = (enum reading_state)(codec_state(c, i) & TICK_STATE_MASK),
+    };
+}
+
+static bool valid_at(const struct rows_begin *b, const struct codec_view *v,
+                     const struct codec_column *c, uint32_t i)
+{
+    struct walk_sample x = {codec_time(v, i), codec_value(c, i), codec_state(c, i), 0};
+    return walk_valid(&b->rule, &x);
+}
+
+/* Newest valid sample of a block with after_ns <= t. */
+static bool scan_back(const struct rows_begin *b, const struct codec_view *v, int64_t t_ns,
+                      struct sample *out)
+{
+    if (b->slot >= v->channels)
+        return false;
+    struct codec_column c = codec_column_at(v, b->slot);
+    for (uint32_t i = v->n; i-- > 0;) {
+        if (codec_after(v, i) > t_ns || !valid_at(b, v, &c, i))
+            continue;
+        fill(v, &c, i, out);
+        return true;
+    }
+    return false;
+}
+
+/* Oldest valid sample of a block with before_ns >= t. */
+static bool scan_on(const struct rows_begin *b, const struct codec_view *v, int64_t t_ns,
+                    struct sample *out)
+{
+    if (b->slot >= v->channels)
+        return false;
+    struct codec_column c = codec_column_at(v, b->slot);
+    for (uint32_t i = 0; i < v->n; i++) {
+        if (codec_before(v, i) < t_ns || !valid_at(b, v, &c, i))
+            continue;
+        fill(v, &c, i, out);
+        return true;
+    }
+    return false;
+}
+
+/* 0; 1 = none in the tail. */
+static int before_in_tail(struct store *s, const struct rows_begin *b, int64_t t_ns,
+                          struct sample *out, struct err *e)
+{
+    struct blocks_row *rows CLEANUP(base_freep) = NULL;
+    size_t n = 0;
+    int rc = blocks_tail(s, b->grp, b->epoch, &rows, &n, e);
+    for (size_t i = n; rc == 0 && i-- > 0;) {
+        struct codec_view v;
+        if (rows[i].t0_ns > t_ns)
+            continue;
+        rc = blocks_tail_row(s, &rows[i], &v, e);
+        if (rc == 0 && scan_back(b, &v, t_ns, out))
+            return 0;
+    }
+    return rc ? rc : 1;
+}
+
+/* 0; 1 = none in the chunks of this epoch. Follows `last_ns` of the heads over stretches without any. */
+static int before_in_chunks(struct store *s, const struct rows_begin *b, int64_t t_ns,
+                            struct sample *out, struct err *e)
+{
+    struct rows_head h;
+    int64_t at = t_ns;
+    for (;;) {
+        int rc = rows_head_in(s, b, at, &h, e);
+        if (rc)
+            return rc;
+        struct codec_view v;
+        rc = blocks_chunk(s, h.chunk, &v, e);
+        if (rc)
+            return rc;
+        if (scan_back(b, &v, t_ns, out))
+            return 0;
+        if (!h.begun)
+            return 1;
+        at = h.state.last_ns < h.t0_ns ? h.state.last_ns : h.t0_ns - 1;
+    }
+}
+
+int samples_before(struct store *s, int64_t channel, int64_t boot, int64_t t_ns, struct sample *out,
+                   struct err *e)
+{
+    int64_t at = t_ns;
+    for (;;) {
+        struct rows_begin b;
+        int rc = rows_begin_at(s, channel, boot, at, &b, e);
+        if (rc == 0)
+            rc = before_in_tail(s, &b, t_ns, out, e);
+        else
+            return rc;
+        if (rc == 1)
+            rc = before_in_chunks(s, &b, t_ns, out, e);
+        if (rc <= 0)
+            return rc;
+        at = b.state.last_ns - 1; /* the epoch before */
+    }
+}
+
+/* 0; 1 = none after t in this epoch. */
+static int after_in_epoch(struct store *s, const struct rows_begin *b, int64_t t_ns,
+                          struct sample *out, struct err *e)
+{
+    struct rows_head h;
+    struct codec_view v;
+    int rc = rows_head_in(s, b, t_ns, &h, e);
+    if (rc == 1) /* t before this epoch's first chunk */
+        rc = rows_head_after(s, b->channel, b->boot, t_ns, &h, e);
+    while (rc == 0 && h.epoch == b->epoch) {
+        rc = blocks_chunk(s, h.chunk, &v, e);
+        if (rc)
+            return rc;
+        if (scan_on(b, &v, t_ns, out))
+            return 0;
+        rc = rows_head_valid(s, b->channel, b->boot, h.t0_ns, &h, e);
+    }
+    if (rc < 0)
+        return rc;
+    struct blocks_row *rows CLEANUP(base_freep) = NULL;
+    size_t n = 0;
+    rc = blocks_tail(s, b->grp, b->epoch, &rows, &n, e);
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        if (rows[i].t1_ns < t_ns)
+            continue;
+        rc = blocks_tail_row(s, &rows[i], &v, e);
+        if (rc == 0 && scan_on(b, &v, t_ns, out))
+            return 0;
+    }
+    return rc ? rc : 1;
+}
+
+int samples_after(struct store *s, int64_t channel, int64_t boot, int64_t t_ns, struct sample *out,
+                  struct err *e)
+{
+    struct rows_begin b;
+    int rc = rows_begin_at(s, channel, boot, t_ns, &b, e);
+    if (rc == 1)
+        rc = rows_begin_after(s, channel, boot, t_ns, &b, e);
+    while (rc == 0) {
+        rc = after_in_epoch(s, &b, t_ns, out, e);
+        if (rc <= 0)
+            return rc;
+        rc = rows_begin_after(s, channel, boot, b.state.last_ns, &b, e);
+    }
+    return rc;
+}

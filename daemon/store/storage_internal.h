@@ -1,0 +1,24 @@
+/* Inside store/ and its tests: storage.h with its parts handed in, and the pool of readers. */
+#ifndef DAEMON_STORE_STORAGE_INTERNAL_H
+#define DAEMON_STORE_STORAGE_INTERNAL_H
+
+#include "daemon/store/samples.h"
+#include "daemon/store/storage.h"
+
+/* Takes ownership of store and samples (also on failure); the ring stays the caller's. */
+struct storage_parts {
+    struct store *store;
+    struct samples *samples;
+    struct ring *ring;
+};
+int storage_open_parts(struct storage **out, uv_loop_t *loop, const char *path,
+                       const struct storage_parts *parts, struct err *e) MUST_USE;
+
+/* Read-only connections and who waits for one. Loop thread, but for the work itself. */
+struct readers;
+struct readers *readers_new(uv_loop_t *loop, const char *path);
+void readers_submit(struct readers *r, struct reader_job *job);
+/* When the last job has been answered, closes the connections, frees r and calls idle. */
+void readers_close(struct readers *r, void (*idle)(void *arg), void *arg);
+
+#endif

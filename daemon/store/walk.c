@@ -1,0 +1,240 @@
+#include "daemon/store/walk.h"
+
+#include "common/units.h"
+
+#define HALF_UW_NS_PER_UJ INT64_C(2000000000) /* 1 uJ = 1e9 uW ns = 2e9 halves of it */
+__extension__ typedef __int128 wide;
+
+#define STALL_MAX_NS (INT64_C(1800) * NS_PER_S) /* < 2^41: see WALK_GAUGE_MAX */
+
+int64_t walk_stall_ns(int64_t period_ns)
+{
+    if (period_ns >= STALL_MAX_NS / 3)
+        return STALL_MAX_NS;
+    return period_ns * 3 > NS_PER_S ? period_ns * 3 : NS_PER_S;
+}
+
+static int64_t saturate(wide v)
+{
+    return v > INT64_MAX ? INT64_MAX : v < INT64_MIN + 1 ? INT64_MIN + 1 : (int64_t)v;
+}
+
+static wide floor_div(wide a, wide b)
+{
+    wide q = a / b;
+    return a % b < 0 ? q - 1 : q; /* b > 0 everywhere here */
+}
+
+static bool counts(const struct walk_rule *r)
+{
+    return r->kind == CHANNEL_COUNTER || r->kind == CHANNEL_CPU_TIME;
+}
+
+static bool integrates(const struct walk_rule *r)
+{
+    return r->kind == CHANNEL_GAUGE || r->kind == CHANNEL_AVERAGE;
+}
+
+bool walk_valid(const struct walk_rule *r, const struct walk_sample *x)
+{
+    if ((x->state & TICK_STATE_MASK) != READING_OK)
+        return false;
+    int64_t max = integrates(r) ? WALK_GAUGE_MAX : WALK_VALUE_MAX;
+    return x->value >= -max && x->value <= max;
+}
+
+/* A channel that an edge sweep does not touch, or that had no attempt yet, has not failed. */
+static bool is_failure(const struct walk_sample *x)
+{
+    return !(x->flags & TICK_EDGE) && (x->state & TICK_STATE_MASK) != READING_NOT_YET;
+}
+
+static struct walk_piece piece_from(const struct walk_state *s, enum walk_shape shape, int64_t t0,
+                                    int64_t t1)
+{
+    return (struct walk_piece){
+        .shape = shape,
+        .t0_ns = t0,
+        .t1_ns = t1,
+        .e0_uj = s->e_uj,
+        .e1_uj = s->e_uj,
+        .rem0 = s->rem,
+        .unknown0_ns = s->unknown_ns,
+        .bridged0_ns = s->bridged_ns,
+        .bridged0_uj = s->bridged_uj,
+    };
+}
+
+static enum walk_cause gap_cause(const struct walk_rule *r, const struct walk_state *s,
+                                 const struct walk_sample *x)
+{
+    if (counts(r) && ((x->state & TICK_RESET) || x->value < s->last_value))
+        return WALK_RESET;
+    if (s->failed)
+        return WALK_FAILED;
+    return x->t_ns - s->last_ns > r->stall_ns ? WALK_STALL : WALK_REGULAR;
+}
+
+static void take(struct walk_state *s, const struct walk_sample *x)
+{
+    s->last_ns = x->t_ns;
+    s->last_value = x->value;
+    s->failed = false;
+}
+
+/* A gap starts at the last sample, wherever the register changed last: flat up to there, then the gap. */
+static int step_counter_gap(struct walk_state *s, const struct walk_sample *x,
+                            enum walk_cause cause, struct walk_piece out[2])
+{
+    int n = 0;
+    if (s->last_ns > s->knot_ns)
+        out[n++] = piece_from(s, WALK_FLAT, s->knot_ns, s->last_ns);
+    struct walk_piece *gap = &out[n++];
+    *gap = piece_from(s, cause == WALK_RESET ? WALK_UNKNOWN : WALK_BRIDGED, s->last_ns, x->t_ns);
+    gap->cause = cause;
+    if (cause == WALK_RESET) {
+        s->unknown_ns = saturate((wide)s->unknown_ns + (x->t_ns - s->last_ns));
+    } else {
+        wide delta = (wide)x->value - s->last_value;
+        gap->e1_uj = saturate(s->e_uj + delta);
+        s->bridged_ns = saturate((wide)s->bridged_ns + (x->t_ns - s->last_ns));
+        s->bridged_uj = saturate(s->bridged_uj + delta);
+        s->e_uj = gap->e1_uj;
+    }
+    s->knot_ns = x->t_ns;
+    take(s, x);
+    return n;
+}
+
+static int step_counter(const struct walk_rule *r, struct walk_state *s,
+                        const struct walk_sample *x, struct walk_piece out[2])
+{
+    enum walk_cause cause = gap_cause(r, s, x);
+    if (cause != WALK_REGULAR)
+        return step_counter_gap(s, x, cause, out);
+    if (x->value == s->last_value) {
+        take(s, x);
+        return 0;
+    }
+    out[0] = piece_from(s, WALK_LINEAR, s->knot_ns, x->t_ns);
+    out[0].e1_uj = saturate((wide)s->e_uj + x->value - s->last_value);
+    s->e_uj = out[0].e1_uj;
+    s->knot_ns = x->t_ns;
+    take(s, x);
+    return 1;
+}
+
+/* The integral in halves of uW ns from t0 to t0 + x, the carried remainder included. */
+static wide integral(const struct walk_piece *p, int64_t x)
+{
+    wide a = (wide)p->rem0;
+    if (p->shape == WALK_BOX)
+        return a + (wide)2 * p->p1_uw * x;
+    wide rise = (wide)(p->p1_uw - p->p0_uw) * x * x;
+    return a + (wide)2 * p->p0_uw * x + floor_div(rise, p->t1_ns - p->t0_ns);
+}
+
+static int step_gauge(const struct walk_rule *r, struct walk_state *s, const struct walk_sample *x,
+                      struct walk_piece out[2])
+{
+    enum walk_cause cause = gap_cause(r, s, x);
+    struct walk_piece *p = &out[0];
+    enum walk_shape regular = r->kind == CHANNEL_AVERAGE ? WALK_BOX : WALK_TRAPEZOID;
+    *p = piece_from(s, cause == WALK_REGULAR ? regular : WALK_UNKNOWN, s->last_ns, x->t_ns);
+    p->cause = cause;
+    if (cause != WALK_REGULAR) {
+        s->unknown_ns = saturate((wide)s->unknown_ns + (x->t_ns - s->last_ns));
+    } else {
+        p->p0_uw = s->last_value;
+        p->p1_uw = x->value;
+        wide a = integral(p, x->t_ns - s->last_ns);
+        wide whole = floor_div(a, HALF_UW_NS_PER_UJ);
+        p->e1_uj = saturate(s->e_uj + whole);
+        s->e_uj = p->e1_uj;
+        s->rem = (int64_t)(a - whole * HALF_UW_NS_PER_UJ);
+    }
+    s->knot_ns = x->t_ns;
+    take(s, x);
+    return 1;
+}
+
+int walk_step(const struct walk_rule *r, struct walk_state *s, const struct walk_sample *x,
+              struct walk_piece out[2])
+{
+    if (s->last_ns != WALK_NONE && x->t_ns <= s->last_ns)
+        return 0;
+    if (!walk_valid(r, x)) {
+        if (is_failure(x))
+            s->failed = true;
+        return 0;
+    }
+    if (s->last_ns == WALK_NONE || r->kind == CHANNEL_COMPANION) {
+        s->knot_ns = x->t_ns;
+        take(s, x);
+        return 0;
+    }
+    return counts(r) ? step_counter(r, s, x, out) : step_gauge(r, s, x, out);
+}
+
+struct walk_piece walk_between(const struct walk_state *s, int64_t t_ns,
+                               const struct walk_state *next)
+{
+    bool known = next->unknown_ns == s->unknown_ns;
+    struct walk_piece p = piece_from(s, known ? WALK_BRIDGED : WALK_UNKNOWN, s->last_ns, t_ns);
+    p.e1_uj = next->e_uj;
+    return p;
+}
+
+void walk_at(const struct walk_piece *p, int64_t t_ns, struct curve_point *out)
+{
+    int64_t x = t_ns - p->t0_ns;
+    wide rise = (wide)p->e1_uj - p->e0_uj;
+    *out = (struct curve_point){
+        .e_uj = p->e0_uj,
+        .unknown_ns = p->unknown0_ns,
+        .bridged_ns = p->bridged0_ns,
+        .bridged_uj = p->bridged0_uj,
+    };
+    switch (p->shape) {
+    case WALK_FLAT:
+        break;
+    case WALK_BRIDGED:
+        out->bridged_ns = saturate((wide)p->bridged0_ns + x);
+        out->e_uj = saturate(p->e0_uj + floor_div(rise * x, p->t1_ns - p->t0_ns));
+        out->bridged_uj = saturate((wide)p->bridged0_uj + out->e_uj - p->e0_uj);
+        break;
+    case WALK_LINEAR:
+        out->e_uj = saturate(p->e0_uj + floor_div(rise * x, p->t1_ns - p->t0_ns));
+        break;
+    case WALK_BOX:
+    case WALK_TRAPEZOID:
+        out->e_uj = saturate(p->e0_uj + floor_div(integral(p, x), HALF_UW_NS_PER_UJ));
+        break;
+    case WALK_UNKNOWN:
+        out->unknown_ns = saturate((wide)p->unknown0_ns + x);
+        break;
+    }
+}
+
+bool walk_power(const struct walk_piece *p, int64_t *lo_uw, int64_t *hi_uw)
+{
+    int64_t rise = saturate((wide)p->e1_uj - p->e0_uj);
+    switch (p->shape) {
+    case WALK_LINEAR:
+    case WALK_FLAT:
+        *lo_uw = units_muldiv_floor(rise, NS_PER_S, p->t1_ns - p->t0_ns);
+        *hi_uw = units_muldiv_ceil(rise, NS_PER_S, p->t1_ns - p->t0_ns);
+        return true;
+    case WALK_BOX:
+        *lo_uw = *hi_uw = p->p1_uw;
+        return true;
+    case WALK_TRAPEZOID:
+        *lo_uw = p->p0_uw < p->p1_uw ? p->p0_uw : p->p1_uw;
+        *hi_uw = p->p0_uw < p->p1_uw ? p->p1_uw : p->p0_uw;
+        return true;
+    case WALK_BRIDGED:
+    case WALK_UNKNOWN:
+        return false;
+    }
+    return false;
+}
