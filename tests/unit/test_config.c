@@ -1,0 +1,213 @@
+/* config: defaults, file, command line, in that order; every slip is named; the manual page says the same
+ * as the table. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/config.h"
+
+#define ARGS_MAX 8
+
+/* Load with these arguments (NULL-terminated) and this file ("" = none). */
+static int load(struct config *c, const char *file, struct err *e, ...)
+{
+    char *argv[ARGS_MAX + 3];
+    char name[] = "wattqd";
+    char option[] = "--config";
+    char path[] = "/tmp/wattq-config-XXXXXX";
+    int argc = 0;
+    argv[argc++] = name;
+    int fd = mkstemp(path);
+    assert_true(write(fd, file, strlen(file)) == (ssize_t)strlen(file));
+    close(fd);
+    argv[argc++] = option;
+    argv[argc++] = path;
+    va_list ap;
+    va_start(ap, e);
+    for (char *a; (a = va_arg(ap, char *));)
+        argv[argc++] = a;
+    va_end(ap);
+    int rc = config_load(c, argc, argv, e);
+    unlink(path);
+    return rc;
+}
+
+static void test_defaults(void **state)
+{
+    (void)state;
+    struct config c;
+    struct err e = {0};
+    assert_int_equal(load(&c, "", &e, NULL), 0);
+    assert_int_equal(c.period_ns, 100 * NS_PER_MS);
+    assert_int_equal(c.linger_ns, 10 * NS_PER_S);
+    assert_int_equal(c.parallel, 1);
+    assert_string_equal(c.socket, "");
+    assert_string_equal(c.durability, "normal");
+    assert_false(c.estimate);
+    config_fini(&c);
+}
+
+static void test_the_command_line_wins_over_the_file(void **state)
+{
+    (void)state;
+    struct config c;
+    struct err e = {0};
+    const char *file = "# comment\n\n  period = 20ms   # why\nparallel=3\nestimate = yes\n"
+                       "state-dir = /a#b\nsocket = /x y\n";
+    assert_int_equal(load(&c, file, &e, "--parallel", "4", "--linger=1m", "--disable=", NULL), 0);
+    assert_int_equal(c.period_ns, 20 * NS_PER_MS);
+    assert_int_equal(c.parallel, 4);
+    assert_int_equal(c.linger_ns, 60 * NS_PER_S);
+    assert_true(c.estimate);
+    assert_string_equal(c.state_dir, "/a#b");
+    assert_string_equal(c.socket, "/x y");
+    config_fini(&c);
+    assert_int_equal(load(&c, "estimate = yes", &e, "--estimate=no", NULL), 0);
+    assert_false(c.estimate);
+    config_fini(&c);
+    assert_int_equal(load(&c, "", &e, "--estimate", "--parallel", "2", NULL), 0);
+    assert_true(c.estimate);
+    config_fini(&c);
+}
+
+static void test_slips_on_the_command_line(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *a, *b, *text, *next;
+    } rows[] = {
+        {"--sockte", "x", "--sockte", "--socket"},
+        {"--statedir", "x", "--statedir", "--state-dir"},
+        {"--zzzzzzzz", NULL, "--zzzzzzzz", "--help"},
+        {"--period", NULL, "needs a value", ""},
+        {"--period", "100", "100s", "2h30m"},
+        {"--period", "0ms", "1.0ms", ""},
+        {"--period", "1h", "1m00s", ""},
+        {"--parallel", "0", "from 1", ""},
+        {"--parallel", "many", "whole number", "4096"},
+        {"--durability", "ful", "normal|full", ""},
+        {"--estimate=perhaps", NULL, "yes or no", ""},
+        {"stray", NULL, "stray", "--help"},
+        {"-x", NULL, "-x", "--help"},
+        {"--", NULL, "--", ""},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct config c;
+        struct err e = {0};
+        int rc = load(&c, "", &e, rows[i].a, rows[i].b, NULL);
+        if (rc != WATTQ_E_USAGE || !strstr(e.text, rows[i].text) || !strstr(e.next, rows[i].next))
+            fail_msg("%s: %d \"%s\" \"%s\"", rows[i].a, rc, e.text, e.next);
+        assert_int_equal(err_exit_code(rc), 2);
+    }
+}
+
+static void test_slips_in_the_file_name_the_line(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *file, *text, *next;
+    } rows[] = {
+        {"\nparalel = 2\n", "line 2: unknown option paralel", "parallel"},
+        {"period = 5\n", "line 1", ""},
+        {"period\n", "line 1: 'period' is not of the form", ""},
+        {"config = /x\n", "command line only", ""},
+        {"--period = 1s\n", "unknown option --period", ""},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct config c;
+        struct err e = {0};
+        int rc = load(&c, rows[i].file, &e, NULL);
+        if (rc != WATTQ_E_USAGE || !strstr(e.text, rows[i].text) || !strstr(e.next, rows[i].next))
+            fail_msg("%s: %d \"%s\" \"%s\"", rows[i].file, rc, e.text, e.next);
+    }
+    struct config c;
+    struct err e = {0};
+    char name[] = "wattqd";
+    char option[] = "--config=/nonexistent/x";
+    char *argv[] = {name, option, NULL};
+    assert_int_equal(config_load(&c, 2, argv, &e), WATTQ_E_USAGE);
+    assert_non_null(strstr(e.text, "/nonexistent/x"));
+}
+
+static void test_the_default_file_may_be_absent(void **state)
+{
+    (void)state;
+    char name[] = "wattqd";
+    char *argv[] = {name, NULL};
+    struct config c;
+    struct err e = {0};
+    setenv("XDG_CONFIG_HOME", "/nonexistent", 1);
+    assert_int_equal(config_load(&c, 1, argv, &e), 0);
+    config_fini(&c);
+    unsetenv("XDG_CONFIG_HOME");
+}
+
+/* "\-\-state\-dir" -> "--state-dir" */
+static void unescape(char *s)
+{
+    char *to = s;
+    for (; *s; s++)
+        if (*s != '\\')
+            *to++ = *s;
+    *to = '\0';
+}
+
+static void test_the_manual_page_lists_exactly_the_options(void **state)
+{
+    (void)state;
+    const char *src = getenv("WATTQ_SRC");
+    if (!src) {
+        print_message("skipped: WATTQ_SRC names no source tree\n");
+        skip();
+    }
+    char path[4096];
+    size_t bytes = 0;
+    snprintf(path, sizeof(path), "%s/docs/wattqd.8", src);
+    char *page CLEANUP(base_freep) = base_read_file(AT_FDCWD, path, 1 << 20, &bytes);
+    assert_non_null(page);
+    unescape(page);
+    size_t listed = 0;
+    for (char *p = page; (p = strstr(p, ".TP\n.B")); p++)
+        listed += strstr(p, "--") == strchr(p, '-') && *strchr(p, '-') == '-' &&
+                  strchr(p, '-') < strchr(p + 4, '\n');
+    assert_int_equal(listed, config_option_count + 2); /* and --help, --version */
+    for (size_t i = 0; i < config_option_count; i++) {
+        const struct config_option *o = &config_options[i];
+        char head[160];
+        if (o->type == CONFIG_BOOL)
+            snprintf(head, sizeof(head), ".B --%s\n", o->name);
+        else if (o->words)
+            snprintf(head, sizeof(head), ".B --%s %s\n", o->name, o->words);
+        else
+            snprintf(head, sizeof(head), ".BI --%s \" %s\"\n", o->name, o->unit);
+        char *para = strstr(page, head);
+        if (!para)
+            fail_msg("docs/wattqd.8 has no paragraph %s", head);
+        char *end = strstr(para, "\n.TP");
+        char want[80];
+        snprintf(want, sizeof(want), "Default: %s", o->dflt);
+        char *dflt = strstr(para, want);
+        if (o->dflt[0] && (!dflt || (end && dflt > end)))
+            fail_msg("docs/wattqd.8, --%s: no \"%s\"", o->name, want);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_the_command_line_wins_over_the_file),
+        cmocka_unit_test(test_slips_on_the_command_line),
+        cmocka_unit_test(test_slips_in_the_file_name_the_line),
+        cmocka_unit_test(test_the_default_file_may_be_absent),
+        cmocka_unit_test(test_the_manual_page_lists_exactly_the_options),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
