@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+"""The program wattq-train itself: exit codes, sentences, metrics file, signals. WATTQ_BIN is the build."""
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+BIN = os.path.join(os.environ.get("WATTQ_BIN", "build"), "daemon", "wattq-train")
+DATA = os.environ.get("WATTQ_TEST_DATA", "../shared/data")
+ENV = {k: v for k, v in os.environ.items() if not k.startswith("WATTQ_")}
+failures = 0
+
+
+def check(what, ok, detail=""):
+    global failures
+    if not ok:
+        failures += 1
+        print("FAILED:", what, detail)
+
+
+def train(*args, metrics=None):
+    env = dict(ENV, WATTQ_METRICS=metrics) if metrics else ENV
+    return subprocess.run([BIN, *args], capture_output=True, text=True, env=env, timeout=120)
+
+
+def lines(path):
+    with open(path) as f:
+        return [json.loads(line) for line in f]  # every line must be JSON
+
+
+def test_usage():
+    r = train("--help")
+    check("help exits 0", r.returncode == 0 and "--dataset" in r.stdout)
+    for args in ([], ["--dataset", "standin:adult"], ["--frobnicate"], ["--size", "x"],
+                 ["--dataset", "standin:adult", "--size", "64", "--shape", "round"],
+                 ["--dataset", "standin:adult", "--layers", "4,2"]):
+        r = train(*args)
+        check(f"usage {args}", r.returncode == 2 and r.stderr.count("\n") == 1, r.stderr)
+
+
+def test_bad_input(tmp):
+    path = os.path.join(tmp, "t.tsv.gz")
+    with gzip.open(path, "wt") as f:
+        f.write("a\ttarget\n" + "".join(f"{i * 7 % 101}\t{i % 2}\n" for i in range(500)))
+    check("good file", train("--dataset", path, "--size", "64", "--epochs", "1").returncode == 0)
+    with open(path, "rb") as f:
+        whole = f.read()
+    with open(path, "wb") as f:
+        f.write(whole[:len(whole) // 2])
+    for args, says in ((["--dataset", path], "truncated gzip"),
+                       (["--dataset", os.path.join(tmp, "none.tsv")], "there is no file"),
+                       (["--dataset", "adult", "--data-dir", tmp], "standin:adult"),
+                       (["--dataset", "standin:splice"], "nearest network has 298")):
+        r = train(*args, "--size", "32")
+        check(f"bad input {args}", r.returncode == 1 and says in r.stderr, r.stderr)
+        check("one line, nothing on stdout", r.stderr.count("\n") == 1 and not r.stdout)
+    r = train("--dataset", "standin:banana", "--size", "64", metrics=os.path.join(tmp, "no", "m"))
+    check("metrics file cannot be made", r.returncode == 1 and "WATTQ_METRICS" in r.stderr, r.stderr)
+
+
+def test_describe():
+    r = train("--dataset", "standin:mnist", "--shape", "trapezoid", "--depth", "6", "--size", "2^20",
+              "--describe")
+    d = json.loads(r.stdout)
+    check("describe", d["widths"] == [596, 479, 362, 244, 127, 10] and d["params"] == 1048550, d)
+    check("working set", d["working_set"]["units"] == [784] + d["widths"])
+
+
+def test_learns(tmp):
+    path = os.path.join(tmp, "learn.jsonl")
+    r = train("--dataset", "standin:nursery", "--size", "2048", "--epochs", "10", "--lr", "3e-3",
+              metrics=path)
+    check("learns: exit", r.returncode == 0, r.stderr)
+    got = lines(path)
+    info, summary = got[0]["info"], got[-1]["summary"]
+    epochs = [e for e in got if "epoch" in e]
+    check("learns: info", info["standin"] is True and info["rows_train"] == 10366 and info["batches_train"] == 41)
+    check("learns: loss falls", epochs[-1]["test_loss"] < 0.7 * epochs[0]["test_loss"], epochs)
+    check("learns: accuracy", epochs[-1]["test_accuracy"] > 0.6, epochs[-1])
+    check("learns: rows", summary["rows_train_seen"] == 10 * 10366)
+    check("learns: marked as stand-in", "stand-in" in r.stdout)
+
+
+def test_phases(tmp):
+    """Epochs of more than 50 ms are marked one by one, and train_ns agrees with the marks."""
+    path = os.path.join(tmp, "phases.jsonl")
+    r = train("--dataset", "standin:adult", "--size", "262144", "--depth", "2", "--epochs", "2", metrics=path)
+    check("phases: exit", r.returncode == 0, r.stderr)
+    got = lines(path)
+    marks = [(m["phase"], m["t_boot_ns"]) for m in got if "phase" in m]
+    check("phases: order", [m[0] for m in marks] == ["setup", "train", "test", "train", "test", None], marks)
+    check("phases: rising", all(a[1] <= b[1] for a, b in zip(marks, marks[1:])))
+    summary = got[-1]["summary"]
+    marked = sum(b[1] - a[1] for a, b in zip(marks, marks[1:]) if a[0] == "train")
+    check("phases: train_ns", abs(marked - summary["train_ns"]) < 0.02 * marked, (marked, summary))
+    check("phases: tests outside", summary["test_ns_inside_train"] == 0)
+
+
+def stop_with(sig, code, tmp):
+    path = os.path.join(tmp, f"sig{int(sig)}.jsonl")
+    p = subprocess.Popen([BIN, "--dataset", "standin:banana", "--size", "4096", "--epochs", "100000000"],
+                         stdout=subprocess.DEVNULL, env=dict(ENV, WATTQ_METRICS=path))
+    for _ in range(1000):
+        if os.path.exists(path) and '"epoch":' in open(path).read():
+            break
+        time.sleep(0.01)
+    p.send_signal(sig)
+    check(f"signal {sig}", p.wait(timeout=30) == code)
+    got = lines(path)
+    check("stopped summary", got[-1]["summary"]["stopped"] is True and got[-1]["summary"]["end"] == "signal")
+    check("last phase closed", [m for m in got if "phase" in m][-1]["phase"] is None)
+
+
+def test_real(tmp):
+    pmlb = os.path.join(DATA, "pmlb")
+    if not os.path.exists(os.path.join(pmlb, "wine_quality_white.tsv.gz")):
+        print("no data files at", DATA, "- real data not tried")
+        return
+    args = ["--dataset", "wine_quality_white", "--data-dir", pmlb, "--size", "1024", "--epochs", "30", "--lr",
+            "1e-3"]
+    losses = []
+    for backend in ("openblas", "reference", "openblas"):
+        path = os.path.join(tmp, f"real{len(losses)}.jsonl")
+        r = train(*args, "--backend", backend, metrics=path)
+        check(f"real: {backend}", r.returncode == 0, r.stderr)
+        losses.append(lines(path)[-1]["summary"]["test_loss"])
+        check("real: not a stand-in", lines(path)[0]["info"]["standin"] is False)
+    check("same backend, same bits", losses[0] == losses[2], losses)
+    check("backends agree", abs(losses[0] / losses[1] - 1) < 1e-3 and losses[0] < 1.3, losses)
+
+
+def main():
+    if not os.access(BIN, os.X_OK):
+        print("skipped: there is no", BIN)
+        return 77
+    with tempfile.TemporaryDirectory() as tmp:
+        test_usage()
+        test_bad_input(tmp)
+        test_describe()
+        test_learns(tmp)
+        test_phases(tmp)
+        stop_with(signal.SIGTERM, 143, tmp)
+        stop_with(signal.SIGINT, 130, tmp)
+        test_real(tmp)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,296 @@
+/* The loop: what it writes, when it stops, and that two runs give the same bits. Options and the plan. */
+#include "daemon/trainer/train.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/units.h"
+
+static int parse(struct options *o, struct err *e, const char *const *words)
+{
+    char name[] = "wattq-train";
+    char *argv[40] = {name};
+    int argc = 1;
+    *e = (struct err){0};
+    for (; words[argc - 1]; argc++)
+        argv[argc] = (char *)(uintptr_t)words[argc - 1];
+    return options_parse(o, argc, argv, e);
+}
+#define PARSE(o, e, ...) parse(o, e, (const char *const[]){__VA_ARGS__, NULL})
+
+/* Everything a run wrote, split into lines. */
+struct trace {
+    char *text;
+    const char *line[20000];
+    int lines;
+};
+
+static int run(struct train_plan *p, bool (*stop)(void), struct train_result *r, struct trace *t,
+               struct err *e)
+{
+    char path[] = "/tmp/wattq-metrics-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    struct metrics m;
+    assert_int_equal(metrics_open(&m, path, e), 0);
+    const struct train_hooks h = {.metrics = &m, .start_boot_ns = clock_boot_ns(), .stop = stop};
+    int rc = train_run(p, &h, r, e);
+    metrics_close(&m);
+    FILE *f = fdopen(fd, "r");
+    t->text = base_alloc(1 << 22);
+    t->text[fread(t->text, 1, (1 << 22) - 1, f)] = '\0';
+    fclose(f);
+    unlink(path);
+    t->lines = 0;
+    for (char *s = strtok(t->text, "\n"); s && t->lines < 20000; s = strtok(NULL, "\n"))
+        t->line[t->lines++] = s;
+    return rc;
+}
+
+static double number_after(const char *line, const char *key)
+{
+    const char *at = strstr(line, key);
+    assert_non_null(at);
+    return strtod(at + strlen(key), NULL);
+}
+
+static void plan_of(struct train_plan *p, const char *epochs, const char *seed, const char *backend)
+{
+    struct options o;
+    struct err e;
+    assert_int_equal(PARSE(&o, &e, "--dataset", "standin:banana", "--size", "256", "--depth=3",
+                           "--epochs", epochs, "--seed", seed, "--backend", backend),
+                     0);
+    if (train_plan_open(p, &o, &e) != 0)
+        fail_msg("%s", e.text);
+}
+
+static void test_lines(void **state)
+{
+    (void)state;
+    struct train_plan p;
+    struct train_result r;
+    struct trace t;
+    struct err e = {0};
+    plan_of(&p, "7", "1", "auto");
+    int64_t before = clock_boot_ns();
+    assert_int_equal(run(&p, NULL, &r, &t, &e), 0);
+    int64_t after = clock_boot_ns();
+    assert_int_equal(strncmp(t.line[0], "{\"info\":{\"dataset\":\"banana\",\"standin\":true", 40),
+                     0);
+    assert_int_equal(strncmp(t.line[1], "{\"phase\":\"setup\",\"t_boot_ns\":", 29), 0);
+    assert_int_equal(strncmp(t.line[2], "{\"phase\":\"train\",\"t_boot_ns\":", 29), 0);
+    assert_int_equal(strncmp(t.line[3], "{\"epoch\":1,", 11), 0);
+    assert_non_null(
+        strstr(t.line[t.lines - 1], "{\"summary\":{\"epochs\":7,\"rows_train_seen\":29680"));
+    assert_non_null(strstr(t.line[t.lines - 1], "\"stopped\":false"));
+    const char *end =
+        t.line[t.lines - 2]; /* the last epoch's line when thinning had held it back */
+    assert_true(strstr(end, "{\"phase\":null") || strstr(end, "{\"epoch\":7"));
+    double last = (double)before;
+    for (int i = 1; i < t.lines - 1; i++) { /* stamps rise and lie inside the run */
+        double at = number_after(t.line[i], "\"t_boot_ns\":");
+        assert_true(at >= last && at <= (double)after);
+        last = at;
+    }
+    /* Short epochs are not marked one by one, and their test time says so. */
+    assert_int_equal(r.test_ns, r.test_ns_inside_train);
+    assert_true(r.train_ns > 0 && r.test_ns > 0);
+    assert_true(r.train_ns + r.test_ns <= after - before);
+    free(t.text);
+    train_plan_close(&p);
+}
+
+static void test_thinned(void **state)
+{
+    (void)state;
+    struct train_plan p;
+    struct train_result r;
+    struct trace t;
+    struct err e = {0};
+    plan_of(&p, "400", "1", "auto");
+    int64_t t0 = clock_boot_ns();
+    assert_int_equal(run(&p, NULL, &r, &t, &e), 0);
+    double seconds = (double)(clock_boot_ns() - t0) / 1e9;
+    int epochs = 0;
+    double last = 0;
+    for (int i = 0; i < t.lines; i++)
+        if (strncmp(t.line[i], "{\"epoch\":", 9) == 0) {
+            double n = number_after(t.line[i], "{\"epoch\":");
+            assert_true(n > last);
+            last = n;
+            epochs++;
+        }
+    assert_true(last == 400);
+    assert_true(epochs <= 3 + (int)(4 * seconds));
+    free(t.text);
+    train_plan_close(&p);
+}
+
+static void test_bit_equal_runs(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"openblas", "reference"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        struct train_result r[3];
+        for (int k = 0; k < 3; k++) {
+            struct train_plan p;
+            struct trace t;
+            struct err e = {0};
+            plan_of(&p, "5", k == 2 ? "2" : "1", names[i]);
+            assert_int_equal(run(&p, NULL, &r[k], &t, &e), 0);
+            free(t.text);
+            train_plan_close(&p);
+        }
+        assert_memory_equal(&r[0].train_loss, &r[1].train_loss, sizeof(double));
+        assert_memory_equal(&r[0].test_loss, &r[1].test_loss, sizeof(double));
+        assert_true(r[0].test_loss != r[2].test_loss); /* the seed does something */
+        assert_true(r[0].test_accuracy > 0 && r[0].test_accuracy < 1);
+    }
+}
+
+static int asked;
+static bool stop_at_30(void)
+{
+    return ++asked > 30; /* 17 batches an epoch: in the middle of the second */
+}
+
+static void test_stop(void **state)
+{
+    (void)state;
+    struct train_plan p;
+    struct train_result r;
+    struct trace t;
+    struct err e = {0};
+    plan_of(&p, "100", "1", "auto");
+    asked = 0;
+    assert_int_equal(run(&p, stop_at_30, &r, &t, &e), 0);
+    assert_int_equal(r.end, TRAIN_SIGNAL);
+    assert_int_equal(r.epochs, 1);
+    assert_int_equal(r.rows_train_seen, 4240 + 13 * 256);
+    assert_non_null(strstr(t.line[t.lines - 1], "\"stopped\":true"));
+    assert_non_null(strstr(t.line[t.lines - 2], "{\"phase\":null"));
+    free(t.text);
+    train_plan_close(&p);
+}
+
+static void test_limits(void **state)
+{
+    (void)state;
+    struct train_plan p;
+    struct train_result r;
+    struct trace t;
+    struct err e = {0};
+    plan_of(&p, "100000000", "1", "auto");
+    p.opt.max_seconds = 0.05;
+    assert_int_equal(run(&p, NULL, &r, &t, &e), 0);
+    assert_int_equal(r.end, TRAIN_MAX_SECONDS);
+    assert_true(r.rows_train_seen > 0);
+    free(t.text);
+    p.opt.max_seconds = 0;
+    p.opt.loss_target = 0.3; /* the mean squared error of a guess is 0.25 */
+    assert_int_equal(run(&p, NULL, &r, &t, &e), 0);
+    assert_int_equal(r.end, TRAIN_LOSS_TARGET);
+    assert_int_equal(r.epochs, 1);
+    assert_non_null(strstr(t.text, "info"));
+    free(t.text);
+    train_plan_close(&p);
+}
+
+static void test_not_finite(void **state)
+{
+    (void)state;
+    struct train_plan p;
+    struct train_result r;
+    struct trace t;
+    struct err e = {0};
+    plan_of(&p, "50", "1", "auto");
+    p.data.x[300] = INFINITY;
+    assert_int_equal(run(&p, NULL, &r, &t, &e), WATTQ_E_INVALID);
+    assert_non_null(strstr(e.text, "not finite any more in epoch 1, batch 1"));
+    assert_non_null(strstr(t.line[t.lines - 1], "\"end\":\"not_finite\""));
+    assert_non_null(strstr(t.line[t.lines - 1], "\"test_loss\":null"));
+    free(t.text);
+    train_plan_close(&p);
+}
+
+static void test_unreachable_size(void **state)
+{
+    (void)state;
+    struct options o;
+    struct train_plan p;
+    struct err e;
+    assert_int_equal(PARSE(&o, &e, "--dataset", "standin:splice", "--size", "32"), 0);
+    assert_int_equal(train_plan_open(&p, &o, &e), WATTQ_E_INVALID);
+    assert_non_null(strstr(e.text, "within 20 %"));
+    assert_non_null(strstr(e.text, "298")); /* 288 + 2 + 2 + 6 */
+}
+
+static void test_options(void **state)
+{
+    (void)state;
+    struct options o;
+    struct err e;
+    assert_int_equal(PARSE(&o, &e, "--dataset=x", "--size", "2^14"), 0);
+    assert_int_equal(o.size, 16384);
+    assert_int_equal(o.batch, 256);
+    assert_true(o.lr == 1e-4 && o.eps == 1e-7);
+    assert_string_equal(options_word("init", o.init), "glorot");
+    assert_string_equal(options_word("adam", o.adam), "keras");
+    assert_int_equal(PARSE(&o, &e, "--size", "32"), WATTQ_E_USAGE);
+    assert_int_equal(PARSE(&o, &e, "--dataset", "x"), WATTQ_E_USAGE);
+    assert_int_equal(PARSE(&o, &e, "--dataset", "x", "--size", "9", "--layers", "1"),
+                     WATTQ_E_USAGE);
+    static const char *const bad[][2] = {
+        {"--depth", "1"}, {"--depth", "x"},       {"--epochs", "0"},    {"--batch", "-1"},
+        {"--lr", "nan"},  {"--lr", "0"},          {"--threads", "2"},   {"--init", "normal"},
+        {"--what", "1"},  {"--precision", "f16"}, {"--describe=1", ""}, {"stray", ""}};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        int rc = PARSE(&o, &e, "--dataset", "x", "--size", "64", bad[i][0], bad[i][1]);
+        if (rc != WATTQ_E_USAGE || !e.text[0] || !e.next[0])
+            fail_msg("%s %s: %d '%s' '%s'", bad[i][0], bad[i][1], rc, e.text, e.next);
+    }
+    assert_int_equal(PARSE(&o, &e, "--size"), WATTQ_E_USAGE);
+    assert_non_null(strstr(e.text, "needs a value"));
+}
+
+/* A name with a quote and a newline must not break a line of JSON. */
+static void test_json(void **state)
+{
+    (void)state;
+    struct json j;
+    json_start(&j);
+    json_text(&j, "a", "x\"y\\\n");
+    json_f64(&j, "b", NAN);
+    json_open(&j, "c");
+    json_i64(&j, "d", -1);
+    json_close(&j);
+    json_bool(&j, "e", false);
+    assert_string_equal(j.text,
+                        "{\"a\":\"x\\\"y\\\\\\u000a\",\"b\":null,\"c\":{\"d\":-1},\"e\":false");
+    for (int i = 0; i < 1000; i++)
+        json_text(&j, "key", "value");
+    assert_true(j.overflow);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_thinned),
+        cmocka_unit_test(test_bit_equal_runs),
+        cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_unreachable_size),
+        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_json),
+    };
+    return cmocka_run_group_tests_name("train_run", tests, NULL, NULL);
+}
