@@ -31,10 +31,11 @@ void lane_init(struct lane *l, const struct channel_desc *desc, int64_t pace_ns)
     /* CPU time has no power; its gate stays open. */
     l->pmax_uw = desc->kind == CHANNEL_CPU_TIME ? 0 : desc->pmax_uw;
     /* A counter whose range is used up between two sweeps at pmax could never be unwrapped. Real
-     * registers last minutes, so pmax is then an overestimate: half a range per sweep is allowed. */
-    int64_t half = desc->wrap_uj > 0 ? units_muldiv_floor(desc->wrap_uj / 2, NS_PER_S, pace_ns) : 0;
-    if (is_counter(l) && half > 0 && (l->pmax_uw == 0 || l->pmax_uw > half)) {
-        l->pmax_uw = half;
+     * registers last minutes, so pmax is then an overestimate: 0.7 of a range per sweep is allowed. */
+    int64_t sweep_ns = pace_ns + 2 * desc->period_ns + desc->lag_ns;
+    int64_t most = units_muldiv_floor(desc->wrap_uj - desc->wrap_uj / 10 * 3, NS_PER_S, sweep_ns);
+    if (is_counter(l) && most > 0 && l->pmax_uw > most) {
+        l->pmax_uw = most;
     }
     atomic_init(&l->seen_state, READING_NOT_YET);
     put(&l->seen_power_uw, STATUS_UNKNOWN);

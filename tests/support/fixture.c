@@ -61,10 +61,10 @@ void fixture_put(const struct fixture *f, const char *path, const char *text)
 
 void fixture_putf(const struct fixture *f, const char *path, const char *fmt, ...)
 {
-    char text[512];
+    char *text CLEANUP(base_freep) = NULL;
     va_list ap;
     va_start(ap, fmt);
-    (void)vsnprintf(text, sizeof(text), fmt, ap);
+    need(vasprintf(&text, fmt, ap) >= 0, path);
     va_end(ap);
     fixture_put(f, path, text);
 }
