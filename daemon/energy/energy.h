@@ -32,17 +32,18 @@ const char *energy_method_name(enum energy_method m); /* "counter" */
 /* Words in `flags`, space separated: bridged, unknown, reset, suspend, clock_step, stalled, overlap,
  * below_resolution, estimate, provisional, coarse. */
 struct energy_figure {
-    int64_t channel;      /* 0 = the total */
-    bool known;           /* false: energy_uj means nothing, reason says why */
-    int64_t energy_uj;    /* E(t1) - E(t0) */
-    bool bounded;         /* lo_uj and hi_uj are hard (or soft, see bound_basis) */
+    int64_t channel;   /* 0 = the total */
+    bool known;        /* false: energy_uj means nothing, reason says why */
+    int64_t energy_uj; /* E(t1) - E(t0) */
+    bool bounded;      /* lo_uj and hi_uj are hard (or soft, see bound_basis) */
     int64_t lo_uj, hi_uj;
     char bound_basis[96];
     int64_t covered_ns;
     int64_t bridged_uj;
     int64_t unknown_ns;
-    int64_t random_uj;    /* 1 sigma: quantum/sqrt 6 and stamp half-width times mean power; -1 = not stated */
-    int64_t gain_ppm;     /* 0 = none stated */
+    int64_t
+        random_uj; /* 1 sigma: quantum/sqrt 6 and stamp half-width times mean power; -1 = not stated */
+    int64_t gain_ppm; /* 0 = none stated */
     enum energy_method method;
     enum channel_quality quality;
     char flags[128];
@@ -60,11 +61,11 @@ int energy_of_channel(struct store *s, const struct channel_row *ch, const struc
 struct energy_set {
     struct channel_row *channels; /* n of them */
     struct energy_figure *figures;
-    uint8_t *in_total;            /* 1 = part of the antichain */
+    uint8_t *in_total; /* 1 = part of the antichain */
     size_t n;
     struct energy_figure total;
-    char meter[128];   /* "package-0 + dram-0 + gpu0" */
-    char covers[240];  /* what that includes, and what not */
+    char meter[128];  /* "package-0 + dram-0 + gpu0" */
+    char covers[240]; /* what that includes, and what not */
 };
 int energy_of_window(struct store *s, const struct energy_window *w, struct energy_set *out,
                      struct err *e) MUST_USE;

@@ -75,6 +75,21 @@ struct curve_point {
 int samples_curve(struct store *s, int64_t channel, int64_t boot, int64_t t_ns,
                   struct curve_point *out, struct err *e) MUST_USE;
 
+/* Gaps of a channel that overlap (t0, t1), newest first. fn: 0 to go on, else it is returned. */
+struct sample_gap {
+    int64_t t0_ns, t1_ns;
+    const char *kind; /* column `kind` of table gap */
+};
+int samples_gaps(struct store *s, int64_t channel, int64_t boot, int64_t t0_ns, int64_t t1_ns,
+                 int (*fn)(void *arg, const struct sample_gap *g), void *arg,
+                 struct err *e) MUST_USE;
+/* Was the civil clock set inside (t0, t1]? 1, 0, < 0. */
+int samples_clock_stepped(struct store *s, int64_t boot, int64_t t0_ns, int64_t t1_ns,
+                          struct err *e) MUST_USE;
+/* Has the channel had a valid sample at or before t in that boot? 1, 0, < 0. */
+int samples_seen(struct store *s, int64_t channel, int64_t boot, int64_t t_ns,
+                 struct err *e) MUST_USE;
+
 #define SERIES_PIXELS_MAX 16384
 /* A series for plots and `wattq power`: per pixel mean power from E differences (exact over the
  * picture), smallest and largest; pixels without data have valid = false. */

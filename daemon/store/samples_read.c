@@ -125,6 +125,46 @@ int samples_learned(struct store *s, int64_t channel, int64_t period_ns, struct 
     return stmt_run(st, e);
 }
 
+/* ---- gaps, steps -------------------------------------------------------------------------------- */
+
+int samples_gaps(struct store *s, int64_t channel, int64_t boot, int64_t t0_ns, int64_t t1_ns,
+                 int (*fn)(void *arg, const struct sample_gap *g), void *arg, struct err *e)
+{
+    STMT_USE(st, s, GAP_BEFORE);
+    stmt_bind_int(st, 1, channel);
+    stmt_bind_int(st, 2, boot);
+    stmt_bind_int(st, 3, t1_ns);
+    int rc;
+    while ((rc = stmt_step(st, e)) > 0) {
+        struct sample_gap g = {stmt_int(st, 0), stmt_int(st, 1), stmt_text(st, 2)};
+        if (g.t1_ns <=
+            t0_ns) /* gaps of a channel do not overlap: the older ones end earlier still */
+            return 0;
+        rc = g.kind ? fn(arg, &g) : 0;
+        if (rc)
+            return rc;
+    }
+    return rc;
+}
+
+int samples_clock_stepped(struct store *s, int64_t boot, int64_t t0_ns, int64_t t1_ns,
+                          struct err *e)
+{
+    STMT_USE(st, s, ANCHOR_STEPPED);
+    stmt_bind_int(st, 1, boot);
+    stmt_bind_int(st, 2, t0_ns);
+    stmt_bind_int(st, 3, t1_ns);
+    int rc = stmt_step(st, e);
+    return rc > 0 ? stmt_int(st, 0) != 0 : rc;
+}
+
+int samples_seen(struct store *s, int64_t channel, int64_t boot, int64_t t_ns, struct err *e)
+{
+    struct rows_begin b;
+    int rc = rows_begin_at(s, channel, boot, t_ns, &b, e);
+    return rc < 0 ? rc : rc == 0;
+}
+
 /* ---- single samples ----------------------------------------------------------------------------- */
 
 static void fill(const struct codec_view *v, const struct codec_column *c, uint32_t i,

@@ -1,0 +1,15 @@
+/* Inside energy/: the two halves of a figure. Any thread that owns the connection. */
+#ifndef DAEMON_ENERGY_ENERGY_INTERNAL_H
+#define DAEMON_ENERGY_ENERGY_INTERNAL_H
+
+#include "daemon/energy/energy.h"
+
+/* Fill lo, hi, bounded, bound_basis of a counter's figure whose energy_uj is known; may only widen to
+ * hold energy_uj. No bound: bound_basis says why in words. */
+int bounds_of_counter(struct store *s, const struct channel_row *ch, const struct energy_window *w,
+                      struct energy_figure *f, struct err *e) MUST_USE;
+
+/* Add a word to `flags`, once. */
+void energy_flag(struct energy_figure *f, const char *word);
+
+#endif
