@@ -268,6 +268,7 @@ static int start_running(struct daemon *d, struct err *e)
         .storage = d->storage,
         .launch = d->launch,
         .envs_dir = d->paths.envs,
+        .runs_dir = d->paths.runs,
         .train_path = d->paths.train,
         .parallel = d->config.parallel,
         .linger_ns = d->config.linger_ns,

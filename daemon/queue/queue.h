@@ -22,9 +22,9 @@ struct queue;
 /* A run as listeners and the api see it: a snapshot, borrowed during the call. */
 struct queue_run {
     const struct run_row *row;
-    int position;          /* in the waiting line, from 1; 0 = not waiting */
-    int64_t elapsed_ns;    /* since its gate opened; RUN_NONE = not started */
-    bool alone;            /* nothing else ran beside it so far */
+    int position;                      /* in the waiting line, from 1; 0 = not waiting */
+    int64_t elapsed_ns;                /* since its gate opened; RUN_NONE = not started */
+    bool alone;                        /* nothing else ran beside it so far */
     const struct energy_figure *total; /* machine figure, once ended; NULL = none yet */
 };
 
@@ -34,6 +34,7 @@ struct queue_config {
     struct storage *storage;
     struct launch *launch;
     const char *envs_dir;
+    const char *runs_dir; /* what a foreground run is told: <runs_dir>/<id> */
     const char *train_path;
     int64_t parallel;
     int64_t linger_ns;
@@ -45,12 +46,14 @@ struct queue_config {
 int queue_open(struct queue **out, const struct queue_config *cfg, struct err *e) MUST_USE;
 /* Reads live runs, reattaches shepherds, imports results that wait, starts what may start. */
 int queue_start(struct queue *q, struct err *e) MUST_USE;
+/* For launch_config.on_event: launch is opened before the queue, the daemon passes its events on. */
+void queue_on_launch(struct queue *q, const struct launch_event *ev);
 void queue_close(struct queue *q, void (*closed)(void *arg), void *arg); /* runs go on */
 
 /* Each calls done on the loop after the FULL commit (rc < 0 with err otherwise). */
 typedef void (*queue_done)(void *arg, int rc, const struct err *e, const int64_t *ids, size_t n);
-/* specs are copied. sweep: RUN_NONE or a sweep row made by queue_sweep. */
-void queue_submit(struct queue *q, const struct spec *specs, size_t n, int64_t uid,
+/* specs (one malloc'd array, and all they own) are taken over, here and below. */
+void queue_submit(struct queue *q, struct spec *specs, size_t n, int64_t uid,
                   const struct run_code *code, queue_done done, void *arg);
 
 struct queue_sweep {
@@ -64,11 +67,21 @@ struct queue_sweep {
     const struct run_code *code;
     int64_t max_fails;
 };
-struct queue_skipped { char *params; char *reason; }; /* "dataset=mnist size=32 ..." */
-/* Pure part: the points of a grid in order, with the ones left out. Caller frees both. */
+struct queue_skipped {
+    char *params; /* "dataset=mnist size=32 ..." */
+    char *reason;
+};
+/* Pure part: the points of a grid in order, with the ones left out. Order "random" shuffles each repeat
+ * anew from seed. The specs have no environment of their own: that of sw->run is theirs. For kind train a
+ * key that argv does not name is appended as `--key value`, points of the study's grid that no width
+ * reaches (the 20 % rule) and second shapes of the same depth-2 network are left out. Caller frees with
+ * queue_expand_free. */
 int queue_expand(const struct queue_sweep *sw, struct spec **specs, size_t *n,
                  struct queue_skipped **skipped, size_t *nskipped, struct err *e) MUST_USE;
-void queue_submit_sweep(struct queue *q, const struct spec *specs, size_t n, const struct queue_sweep *sw,
+void queue_expand_free(struct spec *specs, size_t n, struct queue_skipped *skipped,
+                       size_t nskipped);
+/* specs without an environment get that of sw->run. */
+void queue_submit_sweep(struct queue *q, struct spec *specs, size_t n, const struct queue_sweep *sw,
                         int64_t uid,
                         void (*done)(void *arg, int rc, const struct err *e, int64_t sweep,
                                      int64_t first, int64_t last),
@@ -78,21 +91,22 @@ void queue_sweep_release(struct queue *q, int64_t sweep, int64_t uid, queue_done
 enum queue_verb { QUEUE_CANCEL, QUEUE_HOLD, QUEUE_RELEASE, QUEUE_PAUSE, QUEUE_RESUME };
 struct queue_act {
     enum queue_verb verb;
-    int64_t uid;        /* who asks */
-    int signal;         /* QUEUE_CANCEL; 0 = TERM */
-    int64_t grace_ns;   /* -1 = the run's own */
+    int64_t uid;      /* who asks */
+    int signal;       /* QUEUE_CANCEL; 0 = TERM */
+    int64_t grace_ns; /* -1 = the run's own */
     const char *reason;
 };
 /* One run. WATTQ_E_NOT_FOUND, WATTQ_E_FORBIDDEN, WATTQ_E_CONFLICT with the state it is in. */
 void queue_act(struct queue *q, int64_t run, const struct queue_act *a, queue_done done, void *arg);
 void queue_retry(struct queue *q, int64_t run, int64_t uid, queue_done done, void *arg);
-void queue_phase(struct queue *q, int64_t run, int64_t uid, const char *name, queue_done done, void *arg);
+void queue_phase(struct queue *q, int64_t run, int64_t uid, const char *name, queue_done done,
+                 void *arg);
 
 /* Foreground runs: `turn` is called when it may start (the client then starts the shepherd in run_dir
  * and calls queue_exec_ready). A client that goes away before that is queue_exec_gone. */
-void queue_exec(struct queue *q, const struct spec *spec, int64_t uid, const struct run_code *code,
-                void (*turn)(void *arg, int64_t run, int64_t token, const char *run_dir), queue_done done,
-                void *arg);
+void queue_exec(struct queue *q, struct spec *spec, int64_t uid, const struct run_code *code,
+                void (*turn)(void *arg, int64_t run, int64_t token, const char *run_dir),
+                queue_done done, void *arg);
 int queue_exec_ready(struct queue *q, int64_t run, int64_t token, struct err *e) MUST_USE;
 void queue_exec_gone(struct queue *q, int64_t run, const char *reason);
 
@@ -100,7 +114,11 @@ void queue_exec_gone(struct queue *q, int64_t run, const char *reason);
 void queue_visit(struct queue *q, int (*fn)(void *arg, const struct queue_run *r), void *arg);
 /* 0; 1 = not live (ask the database). Valid until the loop turns. */
 int queue_find(struct queue *q, int64_t run, struct queue_run *out);
-struct queue_counts { int64_t queued, held, starting, running, paused, stopping; };
+/* Why the runs of a sweep are not started: the breaker's sentence; NULL = it is not held. */
+const char *queue_sweep_reason(struct queue *q, int64_t sweep);
+struct queue_counts {
+    int64_t queued, held, starting, running, paused, stopping;
+};
 void queue_get_counts(const struct queue *q, struct queue_counts *out);
 /* Newest ended runs, newest first, at most 5. */
 void queue_recent(struct queue *q, int (*fn)(void *arg, const struct queue_run *r), void *arg);

@@ -1,0 +1,446 @@
+/* Life of the queue, its lists, snapshots, and the way from the sampler's thread to the loop. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/units.h"
+#include "daemon/log.h"
+#include "daemon/queue/queue_private.h"
+
+#define TICK_MS    1000
+#define METRICS_MS 250
+
+/* ---- lists -------------------------------------------------------------------------------------- */
+
+static bool by_id(const struct queue_item *a, const struct queue_item *b)
+{
+    return a->row.id < b->row.id;
+}
+
+static bool by_turn(const struct queue_item *a, const struct queue_item *b)
+{
+    if (a->row.priority != b->row.priority)
+        return a->row.priority > b->row.priority;
+    return a->row.id < b->row.id;
+}
+
+typedef bool before(const struct queue_item *a, const struct queue_item *b);
+
+/* Index of the first element that does not stand before r. */
+static size_t place(const struct items *l, const struct queue_item *r, before *less)
+{
+    size_t lo = 0;
+    size_t hi = l->n;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (less(l->at[mid], r))
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+static void insert(struct items *l, size_t i, struct queue_item *r)
+{
+    if (l->n == l->cap) {
+        l->cap = l->cap ? 2 * l->cap : 64;
+        l->at = realloc(l->at, l->cap * sizeof(struct queue_item *));
+        if (!l->at)
+            abort();
+    }
+    memmove(&l->at[i + 1], &l->at[i], (l->n - i) * sizeof(l->at[0]));
+    l->at[i] = r;
+    l->n++;
+}
+
+static void take_at(struct items *l, size_t i)
+{
+    memmove(&l->at[i], &l->at[i + 1], (l->n - i - 1) * sizeof(l->at[0]));
+    l->n--;
+}
+
+static void take(struct items *l, const struct queue_item *r, before *less)
+{
+    size_t i = place(l, r, less);
+    if (i < l->n && l->at[i] == r)
+        take_at(l, i);
+}
+
+struct queue_item *queue_item_new(struct queue *q)
+{
+    struct queue_item *r = base_alloc(sizeof(*r));
+    r->q = q;
+    r->alone = true;
+    r->metrics_seen = -1;
+    return r;
+}
+
+void queue_item_free(struct queue_item *r)
+{
+    if (!r)
+        return;
+    queue_moves_free(r);
+    queue_metrics_close(r);
+    run_row_fini(&r->row);
+    free(r->lost_text);
+    if (r->spec) {
+        spec_fini(r->spec);
+        free(r->spec);
+    }
+    free(r);
+}
+
+struct queue_item *queue_item_find(const struct queue *q, int64_t id)
+{
+    struct queue_item key = {.row = {.id = id}};
+    size_t i = place(&q->all, &key, by_id);
+    return i < q->all.n && q->all.at[i]->row.id == id ? q->all.at[i] : NULL;
+}
+
+void queue_line_put(struct queue *q, struct queue_item *r)
+{
+    insert(&q->line, place(&q->line, r, by_turn), r);
+}
+
+void queue_line_take(struct queue *q, struct queue_item *r)
+{
+    take(&q->line, r, by_turn);
+}
+
+void queue_active_put(struct queue *q, struct queue_item *r)
+{
+    insert(&q->active, q->active.n, r);
+}
+
+void queue_active_take(struct queue *q, struct queue_item *r)
+{
+    for (size_t i = 0; i < q->active.n; i++) {
+        if (q->active.at[i] == r) {
+            take_at(&q->active, i);
+            return;
+        }
+    }
+}
+
+void queue_add(struct queue *q, struct queue_item *r)
+{
+    r->next = r->row.state;
+    insert(&q->all, place(&q->all, r, by_id), r);
+    if (r->row.state == RUN_QUEUED)
+        queue_line_put(q, r);
+    else if (r->row.state != RUN_HELD)
+        queue_active_put(q, r);
+    struct queue_sweep_state *sw = queue_sweep_find(q, r->row.sweep);
+    if (sw)
+        sw->live++;
+}
+
+void queue_remove(struct queue *q, struct queue_item *r)
+{
+    take(&q->all, r, by_id);
+    queue_line_take(q, r);
+    queue_active_take(q, r);
+}
+
+void queue_retire(struct queue *q, struct queue_item *r)
+{
+    queue_remove(q, r);
+    queue_metrics_close(r);
+    r->ended = true;
+    queue_item_free(q->recent[QUEUE_RECENT - 1]);
+    memmove(&q->recent[1], &q->recent[0], (QUEUE_RECENT - 1) * sizeof(struct queue_item *));
+    q->recent[0] = r;
+}
+
+int queue_item_spec(struct queue_item *r, struct err *e)
+{
+    if (r->spec)
+        return 0;
+    struct spec *s = base_alloc(sizeof(*s));
+    int rc = runs_spec_parse(r->row.spec_json, s, e);
+    if (rc < 0)
+        free(s);
+    else
+        r->spec = s;
+    return rc;
+}
+
+/* ---- snapshots ---------------------------------------------------------------------------------- */
+
+static int position(const struct queue *q, const struct queue_item *r)
+{
+    size_t i = place(&q->line, r, by_turn);
+    return i < q->line.n && q->line.at[i] == r ? (int)i + 1 : 0;
+}
+
+void queue_snapshot(struct queue *q, const struct queue_item *r, struct queue_run *out)
+{
+    int64_t t0 = r->row.t0_ns;
+    int64_t end = r->row.t1_ns != RUN_NONE ? r->row.t1_ns : clock_boot_ns();
+    *out = (struct queue_run){.row = &r->row,
+                              .position = position(q, r),
+                              .elapsed_ns = t0 != RUN_NONE && t0 != 0 ? end - t0 : RUN_NONE,
+                              .alone = r->alone,
+                              .total = r->has_total ? &r->total : NULL};
+}
+
+void queue_visit(struct queue *q, int (*fn)(void *arg, const struct queue_run *r), void *arg)
+{
+    struct queue_run snap;
+    for (size_t i = 0; i < q->active.n; i++) {
+        queue_snapshot(q, q->active.at[i], &snap);
+        if (fn(arg, &snap) != 0)
+            return;
+    }
+    for (size_t i = 0; i < q->line.n; i++) {
+        queue_snapshot(q, q->line.at[i], &snap);
+        if (fn(arg, &snap) != 0)
+            return;
+    }
+    for (size_t i = 0; q->all.n > q->line.n + q->active.n && i < q->all.n; i++) {
+        if (q->all.at[i]->next != RUN_HELD)
+            continue;
+        queue_snapshot(q, q->all.at[i], &snap);
+        if (fn(arg, &snap) != 0)
+            return;
+    }
+}
+
+int queue_find(struct queue *q, int64_t run, struct queue_run *out)
+{
+    const struct queue_item *r = queue_item_find(q, run);
+    if (!r)
+        return 1;
+    queue_snapshot(q, r, out);
+    return 0;
+}
+
+void queue_get_counts(const struct queue *q, struct queue_counts *out)
+{
+    *out = (struct queue_counts){.queued = (int64_t)q->line.n,
+                                 .held = (int64_t)(q->all.n - q->line.n - q->active.n)};
+    for (size_t i = 0; i < q->active.n; i++) {
+        enum run_state s = q->active.at[i]->next;
+        if (s == RUN_PAUSED)
+            out->paused++;
+        else if (s == RUN_STOPPING || run_state_ended(s))
+            out->stopping++;
+        else if (s == RUN_RUNNING)
+            out->running++;
+        else
+            out->starting++;
+    }
+}
+
+void queue_recent(struct queue *q, int (*fn)(void *arg, const struct queue_run *r), void *arg)
+{
+    struct queue_run snap;
+    for (size_t i = 0; i < QUEUE_RECENT && q->recent[i]; i++) {
+        queue_snapshot(q, q->recent[i], &snap);
+        if (fn(arg, &snap) != 0)
+            return;
+    }
+}
+
+/* ---- jobs and sweeps ---------------------------------------------------------------------------- */
+
+void queue_submit_job(struct queue *q, struct storage_job *job)
+{
+    q->jobs_out++;
+    storage_submit(q->cfg.storage, job);
+}
+
+static void finish_close(struct queue *q);
+
+void queue_job_back(struct queue *q)
+{
+    assert(q->jobs_out > 0);
+    q->jobs_out--;
+    if (q->closing)
+        finish_close(q);
+}
+
+/* Sampler thread. */
+static void on_sweep(void *arg, int64_t ticket)
+{
+    struct queue *q = arg;
+    uv_mutex_lock(&q->ticket_lock);
+    if (q->ntickets < QUEUE_TICKETS)
+        q->tickets[q->ntickets++] = ticket;
+    q->sweeps_out--;
+    uv_async_send(&q->ticket_async); /* under the lock: queue_close waits for sweeps_out == 0 */
+    uv_mutex_unlock(&q->ticket_lock);
+}
+
+#define SWEEP_PATIENCE_NS (3 * NS_PER_S)
+
+void queue_ask_sweep(struct queue *q, struct queue_item *r, int64_t at_ns)
+{
+    int64_t now = clock_boot_ns();
+    uv_mutex_lock(&q->ticket_lock);
+    q->sweeps_out++;
+    uv_mutex_unlock(&q->ticket_lock);
+    int64_t ticket = meter_sweep(q->cfg.meter, at_ns, on_sweep, q);
+    if (ticket <= 0) {
+        uv_mutex_lock(&q->ticket_lock);
+        q->sweeps_out--;
+        uv_mutex_unlock(&q->ticket_lock);
+    }
+    if (!r)
+        return;
+    r->ticket = ticket > 0 ? ticket : -1;
+    r->deadline_ns = (at_ns > now ? at_ns : now) + (ticket > 0 ? SWEEP_PATIENCE_NS : 0);
+}
+
+static void swept(struct queue *q, int64_t ticket)
+{
+    for (size_t i = 0; i < q->active.n; i++) {
+        struct queue_item *r = q->active.at[i];
+        if (r->ticket != ticket)
+            continue;
+        r->ticket = 0;
+        r->deadline_ns = 0;
+        queue_swept(r);
+        return;
+    }
+}
+
+static void on_tickets(uv_async_t *a)
+{
+    struct queue *q = container_of(a, struct queue, ticket_async);
+    int64_t mine[QUEUE_TICKETS];
+    uv_mutex_lock(&q->ticket_lock);
+    size_t n = q->ntickets;
+    memcpy(mine, q->tickets, n * sizeof(mine[0]));
+    q->ntickets = 0;
+    uv_mutex_unlock(&q->ticket_lock);
+    for (size_t i = 0; i < n && !q->closing; i++)
+        swept(q, mine[i]);
+    if (q->closing)
+        finish_close(q);
+}
+
+/* ---- clock -------------------------------------------------------------------------------------- */
+
+/* A commit to be tried again, or a sweep that did not come in time. */
+static void on_deadline(struct queue_item *r)
+{
+    r->deadline_ns = 0;
+    if (r->ticket) {
+        r->ticket = 0;
+        log_warn("run %lld: the meters did not answer in time; its edge has grid samples only",
+                 (long long)r->row.id);
+        queue_swept(r);
+    } else {
+        queue_commit(r);
+    }
+}
+
+static void on_tick(uv_timer_t *t)
+{
+    struct queue *q = container_of(t, struct queue, tick);
+    int64_t now = clock_boot_ns();
+    for (size_t i = q->active.n; i-- > 0;) {
+        if (i >= q->active.n)
+            continue;
+        struct queue_item *r = q->active.at[i];
+        if (r->deadline_ns && r->deadline_ns <= now)
+            on_deadline(r);
+    }
+    for (size_t i = q->all.n; q->retry_waiting && i-- > 0;)
+        if (i < q->all.n && q->all.at[i]->deadline_ns && q->all.at[i]->deadline_ns <= now)
+            on_deadline(q->all.at[i]);
+    q->retry_waiting = false;
+    queue_kick(q);
+}
+
+static void on_metrics(uv_timer_t *t)
+{
+    queue_metrics_poll(container_of(t, struct queue, metrics));
+}
+
+/* ---- life --------------------------------------------------------------------------------------- */
+
+int queue_open(struct queue **out, const struct queue_config *cfg, struct err *e)
+{
+    struct queue *q = base_alloc(sizeof(*q));
+    q->cfg = *cfg;
+    q->envs_dir = base_strdup(cfg->envs_dir);
+    q->runs_dir = base_strdup(cfg->runs_dir);
+    q->train_path = base_strdup(cfg->train_path);
+    int rc = uv_mutex_init(&q->ticket_lock);
+    if (rc == 0)
+        rc = uv_async_init(cfg->loop, &q->ticket_async, on_tickets);
+    if (rc < 0) {
+        free(q->envs_dir);
+        free(q->runs_dir);
+        free(q->train_path);
+        free(q);
+        return err_set(e, WATTQ_E_IO, "the queue cannot start: %s", uv_strerror(rc));
+    }
+    uv_timer_init(cfg->loop, &q->tick);
+    uv_timer_init(cfg->loop, &q->metrics);
+    uv_timer_start(&q->tick, on_tick, TICK_MS, TICK_MS);
+    uv_timer_start(&q->metrics, on_metrics, METRICS_MS, METRICS_MS);
+    q->handles = 3;
+    *out = q;
+    return 0;
+}
+
+static void free_queue(struct queue *q)
+{
+    void (*closed)(void *) = q->closed;
+    void *arg = q->closed_arg;
+    for (size_t i = 0; i < q->all.n; i++)
+        queue_item_free(q->all.at[i]);
+    for (size_t i = 0; i < QUEUE_RECENT; i++)
+        queue_item_free(q->recent[i]);
+    free(q->all.at);
+    free(q->line.at);
+    free(q->active.at);
+    free(q->sweeps);
+    free(q->envs_dir);
+    free(q->runs_dir);
+    free(q->train_path);
+    uv_mutex_destroy(&q->ticket_lock);
+    free(q);
+    if (closed)
+        closed(arg);
+}
+
+static void on_handle_closed(uv_handle_t *h)
+{
+    struct queue *q = h->data;
+    if (--q->handles == 0)
+        free_queue(q);
+}
+
+static void close_handle(struct queue *q, uv_handle_t *h)
+{
+    h->data = q;
+    uv_close(h, on_handle_closed);
+}
+
+/* Handles go once no job and no sweep can call back any more. */
+static void finish_close(struct queue *q)
+{
+    uv_mutex_lock(&q->ticket_lock);
+    size_t sweeps = q->sweeps_out;
+    uv_mutex_unlock(&q->ticket_lock);
+    if (q->jobs_out > 0 || sweeps > 0 || uv_is_closing((uv_handle_t *)&q->ticket_async))
+        return;
+    close_handle(q, (uv_handle_t *)&q->ticket_async);
+    close_handle(q, (uv_handle_t *)&q->tick);
+    close_handle(q, (uv_handle_t *)&q->metrics);
+}
+
+void queue_close(struct queue *q, void (*closed)(void *arg), void *arg)
+{
+    q->closing = true;
+    q->closed = closed;
+    q->closed_arg = arg;
+    uv_timer_stop(&q->tick);
+    uv_timer_stop(&q->metrics);
+    finish_close(q);
+}

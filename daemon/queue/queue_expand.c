@@ -1,0 +1,361 @@
+/* Sweeps: the points of a grid in their order, each a complete run; the ones that make no sense are left
+ * out with the reason. Pure. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/net.h"
+#include "common/units.h"
+#include "daemon/queue/queue.h"
+
+/* SplitMix64. source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014. */
+static uint64_t next_random(uint64_t *state)
+{
+    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+/* Fisher-Yates. The modulo's bias is below 2^-46 for the largest sweep. */
+static void shuffle(size_t *order, size_t n, uint64_t *state)
+{
+    for (size_t i = n; i > 1; i--) {
+        size_t j = (size_t)(next_random(state) % i);
+        size_t t = order[i - 1];
+        order[i - 1] = order[j];
+        order[j] = t;
+    }
+}
+
+struct expansion {
+    const struct queue_sweep *sw;
+    size_t points; /* of the grid, left out ones included */
+    struct spec_param
+        *at; /* parameters of the point at hand: base, axes, repeat; values borrowed */
+    size_t nat;
+    bool *used; /* one per element of at */
+    struct spec *specs;
+    size_t n;
+    struct queue_skipped *skipped;
+    size_t nskipped;
+};
+
+static int count_points(const struct queue_sweep *sw, size_t *points, struct err *e)
+{
+    size_t n = 1;
+    for (size_t i = 0; i < sw->naxes; i++) {
+        if (sw->axes[i].n == 0)
+            return err_set(e, WATTQ_E_USAGE, "'%s' has no values", sw->axes[i].key);
+        if (!spec_key_ok(sw->axes[i].key))
+            return err_set(e, WATTQ_E_USAGE, "'%.60s' is no name for a key", sw->axes[i].key);
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(sw->axes[k].key, sw->axes[i].key) == 0)
+                return err_set(e, WATTQ_E_USAGE, "the key '%s' is given twice", sw->axes[i].key);
+        if (sw->axes[i].n > SPEC_SWEEP_RUNS / n)
+            n = SPEC_SWEEP_RUNS + 1;
+        else
+            n *= sw->axes[i].n;
+    }
+    if (sw->repeat < 1 || (size_t)sw->repeat > SPEC_SWEEP_RUNS ||
+        n > SPEC_SWEEP_RUNS / (size_t)sw->repeat) {
+        err_set(e, WATTQ_E_LIMIT, "the grid has more than %d runs", SPEC_SWEEP_RUNS);
+        return err_next(e, "split it into several sweeps, or use fewer values or repeats");
+    }
+    *points = n;
+    return 0;
+}
+
+/* The last axis runs fastest. */
+static void go_to_point(struct expansion *x, size_t point, const char *repeat)
+{
+    const struct queue_sweep *sw = x->sw;
+    size_t base = sw->run->nparams;
+    for (size_t i = sw->naxes; i-- > 0;) {
+        struct spec_param *p = &x->at[base + i];
+        base_strcpy(p->key, sizeof(p->key), sw->axes[i].key);
+        p->value = sw->axes[i].values[point % sw->axes[i].n];
+        point /= sw->axes[i].n;
+    }
+    if (repeat) {
+        base_strcpy(x->at[x->nat - 1].key, SPEC_KEY_MAX, "repeat");
+        x->at[x->nat - 1].value = base_strdup(repeat);
+    }
+}
+
+/* A value of this point: an axis or parameter of that name, else what follows --name in argv. */
+static const char *point_value(const struct expansion *x, const char *name)
+{
+    for (size_t i = 0; i < x->nat; i++)
+        if (strcmp(x->at[i].key, name) == 0)
+            return x->at[i].value;
+    const struct spec *run = x->sw->run;
+    for (size_t i = 0; i < run->argc; i++) {
+        const char *a = run->argv[i];
+        size_t n = strlen(name);
+        if (a[0] != '-' || a[1] != '-' || strncmp(a + 2, name, n) != 0)
+            continue;
+        if (a[2 + n] == '=')
+            return a + 3 + n;
+        if (a[2 + n] == '\0' && i + 1 < run->argc)
+            return run->argv[i + 1];
+    }
+    return NULL;
+}
+
+struct grid_point {
+    const struct net_dataset *data;
+    enum net_shape shape;
+    int depth;
+    int64_t size;
+};
+
+/* false: not a point of the study's grid (own data, free widths, other spellings): nothing to check. */
+static bool grid_point(const struct expansion *x, struct grid_point *g)
+{
+    const char *data = point_value(x, "dataset");
+    const char *shape = point_value(x, "shape");
+    const char *depth = point_value(x, "depth");
+    const char *size = point_value(x, "size");
+    int64_t d = 0;
+    struct err ignored;
+    if (!data || !shape || !depth || !size)
+        return false;
+    if (strncmp(data, "standin:", 8) == 0)
+        data += 8;
+    g->data = net_dataset_find(data);
+    if (!g->data || net_shape_parse(shape, &g->shape, &ignored) < 0 || g->shape >= NET_SHAPES ||
+        units_parse_count(depth, &d, &ignored) < 0 ||
+        units_parse_count(size, &g->size, &ignored) < 0)
+        return false;
+    g->depth = d >= 0 && d <= NET_DEPTH_MAX ? (int)d : -1;
+    return true;
+}
+
+/* At depth 2 all shapes are one hidden layer; an earlier shape of the same sweep with the same width is
+ * the same network. NULL = this one is the first. */
+static const char *same_network(const struct expansion *x, const struct grid_point *g,
+                                const struct net *net)
+{
+    const struct queue_sweep *sw = x->sw;
+    const char *mine = point_value(x, "shape");
+    for (size_t i = 0; i < sw->naxes; i++) {
+        if (strcmp(sw->axes[i].key, "shape") != 0)
+            continue;
+        for (size_t k = 0; k < sw->axes[i].n && strcmp(sw->axes[i].values[k], mine) != 0; k++) {
+            struct net other;
+            enum net_shape shape;
+            struct err ignored;
+            if (net_shape_parse(sw->axes[i].values[k], &shape, &ignored) == 0 &&
+                shape < NET_SHAPES &&
+                net_search(&other, shape, g->depth, g->data->inputs, g->data->outputs, g->size,
+                           &ignored) == 0 &&
+                other.widths[0] == net->widths[0])
+                return sw->axes[i].values[k];
+        }
+    }
+    return NULL;
+}
+
+/* Why this point is not queued, in new memory; NULL = it is. */
+static char *reason_to_skip(const struct expansion *x)
+{
+    struct grid_point g;
+    struct net net;
+    struct err why;
+    if (x->sw->run->kind != SPEC_TRAIN || !grid_point(x, &g))
+        return NULL;
+    int rc = net_search(&net, g.shape, g.depth, g.data->inputs, g.data->outputs, g.size, &why);
+    if (rc < 0)
+        return base_strdup(why.text);
+    if (rc > 0)
+        return base_printf(
+            "no width comes within 20 %% of %lld parameters: the nearest network has %lld",
+            (long long)g.size, (long long)net.params);
+    const char *twin = g.depth == 2 ? same_network(x, &g, &net) : NULL;
+    return twin ? base_printf("at depth 2 it is the same network as %s", twin) : NULL;
+}
+
+static void skip_point(struct expansion *x, char *reason)
+{
+    char *text = base_strdup("");
+    for (size_t i = 0; i < x->sw->naxes; i++) {
+        const struct spec_param *p = &x->at[x->sw->run->nparams + i];
+        char *longer = base_printf("%s%s%s=%s", text, i ? " " : "", p->key, p->value);
+        free(text);
+        text = longer;
+    }
+    x->skipped[x->nskipped++] = (struct queue_skipped){text, reason};
+}
+
+/* Cut on a character's border: a label must stay UTF-8. */
+static void set_label(char out[SPEC_LABEL_MAX + 1], const char *text)
+{
+    size_t n = strlen(text);
+    if (n > SPEC_LABEL_MAX) {
+        n = SPEC_LABEL_MAX;
+        while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
+            n--;
+    }
+    memcpy(out, text, n);
+    out[n] = '\0';
+}
+
+static int expand_argv(struct expansion *x, struct spec *s, struct err *e)
+{
+    const struct spec *run = x->sw->run;
+    size_t extra = run->kind == SPEC_TRAIN ? 2 * x->sw->naxes : 0;
+    if (run->argc + extra > SPEC_ARGC_MAX)
+        return err_set(e, WATTQ_E_LIMIT, "the command has more than %d words", SPEC_ARGC_MAX);
+    s->argv = base_alloc((run->argc + extra + 1) * sizeof(*s->argv));
+    for (size_t i = 0; i < run->argc; i++) {
+        int rc = spec_expand(run->argv[i], x->at, x->nat, x->used, &s->argv[i], e);
+        if (rc < 0)
+            return rc;
+        s->argc++;
+    }
+    for (size_t i = 0; i < x->sw->naxes; i++) {
+        size_t k = run->nparams + i;
+        if (x->used[k])
+            continue;
+        if (run->kind != SPEC_TRAIN) {
+            err_set(e, WATTQ_E_USAGE, "the key '%s' appears nowhere in the command", x->at[k].key);
+            return err_next(e, "write {%s} where its value belongs, or drop -p %s=...",
+                            x->at[k].key, x->at[k].key);
+        }
+        s->argv[s->argc++] = base_printf("--%s", x->at[k].key);
+        s->argv[s->argc++] = base_strdup(x->at[k].value);
+    }
+    return 0;
+}
+
+static void copy_scalars(struct spec *s, const struct spec *run)
+{
+    s->kind = run->kind;
+    s->cwd = base_strdup(run->cwd);
+    s->stdin_path = run->stdin_path ? base_strdup(run->stdin_path) : NULL;
+    memcpy(s->project, run->project, sizeof(s->project));
+    s->umask = run->umask;
+    s->priority = run->priority;
+    s->time_limit_ns = run->time_limit_ns;
+    s->grace_ns = run->grace_ns;
+    s->log_cap_bytes = run->log_cap_bytes;
+    s->exclusive = run->exclusive;
+    s->wait_children = run->wait_children;
+    s->hold = run->hold;
+}
+
+/* The environment stays with the sweep: 100,000 copies of it would be a gigabyte. */
+static int put_point(struct expansion *x, struct err *e)
+{
+    struct spec *s = &x->specs[x->n++];
+    const char *label = x->sw->run->label[0] ? x->sw->run->label : x->sw->label;
+    spec_init(s);
+    copy_scalars(s, x->sw->run);
+    memset(x->used, 0, x->nat * sizeof(*x->used));
+    int rc = expand_argv(x, s, e);
+    char *text CLEANUP(base_freep) = NULL;
+    if (rc == 0)
+        rc = spec_expand(label, x->at, x->nat, x->used, &text, e);
+    if (rc < 0)
+        return rc;
+    set_label(s->label, text);
+    s->params = base_alloc((x->nat + 1) * sizeof(*s->params));
+    for (size_t i = 0; i < x->nat; i++) {
+        memcpy(s->params[i].key, x->at[i].key, sizeof(s->params[i].key));
+        s->params[i].value = base_strdup(x->at[i].value);
+        s->nparams++;
+    }
+    return 0;
+}
+
+static bool has_key(const struct queue_sweep *sw, const char *key)
+{
+    for (size_t i = 0; i < sw->naxes; i++)
+        if (strcmp(sw->axes[i].key, key) == 0)
+            return true;
+    for (size_t i = 0; i < sw->run->nparams; i++)
+        if (strcmp(sw->run->params[i].key, key) == 0)
+            return true;
+    return false;
+}
+
+/* One pass over the grid in its order; what is left out is reported by the first pass only. */
+static int one_pass(struct expansion *x, const size_t *order, int64_t repeat, struct err *e)
+{
+    char text[24];
+    bool with_key = x->nat > x->sw->run->nparams + x->sw->naxes;
+    snprintf(text, sizeof(text), "%lld", (long long)repeat);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < x->points; i++) {
+        go_to_point(x, order[i], with_key ? text : NULL);
+        char *reason = reason_to_skip(x);
+        if (!reason)
+            rc = put_point(x, e);
+        else if (repeat == 1)
+            skip_point(x, reason);
+        else
+            free(reason);
+        if (with_key)
+            free(x->at[x->nat - 1].value);
+    }
+    return rc;
+}
+
+static void start_expansion(struct expansion *x, const struct queue_sweep *sw, size_t points)
+{
+    bool with_key = sw->repeat > 1 && !has_key(sw, "repeat");
+    *x = (struct expansion){.sw = sw, .points = points};
+    x->nat = sw->run->nparams + sw->naxes + (with_key ? 1 : 0);
+    x->at = base_alloc((x->nat + 1) * sizeof(*x->at));
+    x->used = base_alloc((x->nat + 1) * sizeof(*x->used));
+    for (size_t i = 0; i < sw->run->nparams; i++)
+        x->at[i] = sw->run->params[i];
+    x->specs = base_alloc((points * (size_t)sw->repeat + 1) * sizeof(*x->specs));
+    x->skipped = base_alloc((points + 1) * sizeof(*x->skipped));
+}
+
+void queue_expand_free(struct spec *specs, size_t n, struct queue_skipped *skipped, size_t nskipped)
+{
+    for (size_t i = 0; i < n; i++)
+        spec_fini(&specs[i]);
+    for (size_t i = 0; i < nskipped; i++) {
+        free(skipped[i].params);
+        free(skipped[i].reason);
+    }
+    free(specs);
+    free(skipped);
+}
+
+int queue_expand(const struct queue_sweep *sw, struct spec **specs, size_t *n,
+                 struct queue_skipped **skipped, size_t *nskipped, struct err *e)
+{
+    struct expansion x;
+    size_t points = 0;
+    uint64_t state = (uint64_t)sw->seed;
+    int rc = count_points(sw, &points, e);
+    if (rc < 0)
+        return rc;
+    if (sw->run->nparams + sw->naxes + 1 > SPEC_PARAMS_MAX)
+        return err_set(e, WATTQ_E_LIMIT, "a run has at most %d parameters", SPEC_PARAMS_MAX);
+    start_expansion(&x, sw, points);
+    size_t *order CLEANUP(base_freep) = base_alloc(points * sizeof(*order));
+    for (int64_t r = 1; rc == 0 && r <= sw->repeat; r++) {
+        for (size_t i = 0; i < points; i++)
+            order[i] = i;
+        if (sw->random)
+            shuffle(order, points, &state);
+        rc = one_pass(&x, order, r, e);
+    }
+    free(x.at);
+    free(x.used);
+    if (rc < 0) {
+        queue_expand_free(x.specs, x.n, x.skipped, x.nskipped);
+        return rc;
+    }
+    *specs = x.specs;
+    *n = x.n;
+    *skipped = x.skipped;
+    *nskipped = x.nskipped;
+    return 0;
+}

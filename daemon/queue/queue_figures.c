@@ -1,0 +1,335 @@
+/* The figures of a run that has ended, from stored samples. Storage thread, inside the transaction that
+ * ends the run. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/units.h"
+#include "daemon/queue/queue_private.h"
+
+#define INTERVALS_MAX 20000 /* of all phases of a run */
+#define NAMES_MAX     64
+#define STUDY_BATCH   256
+
+/* ---- sets --------------------------------------------------------------------------------------- */
+
+static void add_flag(char *flags, size_t cap, const char *word)
+{
+    size_t n = strlen(flags);
+    if (!strstr(flags, word) && n + strlen(word) + 2 < cap)
+        snprintf(flags + n, cap - n, "%s%s", n ? " " : "", word);
+}
+
+static void set_unknown(struct energy_figure *f, const char *reason)
+{
+    f->known = f->bounded = false;
+    base_strcpy(f->reason, sizeof(f->reason), reason);
+    if (!f->bound_basis[0])
+        base_strcpy(f->bound_basis, sizeof(f->bound_basis), "none: unknown");
+}
+
+/* Figures of a window; what cannot be computed is an unknown total with the reason, not a failed end. */
+static void figures_of(struct store *s, const struct energy_window *w, struct energy_set *set)
+{
+    struct err e = {0};
+    *set = (struct energy_set){0};
+    if (energy_of_window(s, w, set, &e) < 0) {
+        *set = (struct energy_set){.total = {.random_uj = -1}};
+        set_unknown(&set->total, e.text);
+    }
+}
+
+static void add_figure(struct energy_figure *a, const struct energy_figure *b)
+{
+    if (!b || !b->known)
+        set_unknown(a, b && b->reason[0] ? b->reason : "not measured all the time");
+    a->energy_uj += b ? b->energy_uj : 0;
+    a->bounded = a->bounded && b && b->bounded;
+    a->lo_uj += b ? b->lo_uj : 0;
+    a->hi_uj += b ? b->hi_uj : 0;
+    a->covered_ns += b ? b->covered_ns : 0;
+    a->bridged_uj += b ? b->bridged_uj : 0;
+    a->unknown_ns += b ? b->unknown_ns : 0;
+    if (b && !b->bounded && !a->bounded && strncmp(b->bound_basis, "none", 4) == 0)
+        memcpy(a->bound_basis, b->bound_basis, sizeof(a->bound_basis));
+    /* Errors of the stamps of separate intervals are independent; adding them is the safe side. */
+    a->random_uj = a->random_uj < 0 || !b || b->random_uj < 0 ? -1 : a->random_uj + b->random_uj;
+}
+
+static const struct energy_figure *find_figure(const struct energy_set *set, int64_t channel)
+{
+    for (size_t i = 0; i < set->n; i++)
+        if (set->figures[i].channel == channel)
+            return &set->figures[i];
+    return NULL;
+}
+
+/* acc += more, channel by channel; the first interval's channels are the set's. */
+static void add_set(struct energy_set *acc, const struct energy_set *more)
+{
+    add_figure(&acc->total, &more->total);
+    for (size_t i = 0; i < acc->n; i++)
+        add_figure(&acc->figures[i], find_figure(more, acc->figures[i].channel));
+}
+
+/* ---- phases ------------------------------------------------------------------------------------- */
+
+struct interval {
+    char name[SPEC_KEY_MAX];
+    int64_t t0_ns;
+    int64_t t1_ns;
+};
+
+struct phases {
+    struct interval *at;
+    size_t n;
+    size_t cap;
+    int64_t end_ns;
+    bool cut;
+};
+
+static int take_phase(void *arg, const struct run_phase *p)
+{
+    struct phases *l = arg;
+    if (l->n == INTERVALS_MAX) {
+        l->cut = true;
+        return 1;
+    }
+    if (l->n == l->cap) {
+        l->cap = l->cap ? 2 * l->cap : 32;
+        l->at = realloc(l->at, l->cap * sizeof(*l->at));
+        if (!l->at)
+            abort();
+    }
+    struct interval *iv = &l->at[l->n];
+    base_strcpy(iv->name, sizeof(iv->name), p->name);
+    iv->t0_ns = p->t0_ns;
+    iv->t1_ns = p->t1_ns == RUN_NONE || p->t1_ns > l->end_ns ? l->end_ns : p->t1_ns;
+    if (iv->t1_ns > iv->t0_ns)
+        l->n++;
+    return 0;
+}
+
+static bool seen_before(const struct phases *l, size_t i)
+{
+    for (size_t k = 0; k < i; k++)
+        if (strcmp(l->at[k].name, l->at[i].name) == 0)
+            return true;
+    return false;
+}
+
+static int put_phase(struct store *s, int64_t run, const struct phases *l, size_t first,
+                     int64_t boot, struct err *e)
+{
+    struct energy_set acc CLEANUP(energy_set_fini) = {0};
+    char part[SPEC_KEY_MAX + 8];
+    bool any = false;
+    for (size_t i = first; i < l->n; i++) {
+        if (strcmp(l->at[i].name, l->at[first].name) != 0)
+            continue;
+        const struct energy_window w = {boot, l->at[i].t0_ns, l->at[i].t1_ns};
+        struct energy_set one;
+        figures_of(s, &w, any ? &one : &acc);
+        if (any) {
+            add_set(&acc, &one);
+            energy_set_fini(&one);
+        }
+        any = true;
+    }
+    snprintf(part, sizeof(part), "phase:%s", l->at[first].name);
+    return runs_energy_put(s, run, "machine", part, &acc, clock_utc_ns(), e);
+}
+
+static int put_phases(struct store *s, int64_t run, const struct queue_filing *f, struct err *e)
+{
+    struct phases l = {.end_ns = f->window.t1_ns};
+    size_t names = 0;
+    int rc = runs_phase_open(s, run, NULL, f->window.t1_ns, e);
+    if (rc == 0)
+        rc = runs_phases(s, run, take_phase, &l, e);
+    rc = rc > 0 ? 0 : rc;
+    for (size_t i = 0; rc == 0 && i < l.n && names < NAMES_MAX; i++) {
+        if (seen_before(&l, i))
+            continue;
+        rc = put_phase(s, run, &l, i, f->window.boot, e);
+        names++;
+    }
+    free(l.at);
+    if (rc == 0 && l.cut)
+        rc = runs_param_put(s, run, "phases.cut", "1", e);
+    return rc;
+}
+
+/* ---- joules per datum --------------------------------------------------------------------------- */
+
+struct datum {
+    int64_t train_uj; /* RUN_NONE = not known */
+    int64_t test_uj;
+    int64_t train_ns; /* of the train phases */
+    int64_t epochs, rows_seen, test_inside_ns, rows_train;
+};
+
+static int take_energy(void *arg, const struct run_energy *f)
+{
+    struct datum *d = arg;
+    if (f->channel != 0 || strcmp(f->figure, "machine") != 0)
+        return 0;
+    if (strcmp(f->part, "phase:train") == 0)
+        d->train_uj = f->energy_uj;
+    else if (strcmp(f->part, "phase:test") == 0)
+        d->test_uj = f->energy_uj;
+    return 0;
+}
+
+static int take_param(void *arg, const char *key, const char *value)
+{
+    struct datum *d = arg;
+    if (strcmp(key, "summary.epochs") == 0)
+        d->epochs = strtoll(value, NULL, 10);
+    else if (strcmp(key, "summary.rows_train_seen") == 0)
+        d->rows_seen = strtoll(value, NULL, 10);
+    else if (strcmp(key, "summary.test_ns_inside_train") == 0)
+        d->test_inside_ns = strtoll(value, NULL, 10);
+    else if (strcmp(key, "info.rows_train") == 0)
+        d->rows_train = strtoll(value, NULL, 10);
+    return 0;
+}
+
+static int take_train_time(void *arg, const struct run_phase *p)
+{
+    struct datum *d = arg;
+    if (strcmp(p->name, "train") == 0 && p->t1_ns != RUN_NONE)
+        d->train_ns += p->t1_ns - p->t0_ns;
+    return 0;
+}
+
+static int put_value(struct store *s, int64_t run, const char *key, double j, const char *reason,
+                     struct err *e)
+{
+    char name[48];
+    char text[48];
+    if (!reason)
+        snprintf(text, sizeof(text), "%.9e", j);
+    snprintf(name, sizeof(name), "j_per_datum.%s%s", key, reason ? "_reason" : "");
+    return runs_param_put(s, run, name, reason ? reason : text, e);
+}
+
+static const char *why_not_exact(const struct datum *d)
+{
+    if (d->train_uj == RUN_NONE)
+        return "the energy of the train phase is not known";
+    if (d->rows_seen <= 0)
+        return "the trainer did not say how many rows it saw";
+    if (d->train_ns <= 0 || d->test_inside_ns > d->train_ns)
+        return "the time of the train phase is not known";
+    return NULL;
+}
+
+static const char *why_not_study(const struct datum *d)
+{
+    if (d->train_uj == RUN_NONE)
+        return "the energy of the train phase is not known";
+    if (d->epochs <= 0 || d->rows_train <= 0)
+        return "the trainer did not say how many epochs it made";
+    return NULL;
+}
+
+/* exact: train energy without the tests inside the train phase, over the rows really seen.
+ * study: train and test energy over epochs x ceil(training rows / 256) x 256, as the study counted.
+ * source: docs/measurement.md, joules per datum. */
+static int put_j_per_datum(struct store *s, int64_t run, struct err *e)
+{
+    struct datum d = {.train_uj = RUN_NONE, .test_uj = RUN_NONE};
+    int rc = runs_params(s, run, take_param, &d, e);
+    if (rc < 0 || (d.epochs == 0 && d.rows_seen == 0 && d.rows_train == 0))
+        return rc; /* not a run of the trainer */
+    rc = runs_energy(s, run, take_energy, &d, e);
+    if (rc == 0)
+        rc = runs_phases(s, run, take_train_time, &d, e);
+    if (rc < 0)
+        return rc;
+    const char *reason = why_not_exact(&d);
+    double j = 0;
+    if (!reason)
+        j = (double)d.train_uj * 1e-6 * (1.0 - (double)d.test_inside_ns / (double)d.train_ns) /
+            (double)d.rows_seen;
+    rc = put_value(s, run, "exact", j, reason, e);
+    if (rc < 0)
+        return rc;
+    reason = why_not_study(&d);
+    if (!reason) {
+        int64_t batches = (d.rows_train + STUDY_BATCH - 1) / STUDY_BATCH;
+        int64_t both = d.train_uj + (d.test_uj == RUN_NONE ? 0 : d.test_uj);
+        j = (double)both * 1e-6 / ((double)d.epochs * (double)batches * STUDY_BATCH);
+    }
+    return put_value(s, run, "study", j, reason, e);
+}
+
+/* ---- all of it ---------------------------------------------------------------------------------- */
+
+/* Newest sample of any energy channel of that boot, for a run that the machine's end cut off. */
+static void find_last_sample(struct store *s, struct energy_window *w)
+{
+    struct channel_row *channels = NULL;
+    size_t n = 0;
+    struct sample last;
+    struct err e;
+    int64_t t1 = w->t0_ns;
+    if (samples_channels(s, &channels, &n, &e) < 0)
+        n = 0;
+    for (size_t i = 0; i < n; i++)
+        if (channels[i].quality != QUALITY_NONE &&
+            samples_before(s, channels[i].id, w->boot, INT64_MAX, &last, &e) == 0 && last.t_ns > t1)
+            t1 = last.t_ns;
+    free(channels);
+    w->t1_ns = t1;
+}
+
+static int put_attributed(struct store *s, int64_t run, const struct energy_set *machine,
+                          bool overlapped, struct err *e)
+{
+    if (!overlapped)
+        return runs_energy_put(s, run, "attributed", "window", machine, clock_utc_ns(), e);
+    struct energy_set none = {.total = {.method = ENERGY_SHARE, .random_uj = -1}};
+    base_strcpy(none.total.flags, sizeof(none.total.flags), "overlap");
+    base_strcpy(none.total.bound_basis, sizeof(none.total.bound_basis), "none: share");
+    set_unknown(&none.total, "other runs went on beside it, and no CPU time per run was sampled");
+    return runs_energy_put(s, run, "attributed", "window", &none, clock_utc_ns(), e);
+}
+
+static int put_main(struct store *s, int64_t run, const struct queue_filing *f, struct err *e)
+{
+    if (f->main_exit_ns == RUN_NONE || f->main_exit_ns >= f->window.t1_ns ||
+        f->main_exit_ns <= f->window.t0_ns)
+        return 0;
+    const struct energy_window w = {f->window.boot, f->window.t0_ns, f->main_exit_ns};
+    struct energy_set set CLEANUP(energy_set_fini) = {0};
+    figures_of(s, &w, &set);
+    return runs_energy_put(s, run, "machine", "main", &set, clock_utc_ns(), e);
+}
+
+int queue_figures(struct store *s, int64_t run, struct queue_filing *f, struct err *e)
+{
+    if (f->to_last_sample || f->window.t1_ns == RUN_NONE)
+        find_last_sample(s, &f->window);
+    if (f->window.t1_ns <= f->window.t0_ns)
+        return 0;
+    int beside = f->overlapped ? 1 : runs_overlap(s, run, &f->window, e);
+    if (beside < 0)
+        return beside;
+    f->overlapped = beside > 0;
+    struct energy_set set CLEANUP(energy_set_fini) = {0};
+    figures_of(s, &f->window, &set);
+    if (f->overlapped)
+        add_flag(set.total.flags, sizeof(set.total.flags), "overlap");
+    f->total = set.total;
+    f->has_total = true;
+    int rc = runs_energy_put(s, run, "machine", "window", &set, clock_utc_ns(), e);
+    if (rc == 0)
+        rc = put_attributed(s, run, &set, f->overlapped, e);
+    if (rc == 0)
+        rc = put_main(s, run, f, e);
+    if (rc == 0)
+        rc = put_phases(s, run, f, e);
+    return rc < 0 ? rc : put_j_per_datum(s, run, e);
+}

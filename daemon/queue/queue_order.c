@@ -1,0 +1,164 @@
+/* Who is next, and the breaker of sweeps. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/units.h"
+#include "daemon/log.h"
+#include "daemon/queue/queue_private.h"
+
+#define QUICK_NS                                                                                   \
+    (10 * NS_PER_S) /* a failure this soon after the start says: the command is wrong */
+
+struct queue_sweep_state *queue_sweep_find(struct queue *q, int64_t id)
+{
+    for (size_t i = 0; id != RUN_NONE && i < q->nsweeps; i++)
+        if (q->sweeps[i].id == id)
+            return &q->sweeps[i];
+    return NULL;
+}
+
+struct queue_sweep_state *queue_sweep_make(struct queue *q, int64_t id, int64_t max_fails)
+{
+    struct queue_sweep_state *list = realloc(q->sweeps, (q->nsweeps + 1) * sizeof(*list));
+    if (!list)
+        abort();
+    q->sweeps = list;
+    list[q->nsweeps] = (struct queue_sweep_state){.id = id, .max_fails = max_fails};
+    return &list[q->nsweeps++];
+}
+
+bool queue_item_exclusive(struct queue_item *r)
+{
+    struct err e;
+    /* One whose description cannot be read fails at its start; until then it disturbs nobody. */
+    return queue_item_spec(r, &e) < 0 || r->spec->exclusive;
+}
+
+static bool fits(struct queue *q, struct queue_item *r)
+{
+    if (q->reserved > 0)
+        return false;
+    if (q->active.n == 0)
+        return true;
+    if (queue_item_exclusive(r) || (int64_t)q->active.n >= q->cfg.parallel)
+        return false;
+    for (size_t i = 0; i < q->active.n; i++)
+        if (queue_item_exclusive(q->active.at[i]))
+            return false;
+    return true;
+}
+
+/* Strictly in turn: whoever stands first and does not fit yet is waited for, so that a stream of small
+ * runs cannot starve an exclusive one. Runs of a held sweep are stepped over. */
+struct queue_item *queue_pick(struct queue *q)
+{
+    for (size_t i = 0; i < q->line.n; i++) {
+        struct queue_item *r = q->line.at[i];
+        const struct queue_sweep_state *sw = queue_sweep_find(q, r->row.sweep);
+        if ((sw && sw->held) || r->job_busy || r->todo)
+            continue;
+        return fits(q, r) ? r : NULL;
+    }
+    return NULL;
+}
+
+/* ---- breaker ------------------------------------------------------------------------------------ */
+
+struct sweep_job {
+    struct storage_job job;
+    struct queue *q;
+    int64_t id;
+    const char *state; /* literal */
+    char reason[160];
+};
+
+static int sweep_work(struct store *s, struct storage_job *job, struct err *e)
+{
+    struct sweep_job *j = container_of(job, struct sweep_job, job);
+    return runs_sweep_state(s, j->id, j->state, j->reason[0] ? j->reason : NULL, e);
+}
+
+static void sweep_done(struct storage_job *job, int rc, const struct err *e)
+{
+    struct sweep_job *j = container_of(job, struct sweep_job, job);
+    queue_job_back(j->q);
+    if (rc < 0)
+        log_error("sweep %" PRId64 ": its state cannot be written down: %s", j->id, e->text);
+    free(j);
+}
+
+static void write_sweep(struct queue *q, int64_t id, const char *state, const char *reason)
+{
+    struct sweep_job *j = base_alloc(sizeof(*j));
+    j->job = (struct storage_job){.work = sweep_work, .done = sweep_done};
+    j->q = q;
+    j->id = id;
+    j->state = state;
+    base_strcpy(j->reason, sizeof(j->reason), reason);
+    queue_submit_job(q, &j->job);
+}
+
+static bool failed_quickly(const struct queue_item *r)
+{
+    if (r->row.state != RUN_FAILED)
+        return false;
+    return r->row.t0_ns == RUN_NONE || r->row.t1_ns == RUN_NONE ||
+           r->row.t1_ns - r->row.t0_ns < QUICK_NS;
+}
+
+void queue_sweep_end(struct queue *q, struct queue_sweep_state *sw)
+{
+    write_sweep(q, sw->id, "ended", "");
+    *sw = q->sweeps[--q->nsweeps];
+}
+
+void queue_sweep_ended_run(struct queue *q, const struct queue_item *r)
+{
+    struct queue_sweep_state *sw = queue_sweep_find(q, r->row.sweep);
+    if (!sw)
+        return;
+    sw->live--;
+    sw->fails = failed_quickly(r) ? sw->fails + 1 : 0;
+    if (sw->live <= 0) {
+        queue_sweep_end(q, sw);
+    } else if (!sw->held && sw->max_fails > 0 && sw->fails >= sw->max_fails) {
+        sw->held = true;
+        snprintf(sw->reason, sizeof(sw->reason),
+                 "%" PRId64
+                 " runs in a row failed within 10 s of their start, the last was %" PRId64,
+                 sw->fails, r->row.id);
+        log_warn("sweep %" PRId64 " held: %s", sw->id, sw->reason);
+        write_sweep(q, sw->id, "held", sw->reason);
+    }
+}
+
+const char *queue_sweep_reason(struct queue *q, int64_t sweep)
+{
+    const struct queue_sweep_state *sw = queue_sweep_find(q, sweep);
+    return sw && sw->held ? sw->reason : NULL;
+}
+
+void queue_sweep_release(struct queue *q, int64_t sweep, int64_t uid, queue_done done, void *arg)
+{
+    struct err e = {0};
+    struct queue_sweep_state *sw = queue_sweep_find(q, sweep);
+    int rc = 0;
+    (void)uid; /* user mode: the socket answers one uid only */
+    if (!sw) {
+        rc = err_set(&e, WATTQ_E_NOT_FOUND, "no sweep %" PRId64 " is under way", sweep);
+        err_next(&e, "wattq sweeps");
+    } else if (!sw->held) {
+        rc = err_set(&e, WATTQ_E_CONFLICT, "sweep %" PRId64 " is not held", sweep);
+    }
+    if (rc < 0) {
+        done(arg, rc, &e, NULL, 0);
+        return;
+    }
+    sw->held = false;
+    sw->fails = 0;
+    write_sweep(q, sweep, "open", "");
+    int64_t waiting = sw->live;
+    done(arg, 0, NULL, &waiting, 1);
+    queue_kick(q);
+}

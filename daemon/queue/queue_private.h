@@ -1,0 +1,221 @@
+/* Inside daemon/queue only: what the parts of the queue share. Loop thread unless a function says so.
+ *
+ * A run's row holds the state that is committed; `next` the state it will have when its pending moves
+ * are. Moves of one run are committed in order, all that have gathered in one job; a commit that failed
+ * is tried again (queue_tick), so nothing is forgotten while the disk is full. */
+#ifndef DAEMON_QUEUE_QUEUE_PRIVATE_H
+#define DAEMON_QUEUE_QUEUE_PRIVATE_H
+
+#include "daemon/queue/queue.h"
+
+/* Where a live run is between two commits. */
+enum life {
+    LIFE_WAITING,  /* held or queued */
+    LIFE_CLAIMING, /* `starting` + token on the way to the disk */
+    LIFE_SPAWNING, /* until the shepherd stands at the gate */
+    LIFE_OPENING,  /* open sweep asked for */
+    LIFE_SEALING,  /* open sweep on the way to the disk */
+    LIFE_GOING,    /* GO sent */
+    LIFE_ON,       /* gate open */
+    LIFE_CLOSING,  /* result known; close and late sweeps */
+    LIFE_DRAINING, /* the rest of its metrics */
+    LIFE_FILING,   /* figures and end state on the way to the disk */
+    LIFE_ABORTING  /* cancelled before its gate opened */
+};
+
+struct queue_waiter { /* somebody who wants to hear when a move is committed */
+    queue_done done;
+    void *arg;
+};
+
+struct queue_move {
+    struct queue_move *next;
+    enum run_state from;
+    enum run_state to;
+    struct run_change change; /* its strings are owned by the move */
+    struct queue_waiter waiter;
+};
+
+struct queue_import; /* queue_metrics.c */
+
+/* The last job of a run: what is handed to the storage thread and back. */
+struct queue_filing {
+    struct energy_window window; /* t0_ns RUN_NONE: the gate never opened, no figures */
+    int64_t main_exit_ns;
+    bool to_last_sample; /* other boot: the window ends where the samples do */
+    bool overlapped;     /* as far as memory knows */
+    bool drop_env;
+    bool env_unused; /* back: nobody needs the file any more */
+    struct energy_figure total;
+    bool has_total;
+};
+
+struct queue_item {
+    struct queue *q;
+    struct run_row row;
+    enum run_state next;
+    enum life life;
+    struct spec *spec; /* parsed when it is first needed */
+    bool alone;
+    bool cancel_wanted; /* while claiming: cancel as soon as the commit is there */
+    bool window_open;   /* gate open and not all gone */
+    int attempts;       /* shepherds started in this life of the daemon */
+    int64_t ticket;     /* of the sweep that is waited for; 0 = none */
+    int64_t
+        deadline_ns; /* CLOCK_BOOTTIME; go on without the sweep, or try the commit again; 0 = none */
+    struct queue_move *todo;
+    struct queue_move *flying;
+    bool job_busy;
+    bool file_now;    /* the next job is the last: with the figures */
+    bool flying_file; /* the job that is out is the last */
+    struct queue_filing filing;
+    struct storage_job job;
+    struct storage_job seal; /* commit of the open sweep */
+    struct result result;
+    char stop_reason[160]; /* why somebody stopped it */
+    char *lost_text;       /* the end is `lost`, and why; NULL = result says */
+    bool requeue;          /* lost to a reboot: a built-in trainer's run is tried again */
+    struct energy_figure total;
+    bool has_total;
+    bool ended; /* leaves the lists as soon as its job is back */
+    struct queue_import *import;
+    int64_t
+        metrics_seen; /* largest metric row the database had when the daemon started; -1 = none */
+    void (*turn)(void *arg, int64_t run, int64_t token, const char *run_dir);
+    void *turn_arg;
+    bool client_gone;
+};
+
+struct queue_sweep_state {
+    int64_t id;
+    int64_t max_fails;
+    int64_t fails; /* in a row */
+    int64_t live;
+    bool held;
+    char reason[160];
+};
+
+#define QUEUE_RECENT   5
+#define QUEUE_TICKETS  256
+#define QUEUE_ATTEMPTS 3
+
+struct items { /* pointers in a stated order */
+    struct queue_item **at;
+    size_t n;
+    size_t cap;
+};
+
+struct queue {
+    struct queue_config cfg;
+    char *envs_dir;
+    char *runs_dir;
+    char *train_path;
+    struct items all;    /* by id */
+    struct items line;   /* queued and not claimed: priority, then id */
+    struct items active; /* starting to stopping, in order of their claim */
+    struct queue_sweep_state *sweeps;
+    size_t nsweeps;
+    struct queue_item *recent[QUEUE_RECENT]; /* newest first; NULL = none */
+    uv_async_t ticket_async;
+    uv_timer_t tick;    /* 1 s: retries, deadlines, storage that came back */
+    uv_timer_t metrics; /* 250 ms while something runs */
+    uv_mutex_t ticket_lock;
+    int64_t tickets[QUEUE_TICKETS]; /* that came true; written by the sampler */
+    size_t ntickets;
+    size_t sweeps_out;  /* sweeps whose callback has not come yet (ticket_lock) */
+    unsigned reserved;  /* submissions on their way that start as soon as they are committed */
+    size_t jobs_out;    /* storage jobs on their way */
+    int64_t boot;       /* boot.id of this kernel; known once started */
+    bool retry_waiting; /* a held or queued run's move waits for another try */
+    bool started;
+    bool closing;
+    unsigned handles;
+    void (*closed)(void *arg);
+    void *closed_arg;
+};
+
+/* queue.c: the lists */
+struct queue_item *queue_item_new(struct queue *q);
+void queue_item_free(struct queue_item *r);
+void queue_add(struct queue *q,
+               struct queue_item *r); /* takes it; row.state says where it belongs */
+void queue_remove(struct queue *q, struct queue_item *r); /* from all lists; not freed */
+struct queue_item *queue_item_find(const struct queue *q, int64_t id);
+void queue_line_put(struct queue *q, struct queue_item *r);
+void queue_line_take(struct queue *q, struct queue_item *r);
+void queue_active_put(struct queue *q, struct queue_item *r);
+void queue_active_take(struct queue *q, struct queue_item *r);
+void queue_snapshot(struct queue *q, const struct queue_item *r, struct queue_run *out);
+void queue_retire(struct queue *q,
+                  struct queue_item *r); /* ended: out of the lists, into `recent` */
+int queue_item_spec(struct queue_item *r, struct err *e) MUST_USE;
+void queue_submit_job(struct queue *q, struct storage_job *job);
+void queue_job_back(struct queue *q); /* first thing in every job's done */
+/* Ask for a sweep at an instant (0 = now); r->ticket waits for it when r is given. */
+void queue_ask_sweep(struct queue *q, struct queue_item *r, int64_t at_ns);
+
+/* queue_move.c */
+/* Gather a move from r->next to `to`; c's strings are copied. w may be NULL. */
+void queue_move(struct queue_item *r, enum run_state to, const struct run_change *c,
+                const struct queue_waiter *w);
+void queue_commit(struct queue_item *r); /* send what has gathered, unless a job is out */
+void queue_moves_free(struct queue_item *r);
+
+/* queue_order.c */
+struct queue_sweep_state *queue_sweep_find(struct queue *q, int64_t id); /* NULL */
+struct queue_sweep_state *queue_sweep_make(struct queue *q, int64_t id, int64_t max_fails);
+void queue_sweep_end(struct queue *q, struct queue_sweep_state *sw); /* its last run has ended */
+void queue_sweep_ended_run(struct queue *q, const struct queue_item *r);
+/* The next run that may start now, or NULL. */
+struct queue_item *queue_pick(struct queue *q);
+bool queue_item_exclusive(struct queue_item *r);
+
+/* queue_start.c */
+void queue_kick(struct queue *q);                 /* start whatever may start */
+void queue_claimed(struct queue_item *r, int rc); /* commit of `starting` is back */
+void queue_swept(struct queue_item *r); /* its sweep is in the ring, or did not come in time */
+void queue_start_failed(struct queue_item *r, const struct err *e);
+/* Cancel before its gate opened. */
+void queue_abort(struct queue_item *r, const struct run_change *c, const struct queue_waiter *w);
+
+/* queue_end.c */
+void queue_end_begin(struct queue_item *r, const struct result *res);
+void queue_end_lost(struct queue_item *r, const char *reason, int64_t t1_ns);
+void queue_end_swept(struct queue_item *r);
+void queue_end_drained(struct queue_item *r);
+int queue_end_work(struct store *s, struct queue_item *r,
+                   struct err *e) MUST_USE; /* storage thread */
+void queue_end_filed(struct queue_item *r);
+/* End a run that has no window: never started, or cancelled before. */
+void queue_end_plain(struct queue_item *r, enum run_state to, const struct run_change *c,
+                     const struct queue_waiter *w);
+
+/* queue_metrics.c */
+void queue_metrics_open(struct queue_item *r);
+void queue_metrics_poll(struct queue *q);
+bool queue_metrics_drain(struct queue_item *r); /* true: everything is committed */
+void queue_metrics_close(struct queue_item *r);
+
+/* queue_env.c */
+struct queue_env {
+    char hash[65];
+    char *block; /* NUL-separated, NUL-terminated */
+    size_t bytes;
+    char *shown; /* JSON object */
+};
+struct queue_env *queue_env_new(char *const *env, size_t n);
+void queue_env_free(struct queue_env *v);
+/* Storage thread: write the file if nobody refers to it yet, then refer to it once more. */
+int queue_env_refer(struct store *s, const char *dir, const struct queue_env *v,
+                    struct err *e) MUST_USE;
+char **queue_env_read(const char *dir, const char *hash, struct err *e); /* one free() for all */
+/* Storage thread: remove the file unless somebody refers to it. */
+void queue_env_remove(struct store *s, const char *dir, const char *hash);
+
+/* queue_figures.c, storage thread: every figure of the window in f, and j_per_datum */
+int queue_figures(struct store *s, int64_t run, struct queue_filing *f, struct err *e) MUST_USE;
+
+/* queue_submit.c */
+int64_t queue_sweep_max_fails(const char *json); /* of a sweep row's spec */
+
+#endif

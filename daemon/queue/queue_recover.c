@@ -1,0 +1,240 @@
+/* After a start of the daemon: every run that was not over is found again, with its shepherd or its
+ * result; environments nobody needs are removed. */
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/log.h"
+#include "daemon/queue/queue_private.h"
+
+struct load_job {
+    struct storage_job job;
+    struct queue *q;
+    struct queue_item **live;
+    size_t n;
+    size_t cap;
+    struct queue_item *recent[QUEUE_RECENT];
+    size_t nrecent;
+    struct queue_sweep_state *sweeps;
+    size_t nsweeps;
+    int64_t boot;
+};
+
+/* ---- storage thread ----------------------------------------------------------------------------- */
+
+static char *dup_or_null(const char *s)
+{
+    return s ? base_strdup(s) : NULL;
+}
+
+static struct queue_item *copy_item(struct queue *q, const struct run_row *row)
+{
+    struct queue_item *r = queue_item_new(q);
+    r->row = *row;
+    r->row.spec_json = dup_or_null(row->spec_json);
+    r->row.label = dup_or_null(row->label);
+    r->row.project = dup_or_null(row->project);
+    r->row.reason = dup_or_null(row->reason);
+    r->row.mode = dup_or_null(row->mode);
+    r->row.env_hash = dup_or_null(row->env_hash);
+    r->row.code_hash = dup_or_null(row->code_hash);
+    r->row.cpu_basis = dup_or_null(row->cpu_basis);
+    r->next = row->state;
+    return r;
+}
+
+static int take_live(void *arg, const struct run_row *row)
+{
+    struct load_job *j = arg;
+    if (j->n == j->cap) {
+        j->cap = j->cap ? 2 * j->cap : 256;
+        j->live = realloc(j->live, j->cap * sizeof(struct queue_item *));
+        if (!j->live)
+            abort();
+    }
+    j->live[j->n++] = copy_item(j->q, row);
+    return 0;
+}
+
+static int take_recent(void *arg, const struct run_row *row)
+{
+    struct load_job *j = arg;
+    j->recent[j->nrecent] = copy_item(j->q, row);
+    j->recent[j->nrecent++]->ended = true;
+    return 0;
+}
+
+/* The total of the window, as far as a list shows it. */
+static int take_total(void *arg, const struct run_energy *f)
+{
+    struct queue_item *r = arg;
+    if (f->channel != 0 || strcmp(f->figure, "machine") != 0 || strcmp(f->part, "window") != 0)
+        return 0;
+    struct energy_figure *t = &r->total;
+    *t = (struct energy_figure){.known = f->energy_uj != RUN_NONE,
+                                .energy_uj = f->energy_uj,
+                                .bounded = f->lo_uj != RUN_NONE && f->hi_uj != RUN_NONE,
+                                .lo_uj = f->lo_uj,
+                                .hi_uj = f->hi_uj,
+                                .covered_ns = f->covered_ns,
+                                .bridged_uj = f->bridged_uj,
+                                .unknown_ns = f->unknown_ns,
+                                .random_uj = f->random_uj == RUN_NONE ? -1 : f->random_uj,
+                                .gain_ppm = f->gain_ppm == RUN_NONE ? 0 : f->gain_ppm};
+    for (unsigned m = ENERGY_COUNTER; m <= ENERGY_SHARE; m++)
+        if (strcmp(energy_method_name((enum energy_method)m), f->method) == 0)
+            t->method = (enum energy_method)m;
+    for (unsigned k = QUALITY_MEASURED; k <= QUALITY_NONE; k++)
+        if (strcmp(channel_quality_name((enum channel_quality)k), f->quality) == 0)
+            t->quality = (enum channel_quality)k;
+    base_strcpy(t->bound_basis, sizeof(t->bound_basis), f->bound_basis);
+    base_strcpy(t->flags, sizeof(t->flags), f->flags);
+    base_strcpy(t->reason, sizeof(t->reason), f->reason ? f->reason : "");
+    r->has_total = true;
+    r->alone = strstr(f->flags, "overlap") == NULL;
+    return 0;
+}
+
+static int take_sweep(void *arg, const struct run_sweep *w)
+{
+    struct load_job *j = arg;
+    if (strcmp(w->state, "ended") == 0)
+        return 0;
+    struct queue_sweep_state *list = realloc(j->sweeps, (j->nsweeps + 1) * sizeof(*list));
+    if (!list)
+        abort();
+    j->sweeps = list;
+    list[j->nsweeps] = (struct queue_sweep_state){.id = w->id,
+                                                  .max_fails = queue_sweep_max_fails(w->spec_json),
+                                                  .held = strcmp(w->state, "held") == 0};
+    base_strcpy(list[j->nsweeps].reason, sizeof(list->reason), w->reason ? w->reason : "");
+    j->nsweeps++;
+    return 0;
+}
+
+/* A kill between the file and its row, or between the row and the file's removal, leaves a file. */
+static void clean_envs(struct store *s, const char *dir)
+{
+    DIR *d = opendir(dir);
+    if (!d)
+        return;
+    for (struct dirent *ent; (ent = readdir(d)) != NULL;)
+        if (strlen(ent->d_name) == 64 && strspn(ent->d_name, "0123456789abcdef") == 64)
+            queue_env_remove(s, dir, ent->d_name);
+    closedir(d);
+}
+
+static int load_work(struct store *s, struct storage_job *job, struct err *e)
+{
+    struct load_job *j = container_of(job, struct load_job, job);
+    j->boot = store_boot(s);
+    int rc = runs_live(s, take_live, j, e);
+    if (rc == 0)
+        rc = runs_recent(s, QUEUE_RECENT, take_recent, j, e);
+    for (size_t i = 0; rc == 0 && i < j->nrecent; i++)
+        rc = runs_energy(s, j->recent[i]->row.id, take_total, j->recent[i], e);
+    if (rc == 0)
+        rc = runs_sweep_get(s, RUN_NONE, take_sweep, j, e);
+    for (size_t i = 0; rc == 0 && i < j->n; i++) {
+        int64_t count = 0;
+        struct queue_item *r = j->live[i];
+        if (r->row.t0_ns != RUN_NONE)
+            rc = runs_metric_count(s, r->row.id, &count, &r->metrics_seen, e);
+    }
+    if (rc == 0)
+        clean_envs(s, j->q->envs_dir);
+    return rc;
+}
+
+/* ---- loop --------------------------------------------------------------------------------------- */
+
+static void reattach(struct queue *q, struct queue_item *r)
+{
+    r->life = LIFE_SPAWNING;
+    r->window_open = r->row.state != RUN_STARTING;
+    r->filing.window = (struct energy_window){r->row.boot, r->row.t0_ns, RUN_NONE};
+    log_info("run %" PRId64 " found again state=%s", r->row.id, run_state_name(r->row.state));
+    launch_reattach(q->cfg.launch, r->row.id, r->row.token);
+}
+
+/* A foreground run that was waiting: the client that would start it is connected no more. */
+static void drop_waiting_exec(struct queue_item *r)
+{
+    struct run_change c;
+    run_change_init(&c);
+    c.reason = "wattqd was restarted while its client waited";
+    queue_end_plain(r, RUN_CANCELLED, &c, NULL);
+}
+
+static void mark_overlaps(struct queue *q)
+{
+    size_t open = 0;
+    for (size_t i = 0; i < q->active.n; i++)
+        open += q->active.at[i]->window_open;
+    for (size_t i = 0; open > 1 && i < q->active.n; i++)
+        q->active.at[i]->alone = false;
+}
+
+static void take_loaded(struct queue *q, struct load_job *j)
+{
+    q->boot = j->boot;
+    for (size_t i = 0; i < j->nsweeps; i++) {
+        struct queue_sweep_state *sw = queue_sweep_make(q, j->sweeps[i].id, j->sweeps[i].max_fails);
+        *sw = j->sweeps[i];
+    }
+    for (size_t i = 0; i < j->n; i++)
+        queue_add(q, j->live[i]);
+    for (size_t i = 0; i < j->nrecent; i++)
+        q->recent[i] = j->recent[i];
+    q->started = true;
+    for (size_t i = 0; i < j->n; i++) {
+        struct queue_item *r = j->live[i];
+        bool waits = r->row.state == RUN_QUEUED || r->row.state == RUN_HELD;
+        if (waits && r->row.kind == SPEC_EXEC)
+            drop_waiting_exec(r);
+        else if (!waits)
+            reattach(q, r);
+    }
+    mark_overlaps(q);
+}
+
+/* Sweeps whose last run ended just before the kill. */
+static void end_empty_sweeps(struct queue *q)
+{
+    for (size_t i = q->nsweeps; i-- > 0;)
+        if (q->sweeps[i].live == 0)
+            queue_sweep_end(q, &q->sweeps[i]);
+}
+
+static void load_done(struct storage_job *job, int rc, const struct err *e)
+{
+    struct load_job *j = container_of(job, struct load_job, job);
+    struct queue *q = j->q;
+    queue_job_back(q);
+    if (rc < 0)
+        log_error("the queue cannot be read, nothing is started: %s", e->text);
+    else if (!q->closing)
+        take_loaded(q, j);
+    for (size_t i = 0; !q->started && i < j->n; i++)
+        queue_item_free(j->live[i]);
+    for (size_t i = 0; !q->started && i < j->nrecent; i++)
+        queue_item_free(j->recent[i]);
+    free(j->live);
+    free(j->sweeps);
+    free(j);
+    if (!q->started)
+        return;
+    end_empty_sweeps(q);
+    queue_kick(q);
+}
+
+int queue_start(struct queue *q, struct err *e)
+{
+    (void)e;
+    struct load_job *j = base_alloc(sizeof(*j));
+    j->job = (struct storage_job){.work = load_work, .done = load_done};
+    j->q = q;
+    queue_submit_job(q, &j->job);
+    return 0;
+}

@@ -1,0 +1,319 @@
+/* From the line through the gate: claim, shepherd, open sweep, GO; and the shepherd's events. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/units.h"
+#include "daemon/log.h"
+#include "daemon/queue/queue_private.h"
+
+#define AGAIN_NS (1 * NS_PER_S)
+
+/* ---- claim -------------------------------------------------------------------------------------- */
+
+static void claim(struct queue *q, struct queue_item *r)
+{
+    struct run_change c;
+    run_change_init(&c);
+    c.token = r->row.token + 1;
+    c.reason = "its turn";
+    queue_line_take(q, r);
+    queue_active_put(q, r);
+    r->life = LIFE_CLAIMING;
+    queue_move(r, RUN_STARTING, &c, NULL);
+    queue_commit(r);
+}
+
+void queue_kick(struct queue *q)
+{
+    struct storage_status st;
+    struct queue_item *r;
+    if (!q->started || q->closing || q->line.n == 0)
+        return;
+    storage_get_status(q->cfg.storage, &st);
+    while (!st.degraded && (r = queue_pick(q)) != NULL)
+        claim(q, r);
+}
+
+/* ---- shepherd ----------------------------------------------------------------------------------- */
+
+void queue_start_failed(struct queue_item *r, const struct err *e)
+{
+    struct run_change c;
+    char *reason CLEANUP(base_freep) = base_printf("launch: %s", e->text);
+    run_change_init(&c);
+    c.reason = reason;
+    queue_end_plain(r, RUN_FAILED, &c, NULL);
+}
+
+static char **make_argv(const struct queue_item *r)
+{
+    const struct spec *s = r->spec;
+    size_t extra = s->kind == SPEC_TRAIN ? 1 : 0;
+    char **argv = base_alloc((s->argc + extra + 1) * sizeof(*argv));
+    if (extra)
+        argv[0] = r->q->train_path;
+    memcpy(argv + extra, s->argv, s->argc * sizeof(*argv));
+    return argv;
+}
+
+static int start_shepherd(struct queue_item *r, struct err *e)
+{
+    struct queue *q = r->q;
+    char **env CLEANUP(base_freep) = NULL;
+    int rc = queue_item_spec(r, e);
+    if (rc < 0)
+        return rc;
+    if (!r->row.env_hash)
+        return err_set(e, WATTQ_E_NOT_FOUND, "it has no environment");
+    env = queue_env_read(q->envs_dir, r->row.env_hash, e);
+    if (!env)
+        return e->code;
+    char **argv CLEANUP(base_freep) = make_argv(r);
+    const struct launch_block b = {
+        .run_id = r->row.id,
+        .token = r->row.token,
+        .grace_ns = r->spec->grace_ns,
+        .linger_ns = q->cfg.linger_ns,
+        .log_cap_bytes = r->spec->log_cap_bytes,
+        .time_limit_ns = r->spec->time_limit_ns,
+        .umask = r->spec->umask,
+        .flags = r->spec->wait_children ? LAUNCH_WAIT_CHILDREN : 0,
+        .argv = argv,
+        .env = env,
+        .cwd = r->spec->cwd,
+        .stdin_path = r->spec->stdin_path,
+    };
+    return launch_start(q->cfg.launch, &b, e);
+}
+
+static int give_turn(struct queue_item *r, struct err *e)
+{
+    if (r->client_gone || !r->turn)
+        return err_set(e, WATTQ_E_CONFLICT, "its client went away before its turn");
+    int rc = launch_prepare(r->q->cfg.launch, r->row.id, e);
+    if (rc < 0)
+        return rc;
+    char *dir CLEANUP(base_freep) = base_printf("%s/%" PRId64, r->q->runs_dir, r->row.id);
+    r->turn(r->turn_arg, r->row.id, r->row.token, dir);
+    return 0;
+}
+
+void queue_claimed(struct queue_item *r, int rc)
+{
+    struct queue *q = r->q;
+    struct err e = {0};
+    if (q->closing)
+        return;
+    if (rc < 0) {
+        queue_active_take(q, r);
+        queue_line_put(q, r);
+        r->life = LIFE_WAITING;
+        return;
+    }
+    r->life = LIFE_SPAWNING;
+    if (r->next != RUN_STARTING)
+        return; /* cancelled meanwhile: queue_abort has its move on the way */
+    r->attempts++;
+    rc = r->row.kind == SPEC_EXEC ? give_turn(r, &e) : start_shepherd(r, &e);
+    if (rc < 0)
+        queue_start_failed(r, &e);
+}
+
+void queue_abort(struct queue_item *r, const struct run_change *c, const struct queue_waiter *w)
+{
+    struct err e;
+    if (r->life > LIFE_CLAIMING && launch_abort(r->q->cfg.launch, r->row.id, &e) < 0)
+        log_debug("run %" PRId64 ": no shepherd to give up: %s", r->row.id, e.text);
+    r->ticket = 0;
+    queue_end_plain(r, RUN_CANCELLED, c, w);
+}
+
+/* ---- open sweep and GO -------------------------------------------------------------------------- */
+
+static void sealed(struct storage_job *job, int rc, const struct err *e)
+{
+    struct queue_item *r = container_of(job, struct queue_item, seal);
+    struct queue *q = r->q;
+    struct err refused;
+    queue_job_back(q);
+    if (q->closing || r->life != LIFE_SEALING)
+        return;
+    if (rc < 0) { /* the disk is full: the child stays at its gate until this can be written down */
+        log_error("run %" PRId64 " waits at its gate: %s", r->row.id, e->text);
+        r->life = LIFE_OPENING;
+        r->ticket = -1;
+        r->deadline_ns = clock_boot_ns() + AGAIN_NS;
+        return;
+    }
+    r->life = LIFE_GOING;
+    rc = launch_go(q->cfg.launch, r->row.id, r->row.token, &refused);
+    if (rc < 0)
+        log_warn("run %" PRId64 ": GO was refused: %s", r->row.id, refused.text);
+}
+
+void queue_swept(struct queue_item *r)
+{
+    if (r->life == LIFE_CLOSING) {
+        queue_end_swept(r);
+    } else if (r->life == LIFE_OPENING) {
+        r->life = LIFE_SEALING;
+        r->seal = (struct storage_job){.done = sealed};
+        queue_submit_job(r->q, &r->seal);
+    }
+}
+
+static void at_gate(struct queue_item *r)
+{
+    if (r->next != RUN_STARTING)
+        return;
+    r->life = LIFE_OPENING;
+    queue_ask_sweep(r->q, r, 0);
+}
+
+/* ---- events ------------------------------------------------------------------------------------- */
+
+/* Two windows that are open at the same time: neither figure is one run's alone. */
+static void mark_company(struct queue *q, struct queue_item *r)
+{
+    for (size_t i = 0; i < q->active.n; i++) {
+        struct queue_item *other = q->active.at[i];
+        if (other != r && other->window_open)
+            other->alone = r->alone = false;
+    }
+}
+
+static void started(struct queue_item *r, const struct launch_event *ev)
+{
+    struct run_change c;
+    if (r->life >= LIFE_CLOSING)
+        return;
+    r->life = LIFE_ON;
+    r->window_open = true;
+    mark_company(r->q, r);
+    queue_metrics_open(r);
+    if (r->next != RUN_STARTING)
+        return; /* after a restart: all that is known already */
+    r->filing.window = (struct energy_window){r->row.boot, ev->t_ns, RUN_NONE};
+    queue_ask_sweep(r->q, NULL, ev->t_ns + meter_settle_ns(r->q->cfg.meter));
+    run_change_init(&c);
+    c.t_ns = c.t0_ns = ev->t_ns;
+    c.mode = ev->mode;
+    c.started_utc_ns = clock_utc_ns() - (clock_boot_ns() - ev->t_ns);
+    c.reason = "gate opened";
+    queue_move(r, RUN_RUNNING, &c, NULL);
+    queue_commit(r);
+}
+
+static void move_to(struct queue_item *r, enum run_state to, const struct launch_event *ev,
+                    const char *reason)
+{
+    struct run_change c;
+    if (r->next == to || !run_move_allowed(r->next, to))
+        return;
+    run_change_init(&c);
+    c.t_ns = ev->t_ns > 0 ? ev->t_ns : clock_boot_ns();
+    c.reason = reason;
+    if (ev->kind == LAUNCH_MAIN_EXIT)
+        c.main_exit_ns = ev->t_ns;
+    queue_move(r, to, &c, NULL);
+    queue_commit(r);
+}
+
+/* Did the gate ever open? The shepherd says so on disk before it opens it. */
+static bool was_released(struct queue_item *r)
+{
+    char text[16] = {0};
+    struct err e;
+    int fd CLEANUP(base_closep) = launch_open_file(r->q->cfg.launch, r->row.id, "state", &e);
+    return fd >= 0 && pread(fd, text, sizeof(text) - 1, 0) > 0 &&
+           (strncmp(text, "released", 8) == 0 || strncmp(text, "started", 7) == 0);
+}
+
+/* Nothing of it has run: back to its place in the line, or given up after a few attempts. */
+static void never_ran(struct queue_item *r, const char *text)
+{
+    struct run_change c;
+    run_change_init(&c);
+    launch_ack(r->q->cfg.launch, r->row.id);
+    if (r->row.kind == SPEC_EXEC || r->attempts >= QUEUE_ATTEMPTS) {
+        char *reason CLEANUP(base_freep) =
+            base_printf("launch: its shepherd did not come up (%s)", text ? text : "no reason");
+        c.reason = reason;
+        queue_end_plain(r, RUN_FAILED, &c, NULL);
+        return;
+    }
+    c.reason = "its shepherd went away before the gate opened";
+    r->ticket = 0;
+    r->deadline_ns = 0;
+    queue_active_take(r->q, r);
+    r->life = LIFE_WAITING;
+    queue_move(r, RUN_QUEUED, &c, NULL);
+    queue_line_put(r->q, r);
+    queue_commit(r);
+}
+
+static void lost_shepherd(struct queue_item *r, const struct launch_event *ev)
+{
+    char *reason CLEANUP(base_freep) =
+        base_printf("lost(status): %s", ev->text ? ev->text : "its shepherd is gone");
+    queue_end_lost(r, reason, ev->t_ns > 0 ? ev->t_ns : clock_boot_ns());
+}
+
+static void lost_to_reboot(struct queue_item *r)
+{
+    r->filing.to_last_sample = true;
+    r->requeue = true;
+    queue_end_lost(r, "lost(reboot): the machine went down while it was running", RUN_NONE);
+}
+
+static void lost(struct queue_item *r, const struct launch_event *ev)
+{
+    log_warn("run %" PRId64 ": %s", r->row.id, ev->text ? ev->text : "its shepherd is gone");
+    if (r->next == RUN_STARTING && r->life <= LIFE_GOING && !was_released(r))
+        never_ran(r, ev->text);
+    else if (r->life < LIFE_CLOSING && r->row.boot != r->q->boot)
+        lost_to_reboot(r);
+    else if (r->life < LIFE_CLOSING)
+        lost_shepherd(r, ev);
+}
+
+void queue_on_launch(struct queue *q, const struct launch_event *ev)
+{
+    struct queue_item *r = queue_item_find(q, ev->run_id);
+    if (q->closing)
+        return;
+    if (!r || r->life == LIFE_ABORTING || r->life == LIFE_WAITING) {
+        if (ev->kind == LAUNCH_ENDED || ev->kind == LAUNCH_LOST)
+            launch_ack(q->cfg.launch, ev->run_id);
+        return;
+    }
+    switch (ev->kind) {
+    case LAUNCH_AT_GATE:
+        at_gate(r);
+        break;
+    case LAUNCH_STARTED:
+        started(r, ev);
+        break;
+    case LAUNCH_MAIN_EXIT:
+        move_to(r, RUN_STOPPING, ev, "main process ended");
+        break;
+    case LAUNCH_PAUSED:
+        move_to(r, RUN_PAUSED, ev, "paused");
+        break;
+    case LAUNCH_RESUMED:
+        if (r->next == RUN_PAUSED)
+            move_to(r, RUN_RUNNING, ev, "resumed");
+        break;
+    case LAUNCH_ENDED:
+        if (r->life < LIFE_CLOSING)
+            queue_end_begin(r, ev->result);
+        break;
+    case LAUNCH_LOST:
+        lost(r, ev);
+        break;
+    }
+    if (ev->kind == LAUNCH_LOST)
+        queue_kick(q);
+}

@@ -1,0 +1,363 @@
+/* New runs: submissions, sweeps, retries, foreground runs. One storage job each; the rows come back from
+ * the database, so memory holds what the disk holds. */
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/units.h"
+#include "daemon/queue/queue_private.h"
+
+typedef void (*sweep_done)(void *arg, int rc, const struct err *e, int64_t sweep, int64_t first,
+                           int64_t last);
+
+struct code_copy {
+    struct run_code code;
+    char *strings[4];
+};
+
+struct submit_job {
+    struct storage_job job;
+    struct queue *q;
+    struct spec *specs;
+    struct queue_item **items;
+    size_t n;
+    struct queue_env **envs; /* one per spec; those that are the same object stand together */
+    struct queue_env *base;
+    struct code_copy code;
+    bool has_code;
+    bool claim; /* it may start at once: insert and claim in one commit */
+    int64_t uid;
+    char *sweep_json; /* NULL = no sweep */
+    char *sweep_label;
+    int64_t sweep;
+    int64_t max_fails;
+    int64_t retry_of;
+    queue_done done;
+    sweep_done sweep_cb;
+    void (*turn)(void *arg, int64_t run, int64_t token, const char *run_dir);
+    void *arg;
+};
+
+static void free_job(struct submit_job *j)
+{
+    for (size_t i = 0; i < j->n; i++) {
+        spec_fini(&j->specs[i]);
+        if (j->envs && j->envs[i] != j->base)
+            queue_env_free(j->envs[i]);
+        queue_item_free(j->items[i]);
+    }
+    queue_env_free(j->base);
+    for (size_t i = 0; i < ARRAY_LEN(j->code.strings); i++)
+        free(j->code.strings[i]);
+    free(j->specs);
+    free(j->items);
+    free(j->envs);
+    free(j->sweep_json);
+    free(j->sweep_label);
+    free(j);
+}
+
+/* ---- storage thread ----------------------------------------------------------------------------- */
+
+static int insert_one(struct store *s, struct submit_job *j, size_t i, struct err *e)
+{
+    struct run_new n = {.spec = &j->specs[i],
+                        .uid = j->uid,
+                        .submitted_utc_ns = clock_utc_ns(),
+                        .sweep = j->sweep,
+                        .sweep_index = j->sweep != RUN_NONE ? (int64_t)i : RUN_NONE,
+                        .retry_of = j->retry_of,
+                        .env_hash = j->envs[i] ? j->envs[i]->hash : NULL,
+                        .code_hash = j->has_code ? j->code.code.hash : NULL};
+    int64_t id = 0;
+    int rc = j->envs[i] ? queue_env_refer(s, j->q->envs_dir, j->envs[i], e) : 0;
+    if (rc == 0)
+        rc = runs_insert(s, &n, &id, e);
+    if (rc == 0 && j->claim) {
+        struct run_change c;
+        run_change_init(&c);
+        c.token = 1;
+        c.reason = "its turn";
+        rc = runs_move(s, id, RUN_QUEUED, RUN_STARTING, &c, e);
+    }
+    return rc < 0 ? rc : runs_get(s, id, &j->items[i]->row, e);
+}
+
+static int submit_work(struct store *s, struct storage_job *job, struct err *e)
+{
+    struct submit_job *j = container_of(job, struct submit_job, job);
+    int rc = j->has_code ? runs_code_put(s, &j->code.code, e) : 0;
+    if (rc == 0 && j->sweep_json)
+        rc = runs_sweep_insert(s, j->uid, j->sweep_label, j->sweep_json, clock_utc_ns(), &j->sweep,
+                               e);
+    for (size_t i = 0; rc == 0 && i < j->n; i++)
+        rc = insert_one(s, j, i, e);
+    return rc;
+}
+
+static int retry_env(struct store *s, const struct run_row *old, struct err *e)
+{
+    int64_t refs = 0;
+    char *path CLEANUP(base_freep) = NULL;
+    char *shown CLEANUP(base_freep) = NULL;
+    int rc = old->env_hash ? runs_env_refs(s, old->env_hash, &refs, e) : 0;
+    if (rc == 0 && refs == 0) {
+        err_set(e, WATTQ_E_CONFLICT, "run %" PRId64 " ended well, so its environment was deleted",
+                old->id);
+        return err_next(e, "submit it again: wattq show %" PRId64 " has its command", old->id);
+    }
+    if (rc == 0)
+        rc = runs_env_get(s, old->env_hash, &path, &shown, e);
+    return rc < 0 ? rc : runs_env_put(s, old->env_hash, path, shown ? shown : "{}", e);
+}
+
+static int insert_retry(struct store *s, struct submit_job *j, const struct run_row *old,
+                        struct err *e)
+{
+    int rc = runs_spec_parse(old->spec_json, &j->specs[0], e);
+    if (rc < 0)
+        return rc;
+    if (j->specs[0].kind == SPEC_EXEC)
+        j->specs[0].kind = SPEC_COMMAND; /* nobody's terminal waits for it now */
+    struct run_new n = {.spec = &j->specs[0],
+                        .uid = j->uid,
+                        .submitted_utc_ns = clock_utc_ns(),
+                        .sweep = old->sweep,
+                        .sweep_index = old->sweep_index,
+                        .retry_of = old->id,
+                        .env_hash = old->env_hash,
+                        .code_hash = old->code_hash};
+    int64_t id = 0;
+    rc = runs_insert(s, &n, &id, e);
+    return rc < 0 ? rc : runs_get(s, id, &j->items[0]->row, e);
+}
+
+static int retry_work(struct store *s, struct storage_job *job, struct err *e)
+{
+    struct submit_job *j = container_of(job, struct submit_job, job);
+    struct run_row old CLEANUP(run_row_fini) = {0};
+    int rc = runs_get(s, j->retry_of, &old, e);
+    if (rc > 0) {
+        err_set(e, WATTQ_E_NOT_FOUND, "there is no run %" PRId64, j->retry_of);
+        return err_next(e, "wattq runs");
+    }
+    if (rc == 0 && !run_state_ended(old.state))
+        return err_set(e, WATTQ_E_CONFLICT, "run %" PRId64 " is %s; only an ended run is retried",
+                       old.id, run_state_name(old.state));
+    if (rc == 0 && old.uid != j->uid && j->uid != 0)
+        return err_set(e, WATTQ_E_FORBIDDEN, "run %" PRId64 " is somebody else's", old.id);
+    if (rc == 0)
+        rc = retry_env(s, &old, e);
+    return rc < 0 ? rc : insert_retry(s, j, &old, e);
+}
+
+/* ---- loop --------------------------------------------------------------------------------------- */
+
+static void tell_started(struct queue *q, struct queue_item *r)
+{
+    struct queue_run snap;
+    if (!q->cfg.on_change)
+        return;
+    queue_snapshot(q, r, &snap);
+    q->cfg.on_change(q->cfg.arg, &snap, RUN_QUEUED);
+}
+
+static void answer(struct submit_job *j, int rc, const struct err *e)
+{
+    int64_t *ids CLEANUP(base_freep) = base_alloc((j->n + 1) * sizeof(*ids));
+    for (size_t i = 0; rc == 0 && i < j->n; i++)
+        ids[i] = j->items[i]->row.id;
+    if (j->sweep_cb)
+        j->sweep_cb(j->arg, rc, e, j->sweep, rc == 0 ? ids[0] : 0, rc == 0 ? ids[j->n - 1] : 0);
+    else if (j->done)
+        j->done(j->arg, rc, e, ids, rc == 0 ? j->n : 0);
+}
+
+static void take_items(struct queue *q, struct submit_job *j)
+{
+    if (j->sweep_json)
+        queue_sweep_make(q, j->sweep, j->max_fails);
+    for (size_t i = 0; i < j->n; i++) {
+        struct queue_item *r = j->items[i];
+        r->turn = j->turn;
+        r->turn_arg = j->arg;
+        queue_add(q, r);
+    }
+}
+
+static void submit_done(struct storage_job *job, int rc, const struct err *e)
+{
+    struct submit_job *j = container_of(job, struct submit_job, job);
+    struct queue *q = j->q;
+    q->reserved -= j->claim ? 1 : 0;
+    queue_job_back(q);
+    if (rc == 0)
+        take_items(q, j);
+    answer(j, rc, e);
+    struct queue_item *claimed = rc == 0 && j->claim ? j->items[0] : NULL;
+    if (rc == 0)
+        memset(j->items, 0, j->n * sizeof(struct queue_item *)); /* the queue has them */
+    free_job(j);
+    if (claimed) {
+        tell_started(q, claimed);
+        claimed->life = LIFE_CLAIMING;
+        queue_claimed(claimed, 0);
+    }
+    queue_kick(q);
+}
+
+static struct submit_job *new_job(struct queue *q, struct spec *specs, size_t n, int64_t uid)
+{
+    struct submit_job *j = base_alloc(sizeof(*j));
+    j->job = (struct storage_job){.work = submit_work, .done = submit_done};
+    j->q = q;
+    j->specs = specs;
+    j->n = n;
+    j->uid = uid;
+    j->sweep = RUN_NONE;
+    j->retry_of = RUN_NONE;
+    j->items = base_alloc((n + 1) * sizeof(struct queue_item *));
+    j->envs = base_alloc((n + 1) * sizeof(struct queue_env *));
+    for (size_t i = 0; i < n; i++)
+        j->items[i] = queue_item_new(q);
+    return j;
+}
+
+static void copy_code(struct submit_job *j, const struct run_code *c)
+{
+    if (!c || !c->hash[0])
+        return;
+    const char *from[] = {c->commit_id, c->diff, c->script_sha256, c->interpreter};
+    for (size_t i = 0; i < ARRAY_LEN(from); i++)
+        j->code.strings[i] = from[i] ? base_strdup(from[i]) : NULL;
+    j->code.code = *c;
+    j->code.code.commit_id = j->code.strings[0];
+    j->code.code.diff = j->code.strings[1];
+    j->code.code.script_sha256 = j->code.strings[2];
+    j->code.code.interpreter = j->code.strings[3];
+    j->has_code = true;
+}
+
+/* Rows without an environment share the base's; it is made once. */
+static void make_envs(struct submit_job *j, const struct spec *base)
+{
+    for (size_t i = 0; i < j->n; i++) {
+        const struct spec *s = &j->specs[i];
+        if (s->env) {
+            j->envs[i] = queue_env_new(s->env, s->envc);
+            continue;
+        }
+        if (!j->base && base && base->env)
+            j->base = queue_env_new(base->env, base->envc);
+        j->envs[i] = j->base;
+    }
+}
+
+/* Would it start at once? Then its claim travels with its row: one commit less before the first
+ * instruction. */
+static bool starts_now(struct queue *q, const struct spec *s)
+{
+    struct storage_status st;
+    if (!q->started || q->closing || q->line.n > 0 || q->active.n > 0 || q->reserved > 0 || s->hold)
+        return false;
+    storage_get_status(q->cfg.storage, &st);
+    return !st.degraded;
+}
+
+static void dispatch(struct submit_job *j)
+{
+    if (j->n == 1 && !j->sweep_json && starts_now(j->q, &j->specs[0])) {
+        j->claim = true;
+        j->q->reserved++;
+    }
+    queue_submit_job(j->q, &j->job);
+}
+
+void queue_submit(struct queue *q, struct spec *specs, size_t n, int64_t uid,
+                  const struct run_code *code, queue_done done, void *arg)
+{
+    struct submit_job *j = new_job(q, specs, n, uid);
+    make_envs(j, NULL);
+    copy_code(j, code);
+    j->done = done;
+    j->arg = arg;
+    dispatch(j);
+}
+
+void queue_exec(struct queue *q, struct spec *spec, int64_t uid, const struct run_code *code,
+                void (*turn)(void *arg, int64_t run, int64_t token, const char *run_dir),
+                queue_done done, void *arg)
+{
+    struct submit_job *j = new_job(q, spec, 1, uid);
+    j->specs[0].kind = SPEC_EXEC;
+    make_envs(j, NULL);
+    copy_code(j, code);
+    j->turn = turn;
+    j->done = done;
+    j->arg = arg;
+    dispatch(j);
+}
+
+static json_t *axes_json(const struct queue_sweep *sw)
+{
+    json_t *axes = json_array();
+    for (size_t i = 0; i < sw->naxes; i++) {
+        json_t *values = json_array();
+        for (size_t k = 0; k < sw->axes[i].n; k++)
+            json_array_append_new(values, json_string(sw->axes[i].values[k]));
+        json_t *axis = json_object();
+        json_object_set_new(axis, "key", json_string(sw->axes[i].key));
+        json_object_set_new(axis, "values", values);
+        json_array_append_new(axes, axis);
+    }
+    return axes;
+}
+
+static char *sweep_json(const struct queue_sweep *sw)
+{
+    char *run CLEANUP(base_freep) = runs_spec_json(sw->run);
+    json_t *o = json_object();
+    json_object_set_new(o, "run", json_loads(run, 0, NULL));
+    json_object_set_new(o, "axes", axes_json(sw));
+    json_object_set_new(o, "order", json_string(sw->random ? "random" : "given"));
+    json_object_set_new(o, "seed", json_integer(sw->seed));
+    json_object_set_new(o, "repeat", json_integer(sw->repeat));
+    json_object_set_new(o, "max_fails", json_integer(sw->max_fails));
+    char *text = json_dumps(o, JSON_COMPACT);
+    json_decref(o);
+    return text ? text : base_strdup("{}");
+}
+
+int64_t queue_sweep_max_fails(const char *json)
+{
+    json_t *o = json_loads(json, 0, NULL);
+    const json_t *v = json_object_get(o, "max_fails");
+    int64_t n = json_is_integer(v) ? (int64_t)json_integer_value(v) : 5;
+    json_decref(o);
+    return n;
+}
+
+void queue_submit_sweep(struct queue *q, struct spec *specs, size_t n, const struct queue_sweep *sw,
+                        int64_t uid, sweep_done done, void *arg)
+{
+    struct submit_job *j = new_job(q, specs, n, uid);
+    make_envs(j, sw->run);
+    copy_code(j, sw->code);
+    j->sweep_json = sweep_json(sw);
+    j->sweep_label = base_strdup(sw->label);
+    j->max_fails = sw->max_fails;
+    j->sweep_cb = done;
+    j->arg = arg;
+    dispatch(j);
+}
+
+void queue_retry(struct queue *q, int64_t run, int64_t uid, queue_done done, void *arg)
+{
+    struct submit_job *j = new_job(q, base_alloc(sizeof(struct spec)), 1, uid);
+    j->job.work = retry_work;
+    j->retry_of = run;
+    j->done = done;
+    j->arg = arg;
+    queue_submit_job(q, &j->job);
+}
