@@ -217,27 +217,35 @@ void wire_end(struct wire_out *o)
 
 #define ROOT_BYTES 3 /* the outermost map16 header */
 
+static void store_be64(uint8_t *p, uint64_t v)
+{
+    store_be(p, (uint32_t)(v >> 32), 4);
+    store_be(p + 4, (uint32_t)v, 4);
+}
+
+/* Header, map16, then "id" and "lost" in forms of fixed length, so that lost can be changed later. */
+static const uint8_t tag_id[] = {0xa2, 'i', 'd', 0xd3};
+static const uint8_t tag_lost[] = {0xa4, 'l', 'o', 's', 't', 0xcf};
+#define TAG_ID_AT   (WIRE_HEADER_BYTES + ROOT_BYTES + sizeof(tag_id))
+#define TAG_LOST_AT (TAG_ID_AT + 8 + sizeof(tag_lost))
+
 void wire_tag_init(struct wire_tag *t, const struct wire_out *o, int64_t id, uint64_t lost)
 {
-    static const uint8_t key_id[] = {0xa2, 'i', 'd', 0xd3};
-    static const uint8_t key_lost[] = {0xa4, 'l', 'o', 's', 't', 0xcf};
-    uint8_t *p = t->data + WIRE_HEADER_BYTES;
-    *p++ = 0xde;
-    store_be(p, load_be(o->data + WIRE_HEADER_BYTES + 1, 2) + (lost ? 2 : 1), 2);
-    p = (uint8_t *)mempcpy(p + 2, key_id, sizeof(key_id));
-    store_be(p, (uint32_t)((uint64_t)id >> 32), 4);
-    store_be(p + 4, (uint32_t)id, 4);
-    p += 8;
-    if (lost) {
-        p = (uint8_t *)mempcpy(p, key_lost, sizeof(key_lost));
-        store_be(p, (uint32_t)(lost >> 32), 4);
-        store_be(p + 4, (uint32_t)lost, 4);
-        p += 8;
-    }
-    t->bytes = (size_t)(p - t->data);
     size_t shared = 0;
     (void)wire_shared(o, &shared);
+    t->bytes = TAG_LOST_AT + 8;
     store_be(t->data, (uint32_t)(t->bytes - WIRE_HEADER_BYTES + shared), WIRE_HEADER_BYTES);
+    t->data[WIRE_HEADER_BYTES] = 0xde;
+    store_be(t->data + WIRE_HEADER_BYTES + 1, load_be(o->data + WIRE_HEADER_BYTES + 1, 2) + 2, 2);
+    memcpy(t->data + TAG_ID_AT - sizeof(tag_id), tag_id, sizeof(tag_id));
+    store_be64(t->data + TAG_ID_AT, (uint64_t)id);
+    memcpy(t->data + TAG_LOST_AT - sizeof(tag_lost), tag_lost, sizeof(tag_lost));
+    store_be64(t->data + TAG_LOST_AT, lost);
+}
+
+void wire_tag_set_lost(uint8_t *frame, uint64_t lost)
+{
+    store_be64(frame + TAG_LOST_AT, lost);
 }
 
 const uint8_t *wire_shared(const struct wire_out *o, size_t *bytes)

@@ -50,12 +50,13 @@ void wire_end(struct wire_out *o);
 /* Inside an array, the put functions take key = NULL. */
 
 /* One finished frame for many readers: the header and first keys that differ between them ("id",
- * "lost"), to be written in front of the part they share. lost = 0 leaves that key out. */
+ * "lost"), to be written in front of the part they share. */
 struct wire_tag {
     uint8_t data[40];
     size_t bytes;
 };
 void wire_tag_init(struct wire_tag *t, const struct wire_out *o, int64_t id, uint64_t lost);
+void wire_tag_set_lost(uint8_t *frame, uint64_t lost); /* in a frame that begins with a tag */
 const uint8_t *wire_shared(const struct wire_out *o, size_t *bytes);
 
 /* ---- reading ----------------------------------------------------------------------------------- */

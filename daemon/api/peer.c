@@ -97,6 +97,19 @@ static void write_next(struct peer *p)
         peer_close(p);
 }
 
+/* The next frame that is sent says how many are missing before it. */
+static void tell_lost(struct peer *p, struct chunk *after, uint64_t lost)
+{
+    while (after && !after->stream)
+        after = after->next;
+    if (!after) {
+        p->lost += lost;
+        return;
+    }
+    after->lost += lost;
+    wire_tag_set_lost(after->data, after->lost);
+}
+
 /* Oldest first, until the rest fits. */
 static void drop_streams(struct peer *p)
 {
@@ -112,7 +125,7 @@ static void drop_streams(struct peer *p)
             p->tail = at;
         p->stream_bytes -= c->bytes;
         p->out_bytes -= c->bytes;
-        p->lost += 1 + c->lost;
+        tell_lost(p, c->next, 1 + c->lost);
         free(c);
     }
 }
@@ -185,10 +198,9 @@ static void send_frame(struct peer *p, const struct frame *f)
         peer_close(p);
 }
 
-static struct frame whole_frame(const struct wire_out *o, bool stream)
+static struct frame whole_frame(const struct wire_out *o)
 {
-    return (struct frame){
-        .part = {uv_buf_init((char *)o->data, (unsigned)o->bytes)}, .parts = 1, .stream = stream};
+    return (struct frame){.part = {uv_buf_init((char *)o->data, (unsigned)o->bytes)}, .parts = 1};
 }
 
 /* An answer that fits into no frame is our fault, but the peer must not wait for ever. */
@@ -208,19 +220,8 @@ void peer_send(struct peer *p, struct wire_out *o)
 {
     if (peer_closing(p) || !finish(p, o))
         return;
-    struct frame f = whole_frame(o, false);
+    struct frame f = whole_frame(o);
     send_frame(p, &f);
-}
-
-uint64_t peer_stream(struct peer *p, struct wire_out *o)
-{
-    if (peer_closing(p) || !finish(p, o))
-        return 0;
-    struct frame f = whole_frame(o, true);
-    send_frame(p, &f);
-    uint64_t lost = p->lost;
-    p->lost = 0;
-    return lost;
 }
 
 void peer_stream_tagged(struct peer *p, int64_t id, const struct wire_out *o)

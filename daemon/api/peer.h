@@ -8,8 +8,8 @@
 struct chunk {
     struct chunk *next;
     size_t bytes;
-    uint64_t lost; /* what the frame itself says under "lost"; counted again when it is dropped */
-    bool stream;   /* may be dropped: not begun, not a reply */
+    uint64_t lost; /* what a stream frame says under "lost" */
+    bool stream;   /* begins with a tag (wire.h) and may be dropped: not begun, not a reply */
     uint8_t data[];
 };
 

@@ -55,11 +55,9 @@ bool peer_closing(const struct peer *p);
 
 /* Finish and send. The bytes are copied out; o can be reset and used again. */
 void peer_send(struct peer *p, struct wire_out *o);
-/* A stream frame: may be dropped. Returns how many of this peer's stream frames were dropped since the
- * last call; the caller says so in its next frame ("lost"). */
-uint64_t peer_stream(struct peer *p, struct wire_out *o);
-/* The same for a frame that many peers get: o is finished (wire_out_finish) and stays as it is; `id` and
- * `lost` are put in front for this peer. Written at once where the socket takes it. */
+/* A frame of a stream, which many peers may get: o is finished (wire_out_finish) and stays as it is; `id`
+ * and `lost` (frames dropped just before this one, because this peer was slow) are put in front. Written
+ * at once where the socket takes it. */
 void peer_stream_tagged(struct peer *p, int64_t id, const struct wire_out *o);
 /* {"id":..,"error":{..}} */
 void peer_send_error(struct peer *p, int64_t id, const struct err *e);
