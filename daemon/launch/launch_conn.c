@@ -185,6 +185,9 @@ int conn_open(struct launch_run *r, int fd, struct err *e)
 
 static void end(struct launch_run *r, const struct result *res)
 {
+    /* A shepherd that was killed behind its result has not tidied up. */
+    learn(r);
+    cgroup_remove(&r->tree.cg);
     conn_close(r);
     r->over = true;
     snprintf(r->mode, sizeof(r->mode), "user+%s", res->mode);
