@@ -27,7 +27,7 @@ static void PRINTF(3, 0) fill(struct err *e, int code, const char *fmt, va_list 
     vsnprintf(e->text, sizeof(e->text), fmt, ap);
 }
 
-int err_set(struct err *e, int code, const char *fmt, ...)
+int(err_set)(struct err *e, int code, const char *fmt, ...)
 {
     if (e) {
         va_list ap;
@@ -38,7 +38,7 @@ int err_set(struct err *e, int code, const char *fmt, ...)
     return code;
 }
 
-int err_errno(struct err *e, int code, const char *fmt, ...)
+int(err_errno)(struct err *e, int code, const char *fmt, ...)
 {
     int saved = errno;
     if (e) {
@@ -53,7 +53,7 @@ int err_errno(struct err *e, int code, const char *fmt, ...)
     return code;
 }
 
-int err_next(struct err *e, const char *fmt, ...)
+int(err_next)(struct err *e, const char *fmt, ...)
 {
     if (!e)
         return WATTQ_E_INTERNAL;

@@ -42,6 +42,11 @@ int err_set(struct err *e, int code, const char *fmt, ...) PRINTF(3, 4);
 int err_errno(struct err *e, int code, const char *fmt, ...) PRINTF(3, 4);
 /* Add what to do next; returns e->code (or WATTQ_E_INTERNAL without e). */
 int err_next(struct err *e, const char *fmt, ...) PRINTF(2, 3);
+#ifdef __clang_analyzer__ /* which cannot see into err.c that these return their code, or one below 0 */
+#define err_set(e, code, ...)   ((void)(err_set)(e, code, __VA_ARGS__), (code))
+#define err_errno(e, code, ...) ((void)(err_errno)(e, code, __VA_ARGS__), (code))
+#define err_next(e, ...)        ((void)(err_next)(e, __VA_ARGS__), WATTQ_E_INTERNAL)
+#endif
 
 const char *err_name(int code);        /* "not_found"; "internal" for anything unknown */
 int err_from_name(const char *name);   /* the code; WATTQ_E_INTERNAL for an unknown name */
