@@ -41,6 +41,7 @@ struct worker {
     int64_t period_ns;
     bool stop;
     bool finished; /* the thread is past its last read */
+    bool orphan;   /* nobody waits: the thread closes the source and frees this */
     int64_t seq;   /* answers so far */
     int64_t index; /* grid position of the newest answer */
     int64_t before_ns, after_ns;
@@ -123,7 +124,8 @@ void *meter_run(void *meter);
 struct worker *worker_start(const struct meter_source *s, int64_t period_ns,
                             struct err *e) MUST_USE;
 /* Asks the thread to end and frees it. A thread that does not answer within a second is left behind with
- * its source; returns false then, and the source must not be closed. */
+ * its source, which it closes itself if the driver ever returns; returns false then, and the source must
+ * not be touched any more. */
 bool worker_stop(struct worker *w);
 /* Copies the newest answer if it is newer than *seq. True = copied; *seq is then its number. */
 bool worker_take(struct worker *w, int64_t *seq, struct reading *out, struct worker_stamps *stamps);

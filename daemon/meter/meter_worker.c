@@ -4,7 +4,6 @@
 #include "common/units.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -41,6 +40,15 @@ static bool wait_until(struct worker *w, int64_t mono_ns)
     return stop;
 }
 
+static void release(struct worker *w)
+{
+    pthread_cond_destroy(&w->wake);
+    pthread_mutex_destroy(&w->lock);
+    free(w->scratch);
+    free(w->out);
+    free(w);
+}
+
 static void *run(void *arg)
 {
     struct worker *w = arg;
@@ -54,18 +62,15 @@ static void *run(void *arg)
     }
     pthread_mutex_lock(&w->lock);
     w->finished = true;
+    bool orphan = w->orphan;
     pthread_cond_broadcast(&w->wake);
     pthread_mutex_unlock(&w->lock);
+    if (orphan) {
+        /* The meter did not wait for the driver; whoever comes back last puts out the light. */
+        w->ops->close(w->source);
+        release(w);
+    }
     return NULL;
-}
-
-static void release(struct worker *w)
-{
-    pthread_cond_destroy(&w->wake);
-    pthread_mutex_destroy(&w->lock);
-    free(w->scratch);
-    free(w->out);
-    free(w);
 }
 
 struct worker *worker_start(const struct meter_source *s, int64_t period_ns, struct err *e)
@@ -101,12 +106,14 @@ bool worker_stop(struct worker *w)
         rc = pthread_cond_timedwait(&w->wake, &w->lock, &deadline);
     }
     bool finished = w->finished;
+    w->orphan = !finished;
+    pthread_t thread = w->thread; /* an orphan may free w from here on */
     pthread_mutex_unlock(&w->lock);
     if (!finished) {
-        pthread_detach(w->thread);
+        pthread_detach(thread);
         return false;
     }
-    pthread_join(w->thread, NULL);
+    pthread_join(thread, NULL);
     release(w);
     return true;
 }
