@@ -5,10 +5,13 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/magic.h>
+#include <linux/sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -200,6 +203,17 @@ int cgroup_add(const struct cgroup *c, pid_t pid, struct err *e)
     if (write_file(c, "cgroup.procs", text) < 0)
         return err_errno(e, WATTQ_E_UNAVAILABLE, "cannot move the run into its cgroup");
     return 0;
+}
+
+pid_t cgroup_fork(const struct cgroup *c)
+{
+    struct clone_args args = {.flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD};
+    if (c->fd < 0) {
+        errno = EBADF;
+        return -1;
+    }
+    args.cgroup = (__u64)c->fd;
+    return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 }
 
 struct pid_list {

@@ -30,7 +30,12 @@ void cgroup_close(struct cgroup *c); /* forgets it, the leaf stays */
 void cgroup_remove(
     struct cgroup *c); /* with what sub-cgroups the run made, if empty; then closes */
 
+/* Moves a process in. Waits for an RCU grace period in the kernel: about 10 ms. */
 int cgroup_add(const struct cgroup *c, pid_t pid, struct err *e) MUST_USE;
+/* fork() whose child begins inside the leaf (clone3, Linux 5.7), which costs nothing; < 0 with errno where
+ * that cannot be done: then fork and cgroup_add. Only for programs without threads: the child runs no
+ * atfork handlers. */
+pid_t cgroup_fork(const struct cgroup *c);
 /* Every process of the leaf and below, at most cap; returns how many there are. Zombies do not count. */
 size_t cgroup_pids(const struct cgroup *c, pid_t *pids, size_t cap);
 bool cgroup_populated(const struct cgroup *c);

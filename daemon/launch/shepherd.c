@@ -423,6 +423,25 @@ static void reserve(const struct shepherd *s)
         (void)!fallocate(fd, 0, 0, 4096);
 }
 
+static void enter_cgroup(struct shepherd *s)
+{
+    char base[512];
+    if (cgroup_find(s->block->cgroup, base, sizeof(base)) == 0)
+        (void)!cgroup_create(&s->tree.cg, base, s->block->run_id, NULL);
+}
+
+/* The child waits at the gate, so everything of the run begins inside the cgroup either way. */
+static pid_t fork_inside(struct shepherd *s)
+{
+    pid_t pid = s->tree.cg.fd >= 0 ? cgroup_fork(&s->tree.cg) : -1;
+    if (pid >= 0)
+        return pid;
+    pid = fork();
+    if (pid > 0 && s->tree.cg.fd >= 0 && cgroup_add(&s->tree.cg, pid, NULL) < 0)
+        cgroup_remove(&s->tree.cg);
+    return pid;
+}
+
 static int fork_child(struct shepherd *s, struct err *e)
 {
     int gate[2], report[2];
@@ -433,7 +452,7 @@ static int fork_child(struct shepherd *s, struct err *e)
         close(gate[1]);
         return err_errno(e, WATTQ_E_IO, "cannot make the gate");
     }
-    s->main_pid = fork();
+    s->main_pid = fork_inside(s);
     if (s->main_pid == 0)
         child_main(s, gate[0], gate[1], report[1]);
     close(gate[0]);
@@ -443,17 +462,6 @@ static int fork_child(struct shepherd *s, struct err *e)
     if (s->main_pid < 0)
         return err_errno(e, WATTQ_E_IO, "cannot fork the run");
     return 0;
-}
-
-/* The child waits at the gate meanwhile, so everything of the run begins inside the cgroup. */
-static void enter_cgroup(struct shepherd *s)
-{
-    char base[512];
-    if (cgroup_find(s->block->cgroup, base, sizeof(base)) != 0 ||
-        cgroup_create(&s->tree.cg, base, s->block->run_id, NULL) < 0)
-        return;
-    if (cgroup_add(&s->tree.cg, s->main_pid, NULL) < 0)
-        cgroup_remove(&s->tree.cg);
 }
 
 static int publish(struct shepherd *s, struct err *e)
@@ -482,13 +490,13 @@ static int set_up(struct shepherd *s, int conn, struct err *e)
         rc = open_events(s, e);
     if (rc == 0 && s->files.inotify_fd >= 0)
         rc = watch_fd(s, s->files.inotify_fd, WAKE_FILES, e);
-    if (rc == 0)
-        rc = fork_child(s, e);
     if (rc)
         return rc;
     reserve(s);
     enter_cgroup(s);
-    rc = publish(s, e);
+    rc = fork_child(s, e);
+    if (rc == 0)
+        rc = publish(s, e);
     return rc ? rc : ctl_open(s, conn, e);
 }
 
