@@ -1,0 +1,101 @@
+/* The commands: one table, from which the parser, the help, the man page and the tests are fed. To add a
+ * command: a line in CMD_TABLE's array in cmd.c, a function, and `WATTQ_UPDATE=1 test_client_cmd`, which
+ * writes the man page anew. A command that is listed works. */
+#ifndef CLIENT_CMD_H
+#define CLIENT_CMD_H
+
+#include "client/conn.h"
+#include "client/opt.h"
+#include "client/print.h"
+
+#define EXIT_ASKED_FAILED 1   /* the thing asked about failed */
+#define EXIT_TIMED_OUT    124 /* --timeout */
+#define EXIT_OURS         125 /* exec, submit --wait: our own fault, not the run's */
+#define EXIT_NOT_RUNNABLE 126
+#define EXIT_NOT_FOUND    127
+
+struct app {
+    struct print print;
+    struct args args;
+    const struct cmd *cmd;
+    bool json;
+    bool quiet;
+};
+
+struct cmd {
+    const char *name;
+    const char *alias; /* NULL = none */
+    const char *usage; /* what stands behind the name */
+    const char *summary;
+    const char *example; /* what to try; one line, shown in help and man page */
+    opt_set options;     /* beside OPT_COMMON */
+    enum opt_mode mode;
+    int most;         /* arguments it takes; -1 = any number */
+    bool passes_code; /* its exit code is the run's: our own failures are EXIT_OURS */
+    /* Exit code, or < 0 with err. */
+    int (*run)(struct app *app, struct err *e);
+};
+extern const struct cmd cmd_table[];
+extern const size_t cmd_count;
+
+const struct cmd *cmd_find(const char *name); /* by name or alias; NULL */
+int cmd_main(int argc, char **argv);          /* the exit code of the program */
+
+/* ---- for the commands --------------------------------------------------------------------------- */
+
+int cmd_connect(const struct app *app, struct conn **c, struct err *e) MUST_USE;
+/* Print a reply as JSON: {"schema": "wattq.NAME/1", ...}. 0 or < 0. */
+int cmd_print_json(const struct app *app, const char *name, const struct wire_val *reply,
+                   struct err *e) MUST_USE;
+/* The same on one line, for streams. */
+int cmd_print_jsonl(const struct app *app, const char *name, const struct wire_val *reply,
+                    struct err *e) MUST_USE;
+/* WATTQ_E_USAGE naming what is missing. */
+int cmd_need(const struct app *app, size_t least, const char *what, struct err *e) MUST_USE;
+/* Exit code that says how a run ended: 0 for done, else 1. */
+int cmd_exit_of(const struct wire_val *run);
+/* Exit code that passes the run's own on: code, 128 + signal, EXIT_OURS when it has none. */
+int cmd_pass_on(const struct wire_val *run);
+/* A talk line on stderr, unless --quiet. */
+void cmd_say(const struct app *app, const char *fmt, ...) PRINTF(2, 3);
+
+/* Figures as a table: wattq show, wattq energy. */
+void show_figures(const struct app *app, const struct wire_val *figures);
+
+/* ---- help.c ------------------------------------------------------------------------------------- */
+
+void help_overview(FILE *f);
+void help_command(FILE *f, const struct cmd *c);
+void help_man(FILE *f); /* the whole page wattq(1) */
+
+/* ---- one function per line of the table --------------------------------------------------------- */
+
+int cmd_overview(struct app *app, struct err *e); /* bare `wattq` */
+int cmd_submit(struct app *app, struct err *e);
+int cmd_train(struct app *app, struct err *e);
+int cmd_sweep(struct app *app, struct err *e);
+int cmd_exec(struct app *app, struct err *e);
+int cmd_queue(struct app *app, struct err *e);
+int cmd_show(struct app *app, struct err *e);
+int cmd_logs(struct app *app, struct err *e);
+int cmd_wait(struct app *app, struct err *e);
+int cmd_runs(struct app *app, struct err *e);
+int cmd_cancel(struct app *app, struct err *e);
+int cmd_hold(struct app *app, struct err *e);
+int cmd_release(struct app *app, struct err *e);
+int cmd_pause(struct app *app, struct err *e);
+int cmd_resume(struct app *app, struct err *e);
+int cmd_retry(struct app *app, struct err *e);
+int cmd_phase(struct app *app, struct err *e);
+int cmd_energy(struct app *app, struct err *e);
+int cmd_power(struct app *app, struct err *e);
+int cmd_meters(struct app *app, struct err *e);
+int cmd_top(struct app *app, struct err *e);
+int cmd_finding(struct app *app, struct err *e);
+int cmd_info(struct app *app, struct err *e);
+int cmd_help(struct app *app, struct err *e);
+int cmd_version(struct app *app, struct err *e);
+/* wattq meters allow|revoke */
+int cmd_meters_allow(struct app *app, bool allow, struct err *e);
+
+#endif

@@ -1,0 +1,151 @@
+/* submit and train: queue one run. */
+#include <string.h>
+
+#include "client/follow.h"
+#include "client/job.h"
+#include "client/json.h"
+#include "client/submit.h"
+
+struct end {
+    struct app *app;
+    int exit_code;
+    int json_rc;
+    struct err *e;
+};
+
+static void on_end(void *arg, const struct wire_val *run)
+{
+    struct end *end = arg;
+    end->exit_code = cmd_pass_on(run);
+    if (end->app->json)
+        end->json_rc = cmd_print_jsonl(end->app, "run", run, end->e);
+    else if (!end->app->quiet)
+        follow_print_end(end->app, stderr, run);
+}
+
+static int wait_for(struct app *app, int64_t run, struct err *e)
+{
+    struct end end = {.app = app, .exit_code = EXIT_OURS, .e = e};
+    struct sel s = {.ids = &run, .n = 1};
+    struct follow f = {
+        .app = app, .timeout_ns = FOLLOW_FOREVER, .until = "ended", .on_run = on_end, .arg = &end};
+    int rc = follow_runs(&f, &s, e);
+    if (rc == 0)
+        rc = end.json_rc;
+    return rc < 0 ? rc : end.exit_code;
+}
+
+static int report(struct app *app, const struct wire_val *reply, struct err *e)
+{
+    long long run = (long long)wire_int(reply, "run", 0);
+    if (app->json)
+        return args_has(&app->args, OPT_WAIT) ? 0 : cmd_print_json(app, "submit", reply, e);
+    (void)fprintf(app->print.out, "%lld\n", run);
+    (void)fflush(app->print.out);
+    if (args_has(&app->args, OPT_HOLD))
+        cmd_say(app, "held as run %lld; let it go: wattq release %lld", run, run);
+    else if (!args_has(&app->args, OPT_WAIT))
+        cmd_say(app, "queued as run %lld; its output: wattq logs -f %lld", run, run);
+    return 0;
+}
+
+int submit_job(struct app *app, struct job *j, struct err *e)
+{
+    struct conn *c CLEANUP(conn_closep) = NULL;
+    struct wire_msg *m CLEANUP(wire_msg_freep) = NULL;
+    int rc = cmd_connect(app, &c, e);
+    if (rc < 0)
+        return rc;
+    job_find_code(j);
+    job_put(j, conn_begin(c, "submit"));
+    rc = conn_call(c, &m, e);
+    if (rc == 0)
+        rc = report(app, wire_msg_root(m), e);
+    if (rc < 0 || !args_has(&app->args, OPT_WAIT))
+        return rc;
+    return wait_for(app, wire_int(wire_msg_root(m), "run", 0), e);
+}
+
+static void job_finip(struct job *j)
+{
+    job_fini(j);
+}
+
+static int wait_and_hold(const struct args *a, struct err *e)
+{
+    if (!args_has(a, OPT_WAIT) || !args_has(a, OPT_HOLD))
+        return 0;
+    err_set(e, WATTQ_E_USAGE, "--wait would wait for ever for a run that is held");
+    return err_next(e, "leave one of --wait and --hold out");
+}
+
+int cmd_submit(struct app *app, struct err *e)
+{
+    const struct args *a = &app->args;
+    int rc = cmd_need(app, 1, "a command to queue", e);
+    if (rc == 0)
+        rc = wait_and_hold(a, e);
+    if (rc < 0)
+        return rc;
+    struct job j CLEANUP(job_finip) = {0};
+    rc = job_init(&j, SPEC_COMMAND, a, true, a->pos, a->npos, e);
+    if (rc < 0 && args_has(a, OPT_WAIT) && e->code != WATTQ_E_USAGE)
+        return submit_not_startable(app, rc, e);
+    return rc < 0 ? rc : submit_job(app, &j, e);
+}
+
+/* The shell's habit: 127 for a program that is not there, 126 for one that cannot be run. */
+int submit_not_startable(const struct app *app, int rc, struct err *e)
+{
+    if (rc != WATTQ_E_NOT_FOUND && rc != WATTQ_E_FORBIDDEN)
+        return rc;
+    cmd_say(app, "wattq: %s\n       %s", e->text, e->next);
+    return rc == WATTQ_E_NOT_FOUND ? EXIT_NOT_FOUND : EXIT_NOT_RUNNABLE;
+}
+
+/* The data set as the trainer will find it, whatever directory it is started in. */
+static int settle_dataset(struct train_args *t, struct err *e)
+{
+    const char *dataset = train_args_get(t, "dataset");
+    if (!dataset) {
+        err_set(e, WATTQ_E_USAGE, "which data set? --dataset is missing");
+        return err_next(e, "try --dataset standin:mnist, or a .tsv.gz, .csv or IDX file");
+    }
+    char *full CLEANUP(base_freep) = NULL;
+    int rc = train_dataset(&full, t, dataset, e);
+    if (rc == 0)
+        train_args_set(t, "dataset", full);
+    return rc;
+}
+
+/* A bad network or file is better refused now than in an hour's time. */
+static int check_now(struct app *app, const struct train_args *t, struct err *e)
+{
+    struct conn *c CLEANUP(conn_closep) = NULL;
+    int rc = cmd_connect(app, &c, e);
+    if (rc < 0)
+        return rc;
+    return train_check(wire_str(conn_hello(c), "train_path", NULL), t);
+}
+
+int cmd_train(struct app *app, struct err *e)
+{
+    const struct args *a = &app->args;
+    struct train_args t CLEANUP(train_args_finip) = {0};
+    struct job j CLEANUP(job_finip) = {0};
+    int rc = cmd_need(app, 1, "a data set and a network", e);
+    if (rc == 0)
+        rc = wait_and_hold(a, e);
+    if (rc == 0)
+        rc = train_args_init(&t, a, 0, e);
+    if (rc == 0)
+        rc = settle_dataset(&t, e);
+    if (rc == 0)
+        rc = check_now(app, &t, e);
+    if (rc != 0)
+        return rc;
+    rc = job_init(&j, SPEC_TRAIN, a, true, t.argv, t.n, e);
+    if (rc == 0)
+        rc = train_params(&j.spec, &t, e);
+    return rc < 0 ? rc : submit_job(app, &j, e);
+}

@@ -1,0 +1,346 @@
+/* sweep: a grid of runs. Expanded here only to show it (--dry-run) and to count it; the daemon gets the
+ * grid as written and expands it with the same code and the same seed. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/json.h"
+#include "client/submit.h"
+#include "common/net.h"
+#include "common/units.h"
+#include "daemon/queue/queue.h"
+
+#define MANY_RUNS     1000 /* more need --yes */
+#define TRAIN_EPOCHS  "30"
+#define SKIPPED_SHOWN 5 /* of each reason */
+
+struct sweep {
+    struct job job;
+    struct train_args train;
+    struct spec_axis axes[SPEC_PARAMS_MAX];
+    struct queue_sweep q;
+};
+
+static void sweep_finip(struct sweep *s)
+{
+    for (size_t i = 0; i < s->q.naxes; i++)
+        spec_axis_fini(&s->axes[i]);
+    train_args_finip(&s->train);
+    job_fini(&s->job);
+}
+
+/* ---- axes ---------------------------------------------------------------------------------------- */
+
+static int add_axis(struct sweep *s, const char *text, struct err *e)
+{
+    if (s->q.naxes == ARRAY_LEN(s->axes)) {
+        err_set(e, WATTQ_E_USAGE, "a sweep has at most %zu keys", ARRAY_LEN(s->axes));
+        return err_next(e, "split it into several sweeps");
+    }
+    int rc = spec_axis_parse(&s->axes[s->q.naxes], text, e);
+    if (rc == 0)
+        s->q.naxes++;
+    return rc;
+}
+
+/* "--shape all", "--dataset all": every one of the study's. */
+static char *all_of(const char *key)
+{
+    bool shape = strcmp(key, "shape") == 0;
+    char *text = base_printf("%s=", key);
+    size_t n = shape ? (size_t)NET_SHAPES : net_dataset_count;
+    for (size_t i = 0; i < n; i++) {
+        const char *name = shape ? net_shape_name((enum net_shape)i) : net_datasets[i].name;
+        char *longer = base_printf("%s%s%s", text, i ? "," : "", name);
+        free(text);
+        text = longer;
+    }
+    return text;
+}
+
+/* The four keys of the grid may be lists: each becomes an axis and leaves the trainer's arguments. */
+static int train_axes(struct sweep *s, struct err *e)
+{
+    static const char *const keys[] = {"dataset", "shape", "depth", "size"};
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        const char *value = train_args_get(&s->train, keys[i]);
+        if (!value)
+            continue;
+        bool all = strcmp(value, "all") == 0 && i < 2;
+        char *text CLEANUP(base_freep) =
+            all ? all_of(keys[i]) : base_printf("%s=%s", keys[i], value);
+        int rc = add_axis(s, text, e);
+        if (rc < 0)
+            return rc;
+        train_args_drop(&s->train, keys[i]);
+    }
+    return 0;
+}
+
+static int check_datasets(struct sweep *s, struct err *e)
+{
+    for (size_t i = 0; i < s->q.naxes; i++) {
+        struct spec_axis *a = &s->axes[i];
+        for (size_t k = 0; strcmp(a->key, "dataset") == 0 && k < a->n; k++) {
+            char *full = NULL;
+            int rc = train_dataset(&full, &s->train, a->values[k], e);
+            if (rc < 0)
+                return rc;
+            free(a->values[k]);
+            a->values[k] = full;
+        }
+    }
+    return 0;
+}
+
+/* ---- the whole sweep ----------------------------------------------------------------------------- */
+
+static int read_order(struct sweep *s, const struct args *a, struct err *e)
+{
+    const char *order = args_str(a, OPT_ORDER, "random");
+    s->q.random = strcmp(order, "random") == 0;
+    if (!s->q.random && strcmp(order, "given") != 0) {
+        err_set(e, WATTQ_E_USAGE, "--order: '%.40s' is not an order", order);
+        return err_next(e, "write --order random or --order given");
+    }
+    s->q.seed = clock_utc_ns() / NS_PER_MS % 1000000;
+    s->q.repeat = 1;
+    s->q.max_fails = 5;
+    int rc = args_int(a, OPT_SEED, 0, INT64_MAX, &s->q.seed, e);
+    if (rc == 0)
+        rc = args_int(a, OPT_REPEAT, 1, SPEC_SWEEP_RUNS, &s->q.repeat, e);
+    return rc == 0 ? args_int(a, OPT_MAX_FAILS, 1, SPEC_SWEEP_RUNS, &s->q.max_fails, e) : rc;
+}
+
+static int read_train(struct sweep *s, struct app *app, struct err *e)
+{
+    struct args *a = &app->args;
+    struct args rest = *a;
+    a->pos =
+        NULL; /* what follows "train" is parsed again: our options may stand among the trainer's */
+    a->npos = 0;
+    int rc =
+        opt_parse(a, OPT_COMMON | app->cmd->options, OPT_PASS, (int)rest.npos - 1, rest.pos + 1, e);
+    free(rest.pos);
+    if (rc == 0)
+        rc = train_args_init(&s->train, a, 0, e);
+    if (rc == 0)
+        rc = train_axes(s, e);
+    if (rc == 0 && !train_args_get(&s->train, "epochs"))
+        train_args_set(&s->train, "epochs",
+                       TRAIN_EPOCHS); /* on record, whatever the default becomes */
+    return rc;
+}
+
+static int read_axes(struct sweep *s, const struct args *a, struct err *e)
+{
+    for (size_t i = 0; i < a->n[OPT_PARAM]; i++) {
+        int rc = add_axis(s, a->value[OPT_PARAM][i], e);
+        if (rc < 0)
+            return rc;
+    }
+    if (s->q.naxes > 0)
+        return 0;
+    err_set(e, WATTQ_E_USAGE, "a sweep needs at least one list of values");
+    return err_next(e, "wattq sweep -p lr=0.1,0.01 -- python train.py --lr {lr}");
+}
+
+static int sweep_init(struct sweep *s, struct app *app, struct err *e)
+{
+    struct args *a = &app->args;
+    bool train = !a->dashes && strcmp(a->pos[0], "train") == 0;
+    int rc = train ? read_train(s, app, e) : 0;
+    if (rc == 0)
+        rc = read_order(s, a, e);
+    if (rc == 0)
+        rc = read_axes(s, a, e);
+    if (rc == 0 && train)
+        rc = check_datasets(s, e);
+    if (rc < 0)
+        return rc;
+    rc = train ? job_init(&s->job, SPEC_TRAIN, a, false, s->train.argv, s->train.n, e)
+               : job_init(&s->job, SPEC_COMMAND, a, false, a->pos, a->npos, e);
+    if (rc == 0 && train)
+        rc = train_params(&s->job.spec, &s->train, e);
+    s->q.run = &s->job.spec;
+    s->q.axes = s->axes;
+    base_strcpy(s->q.label, sizeof s->q.label, s->job.spec.label);
+    return rc;
+}
+
+/* ---- talk ---------------------------------------------------------------------------------------- */
+
+/* Points left out, by reason: the first few of each, then how many more. */
+static void tell_skipped(const struct app *app, const struct queue_skipped *skipped, size_t n)
+{
+    bool *told CLEANUP(base_freep) = base_alloc((n + 1) * sizeof *told);
+    if (n > 0)
+        cmd_say(app, "left out %zu:", n);
+    for (size_t i = 0; i < n; i++) {
+        size_t same = 0;
+        for (size_t k = i; !told[i] && k < n; k++) {
+            if (k != i && (told[k] || strcmp(skipped[i].reason, skipped[k].reason) != 0))
+                continue;
+            if (same++ < SKIPPED_SHOWN)
+                cmd_say(app, "  %s: %s", skipped[k].params, skipped[k].reason);
+            told[k] = k != i || told[k];
+        }
+        if (same > SKIPPED_SHOWN)
+            cmd_say(app, "  ... and %zu more for the same reason", same - SKIPPED_SHOWN);
+    }
+}
+
+static json_t *params_json(const struct spec *s)
+{
+    json_t *params = json_object();
+    for (size_t i = 0; i < s->nparams; i++)
+        json_put(params, s->params[i].key,
+                 json_text(s->params[i].value, strlen(s->params[i].value)));
+    return params;
+}
+
+/* The whole grid, as it would be queued. */
+struct grid {
+    struct spec *specs;
+    size_t n;
+    struct queue_skipped *skipped;
+    size_t nskipped;
+};
+
+static void grid_finip(struct grid *g)
+{
+    queue_expand_free(g->specs, g->n, g->skipped, g->nskipped);
+}
+
+static int dry_run_json(const struct app *app, const struct sweep *s, const struct grid *g,
+                        struct err *e)
+{
+    json_t *runs = json_array();
+    json_t *skipped = json_array();
+    for (size_t i = 0; i < g->n; i++)
+        (void)json_array_append_new(runs, params_json(&g->specs[i]));
+    for (size_t i = 0; i < g->nskipped; i++) {
+        json_t *one = json_object();
+        json_put(one, "params", json_string(g->skipped[i].params));
+        json_put(one, "reason", json_string(g->skipped[i].reason));
+        (void)json_array_append_new(skipped, one);
+    }
+    json_t *doc = json_object();
+    json_put(doc, "schema", json_string("wattq.sweep_dry_run/1"));
+    json_put(doc, "count", json_integer((json_int_t)g->n));
+    json_put(doc, "seed", json_integer(s->q.seed));
+    json_put(doc, "runs", runs);
+    json_put(doc, "skipped", skipped);
+    return json_write(app->print.out, doc, false, e);
+}
+
+static int dry_run(const struct app *app, const struct sweep *s, const struct grid *g,
+                   struct err *e)
+{
+    if (app->json)
+        return dry_run_json(app, s, g, e);
+    const char *heads[SPEC_PARAMS_MAX + 2];
+    struct table t;
+    size_t columns = s->q.naxes + 2;
+    heads[0] = ">N";
+    for (size_t i = 0; i < s->q.naxes; i++)
+        heads[1 + i] = s->axes[i].key;
+    heads[columns - 1] = "COMMAND";
+    table_init(&t, heads, columns);
+    for (size_t i = 0; i < g->n; i++) {
+        const struct spec *one = &g->specs[i];
+        size_t base = s->job.spec.nparams;
+        table_put(&t, "%zu", i + 1);
+        for (size_t k = 0; k < s->q.naxes; k++)
+            table_put(&t, "%s", one->params[base + k].value);
+        table_put(&t, "%s%s", one->kind == SPEC_TRAIN ? "wattq-train " : "", one->argv[0]);
+        for (size_t k = 1; k < one->argc; k++) {
+            char *longer = base_printf("%s %s", t.cells[t.n - 1], one->argv[k]);
+            free(t.cells[t.n - 1]);
+            t.cells[t.n - 1] = longer;
+        }
+    }
+    table_print(&t, &app->print);
+    table_fini(&t);
+    cmd_say(app, "would queue %zu runs (order %s, seed %lld); nothing was queued", g->n,
+            s->q.random ? "random" : "given", (long long)s->q.seed);
+    tell_skipped(app, g->skipped, g->nskipped);
+    return 0;
+}
+
+/* ---- sending ------------------------------------------------------------------------------------- */
+
+static void put_request(struct sweep *s, struct wire_out *o)
+{
+    wire_begin_map(o, "sweep");
+    job_put(&s->job, o);
+    wire_begin_array(o, "axes");
+    for (size_t i = 0; i < s->q.naxes; i++) {
+        wire_begin_map(o, NULL);
+        wire_put_str(o, "key", s->axes[i].key);
+        wire_begin_array(o, "values");
+        for (size_t k = 0; k < s->axes[i].n; k++)
+            wire_put_str(o, NULL, s->axes[i].values[k]);
+        wire_end(o);
+        wire_end(o);
+    }
+    wire_end(o);
+    wire_put_str(o, "order", s->q.random ? "random" : "given");
+    wire_put_int(o, "seed", s->q.seed);
+    wire_put_int(o, "repeat", s->q.repeat);
+    wire_put_str(o, "label", s->q.label);
+    wire_put_int(o, "max_fails", s->q.max_fails);
+    wire_end(o);
+}
+
+static int send_sweep(struct app *app, struct sweep *s, const struct grid *g, struct err *e)
+{
+    struct conn *c CLEANUP(conn_closep) = NULL;
+    struct wire_msg *m CLEANUP(wire_msg_freep) = NULL;
+    int rc = cmd_connect(app, &c, e);
+    if (rc < 0)
+        return rc;
+    job_find_code(&s->job);
+    put_request(s, conn_begin(c, "sweep"));
+    rc = conn_call(c, &m, e);
+    if (rc < 0)
+        return rc;
+    const struct wire_val *r = wire_msg_root(m);
+    if (app->json)
+        return cmd_print_json(app, "sweep", r, e);
+    long long id = (long long)wire_int(r, "sweep", 0);
+    (void)fprintf(app->print.out, "%lld\n", id);
+    cmd_say(app, "queued %lld runs as sweep %lld: runs %lld to %lld, order %s, seed %lld",
+            (long long)wire_int(r, "runs", 0), id, (long long)wire_int(r, "first", 0),
+            (long long)wire_int(r, "last", 0), s->q.random ? "random" : "given",
+            (long long)s->q.seed);
+    tell_skipped(app, g->skipped, g->nskipped);
+    cmd_say(app, "watch it: wattq top; when it is done: wattq %s sweep:%lld",
+            s->job.spec.kind == SPEC_TRAIN ? "finding" : "runs", id);
+    return 0;
+}
+
+int cmd_sweep(struct app *app, struct err *e)
+{
+    struct sweep s CLEANUP(sweep_finip) = {0};
+    struct grid g CLEANUP(grid_finip) = {0};
+    int rc = cmd_need(app, 1, "a command, or `train`", e);
+    if (rc == 0)
+        rc = sweep_init(&s, app, e);
+    if (rc == 0)
+        rc = queue_expand(&s.q, &g.specs, &g.n, &g.skipped, &g.nskipped, e);
+    if (rc < 0)
+        return rc;
+    if (args_has(&app->args, OPT_DRY_RUN))
+        return dry_run(app, &s, &g, e);
+    if (g.n == 0) {
+        tell_skipped(app, g.skipped, g.nskipped);
+        err_set(e, WATTQ_E_INVALID, "no point of this grid can be trained, so nothing was queued");
+        return err_next(e, "choose larger sizes, fewer layers or another shape");
+    }
+    if (g.n > MANY_RUNS && !args_has(&app->args, OPT_YES)) {
+        err_set(e, WATTQ_E_USAGE, "this sweep has %zu runs; nothing was queued", g.n);
+        return err_next(e, "look at them with --dry-run, or say --yes");
+    }
+    return send_sweep(app, &s, &g, e);
+}

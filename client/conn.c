@@ -1,0 +1,294 @@
+#include "client/conn.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/places.h"
+#include "common/units.h"
+
+struct conn {
+    int fd;
+    int64_t id;  /* of the newest request */
+    uint8_t *in; /* bytes received and not yet taken */
+    size_t have;
+    size_t cap;
+    bool eof;
+    struct wire_out out;
+    struct wire_msg *hello;
+    char path[WATTQ_PATH_MAX];
+};
+
+/* ---- where ------------------------------------------------------------------------------------- */
+
+int conn_path(const char *given, char *out, struct err *e)
+{
+    if (!given || !*given)
+        given = getenv("WATTQ_SOCKET");
+    if (given && *given)
+        base_strcpy(out, WATTQ_PATH_MAX, given);
+    else if (places_socket(out, NULL, e) < 0)
+        return err_next(e, "or name the socket: --socket PATH, or WATTQ_SOCKET in the environment");
+    return places_check_socket(given && *given ? given : out, e);
+}
+
+/* ---- connect ----------------------------------------------------------------------------------- */
+
+/* What to type to get a daemon on that socket: the wattqd beside us, if it is not in the PATH. */
+static void say_start(const char *path, const char *given, struct err *e)
+{
+    char exe[WATTQ_PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    char program[WATTQ_PATH_MAX + 32] = "wattqd";
+    if (n > 0) {
+        exe[n] = '\0';
+        char *slash = strrchr(exe, '/');
+        if (slash)
+            *slash = '\0';
+        (void)snprintf(program, sizeof program, "%s/../daemon/wattqd", exe); /* a build tree */
+        if (access(program, X_OK) != 0)
+            base_strcpy(program, sizeof program, "wattqd");
+    }
+    if (given || getenv("WATTQ_SOCKET"))
+        err_next(e, "start it: %.80s --socket %.100s &", program, path);
+    else
+        err_next(e, "start it: %.150s &", program);
+}
+
+static int check_server(int fd, const char *path, struct err *e)
+{
+    struct ucred cred;
+    socklen_t n = sizeof cred;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &n) < 0)
+        return err_errno(e, WATTQ_E_IO, "cannot tell who listens on %.120s", path);
+    if (cred.uid == geteuid() || cred.uid == 0)
+        return 0;
+    err_set(e, WATTQ_E_FORBIDDEN,
+            "the program that listens on %.120s belongs to user %u, not to you: nothing was sent",
+            path, (unsigned)cred.uid);
+    return err_next(e, "start your own wattqd, or name its socket with --socket");
+}
+
+static int dial(struct conn *c, const char *given, struct err *e)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    base_strcpy(addr.sun_path, sizeof addr.sun_path, c->path);
+    c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (c->fd < 0)
+        return err_errno(e, WATTQ_E_IO, "cannot make a socket");
+    if (connect(c->fd, (struct sockaddr *)&addr, sizeof addr) == 0)
+        return check_server(c->fd, c->path, e);
+    if (errno == ENOENT || errno == ECONNREFUSED) {
+        err_set(e, WATTQ_E_NO_DAEMON, "wattqd is not running: nobody listens on %.150s", c->path);
+        say_start(c->path, given, e);
+        return WATTQ_E_NO_DAEMON;
+    }
+    if (errno == EACCES) {
+        err_set(e, WATTQ_E_FORBIDDEN, "you may not connect to %.150s", c->path);
+        return err_next(e, "start your own wattqd, or name its socket with --socket");
+    }
+    return err_errno(e, WATTQ_E_NO_DAEMON, "cannot connect to %.150s", c->path);
+}
+
+static int greet(struct conn *c, struct err *e)
+{
+    struct wire_out *o = conn_begin(c, "hello");
+    wire_put_int(o, "version", WIRE_VERSION);
+    wire_put_str(o, "client", "wattq " WATTQ_VERSION);
+    int rc = conn_call(c, &c->hello, e);
+    if (rc < 0)
+        return rc;
+    int64_t version = wire_int(wire_msg_root(c->hello), "version", -1);
+    if (version == WIRE_VERSION)
+        return 0;
+    err_set(e, WATTQ_E_VERSION, "wattqd speaks protocol version %lld, this wattq speaks %d",
+            (long long)version, WIRE_VERSION);
+    return err_next(e, "use the wattq that was installed with this wattqd");
+}
+
+int conn_open(struct conn **out, const char *given, struct err *e)
+{
+    struct conn *c = base_alloc(sizeof *c);
+    c->fd = -1;
+    int rc = conn_path(given, c->path, e);
+    if (rc == 0)
+        rc = dial(c, given, e);
+    if (rc == 0)
+        rc = greet(c, e);
+    if (rc < 0) {
+        conn_close(c);
+        return rc;
+    }
+    *out = c;
+    return 0;
+}
+
+void conn_close(struct conn *c)
+{
+    if (!c)
+        return;
+    base_closep(&c->fd);
+    free(c->in);
+    wire_out_free(&c->out);
+    wire_msg_free(c->hello);
+    free(c);
+}
+
+void conn_closep(struct conn **c)
+{
+    conn_close(*c);
+}
+
+const struct wire_val *conn_hello(const struct conn *c)
+{
+    return wire_msg_root(c->hello);
+}
+
+int conn_fd(const struct conn *c)
+{
+    return c->fd;
+}
+
+/* ---- talk -------------------------------------------------------------------------------------- */
+
+struct wire_out *conn_begin(struct conn *c, const char *op)
+{
+    wire_out_reset(&c->out);
+    wire_put_str(&c->out, "op", op);
+    wire_put_int(&c->out, "id", ++c->id);
+    return &c->out;
+}
+
+static int gone(const struct conn *c, struct err *e)
+{
+    err_set(e, WATTQ_E_NO_DAEMON, "wattqd went away; queued and running runs are not affected");
+    return err_next(e, "start it again (wattqd &) and repeat the command; it listened on %.110s",
+                    c->path);
+}
+
+int conn_send(struct conn *c, struct err *e)
+{
+    int rc = wire_out_finish(&c->out, e);
+    if (rc < 0)
+        return rc;
+    /* A daemon that refuses a request may close while we still write; its answer is then already here,
+     * so a failed write is not the last word. */
+    if (base_write_all(c->fd, c->out.data, c->out.bytes) < 0 && errno != EPIPE &&
+        errno != ECONNRESET)
+        return err_errno(e, WATTQ_E_IO, "cannot write to wattqd");
+    return 0;
+}
+
+/* Length of the frame at the start of the buffer: 0 = not yet known. */
+static int frame_length(const struct conn *c, size_t *total, struct err *e)
+{
+    return wire_frame_bytes(c->in, c->have, WIRE_FRAME_MAX, total, e);
+}
+
+/* One read into the buffer, as much as is there. */
+static int fill(struct conn *c, struct err *e)
+{
+    if (c->have == c->cap) {
+        size_t cap = c->cap ? c->cap * 2 : 16384;
+        uint8_t *p = realloc(c->in, cap);
+        if (!p)
+            return err_set(e, WATTQ_E_LIMIT, "out of memory for a reply");
+        c->in = p;
+        c->cap = cap;
+    }
+    ssize_t n = read(c->fd, c->in + c->have, c->cap - c->have);
+    if (n < 0 && errno == EINTR)
+        return 0;
+    if (n < 0 && errno != ECONNRESET)
+        return err_errno(e, WATTQ_E_IO, "cannot read from wattqd");
+    if (n <= 0)
+        c->eof = true;
+    else
+        c->have += (size_t)n;
+    return 0;
+}
+
+static int whole(const struct conn *c, struct err *e)
+{
+    size_t total = 0;
+    int rc = frame_length(c, &total, e);
+    return rc < 0 ? rc : total > 0 && c->have >= total;
+}
+
+int conn_poll(struct conn *c, int timeout_ms, struct err *e)
+{
+    int64_t deadline = timeout_ms < 0 ? INT64_MAX : clock_mono_ns() + timeout_ms * NS_PER_MS;
+    for (;;) {
+        int rc = whole(c, e);
+        if (rc != 0 || c->eof)
+            return rc < 0 ? rc : 1;
+        int64_t left = deadline == INT64_MAX ? -1 : (deadline - clock_mono_ns()) / NS_PER_MS;
+        if (deadline != INT64_MAX && left < 0)
+            left = 0;
+        struct pollfd p = {.fd = c->fd, .events = POLLIN};
+        int n = poll(&p, 1, (int)left);
+        if (n == 0 || (n < 0 && errno == EINTR))
+            return 0;
+        if (n < 0)
+            return err_errno(e, WATTQ_E_IO, "cannot wait for wattqd");
+        rc = fill(c, e);
+        if (rc < 0)
+            return rc;
+    }
+}
+
+static int as_error(const struct wire_val *error, struct err *e)
+{
+    int code = err_from_name(wire_str(error, "code", "internal"));
+    err_set(e, code, "%s", wire_str(error, "text", "wattqd refused without saying why"));
+    const char *next = wire_str(error, "next", NULL);
+    if (next)
+        err_next(e, "%s", next);
+    return code;
+}
+
+int conn_recv(struct conn *c, struct wire_msg **out, struct err *e)
+{
+    size_t total = 0;
+    for (;;) {
+        int rc = frame_length(c, &total, e);
+        if (rc < 0)
+            return rc;
+        if (total > 0 && c->have >= total)
+            break;
+        if (c->eof)
+            return gone(c, e);
+        rc = fill(c, e);
+        if (rc < 0)
+            return rc;
+    }
+    struct wire_msg *m = NULL;
+    int rc = wire_msg_new(&m, c->in + WIRE_HEADER_BYTES, total - WIRE_HEADER_BYTES, e);
+    memmove(c->in, c->in + total, c->have - total);
+    c->have -= total;
+    if (rc < 0)
+        return rc;
+    const struct wire_val *error = wire_get(wire_msg_root(m), "error");
+    if (wire_type(error) == WIRE_MAP) {
+        rc = as_error(error, e);
+        wire_msg_free(m);
+        return rc;
+    }
+    *out = m;
+    return 0;
+}
+
+int conn_call(struct conn *c, struct wire_msg **out, struct err *e)
+{
+    int rc = conn_send(c, e);
+    return rc < 0 ? rc : conn_recv(c, out, e);
+}
+
+bool conn_more(const struct wire_msg *m)
+{
+    return wire_bool(wire_msg_root(m), "more", false);
+}

@@ -1,0 +1,36 @@
+/* One blocking connection to wattqd: finds the socket, checks who listens, says hello, then requests and
+ * replies. Requests are answered in order; a stream is read with conn_recv until its last frame.
+ * Before anything is sent the server's uid is checked by SO_PEERCRED: only we ourselves or root may see
+ * an environment. Single-threaded; SIGPIPE must be ignored. */
+#ifndef CLIENT_CONN_H
+#define CLIENT_CONN_H
+
+#include "common/wire.h"
+
+struct conn;
+
+/* The socket's path into out[WATTQ_PATH_MAX]: `given` (--socket), else $WATTQ_SOCKET, else where a daemon
+ * puts it by itself (common/places.h). WATTQ_E_USAGE for one that no socket can have. */
+int conn_path(const char *given, char *out, struct err *e) MUST_USE;
+
+/* WATTQ_E_NO_DAEMON with the command that starts it; WATTQ_E_FORBIDDEN when somebody else listens. */
+int conn_open(struct conn **out, const char *given, struct err *e) MUST_USE;
+void conn_close(struct conn *c); /* NULL is fine */
+void conn_closep(struct conn **c);
+
+const struct wire_val *conn_hello(const struct conn *c); /* the reply to hello; lives with c */
+int conn_fd(const struct conn *c);                       /* for poll */
+
+/* A request: conn_begin opens the frame with op and id; put the keys, then conn_send. */
+struct wire_out *conn_begin(struct conn *c, const char *op);
+int conn_send(struct conn *c, struct err *e) MUST_USE;
+/* Next reply; an error reply becomes that error. WATTQ_E_NO_DAEMON when the daemon went away. */
+int conn_recv(struct conn *c, struct wire_msg **out, struct err *e) MUST_USE;
+/* Is a whole reply here (or an end of file)? Waits at most timeout_ms (-1 = for ever).
+ * 1 yes, 0 time is up or a signal came, < 0 failed. */
+int conn_poll(struct conn *c, int timeout_ms, struct err *e) MUST_USE;
+/* conn_send and the first reply. */
+int conn_call(struct conn *c, struct wire_msg **out, struct err *e) MUST_USE;
+bool conn_more(const struct wire_msg *m); /* do further frames of this answer follow? */
+
+#endif

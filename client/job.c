@@ -1,0 +1,265 @@
+#include "client/job.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define REQUEST_ROOM (WIRE_FRAME_MAX - (64u << 10)) /* for argv, environment and diff */
+
+extern char **environ;
+
+static char **copy_list(char *const *list, size_t n)
+{
+    char **out = base_alloc((n + 1) * sizeof *out);
+    for (size_t i = 0; i < n; i++)
+        out[i] = base_strdup(list[i]);
+    return out;
+}
+
+static int bad_pair(enum opt_id id, const char *text, struct err *e)
+{
+    err_set(e, WATTQ_E_USAGE, "--%s: '%.60s' is not of the form NAME=VALUE", opt_defs[id].name,
+            text);
+    return err_next(e, "write --%s NAME=VALUE", opt_defs[id].name);
+}
+
+static const char *env_get(const struct spec *s, const char *name)
+{
+    size_t n = strlen(name);
+    for (size_t i = 0; i < s->envc; i++)
+        if (strncmp(s->env[i], name, n) == 0 && s->env[i][n] == '=')
+            return s->env[i] + n + 1;
+    return NULL;
+}
+
+static void env_set(struct spec *s, const char *pair)
+{
+    size_t n = (size_t)(strchr(pair, '=') - pair) + 1;
+    for (size_t i = 0; i < s->envc; i++) {
+        if (strncmp(s->env[i], pair, n) == 0) {
+            free(s->env[i]);
+            s->env[i] = base_strdup(pair);
+            return;
+        }
+    }
+    s->env[s->envc++] = base_strdup(pair);
+}
+
+/* Our environment, then --env. */
+static int capture_env(struct spec *s, const struct args *a, struct err *e)
+{
+    size_t n = 0;
+    while (environ[n])
+        n++;
+    s->env = base_alloc((n + a->n[OPT_ENV] + 1) * sizeof *s->env);
+    for (size_t i = 0; i < n; i++)
+        if (environ[i][0] != '=' && strchr(environ[i], '='))
+            s->env[s->envc++] = base_strdup(environ[i]);
+    for (size_t i = 0; i < a->n[OPT_ENV]; i++) {
+        const char *pair = a->value[OPT_ENV][i];
+        const char *equals = strchr(pair, '=');
+        if (!equals || equals == pair)
+            return bad_pair(OPT_ENV, pair, e);
+        env_set(s, pair);
+    }
+    return 0;
+}
+
+static int capture_params(struct spec *s, const struct args *a, struct err *e)
+{
+    size_t n = a->n[OPT_PARAM];
+    if (n > SPEC_PARAMS_MAX)
+        return err_set(e, WATTQ_E_USAGE, "a run can have at most %d parameters", SPEC_PARAMS_MAX);
+    s->params = base_alloc((n + 1) * sizeof *s->params);
+    for (size_t i = 0; i < n; i++) {
+        const char *pair = a->value[OPT_PARAM][i];
+        const char *equals = strchr(pair, '=');
+        struct spec_param *p = &s->params[s->nparams];
+        if (!equals || (size_t)(equals - pair) >= sizeof p->key)
+            return bad_pair(OPT_PARAM, pair, e);
+        memcpy(p->key, pair, (size_t)(equals - pair));
+        if (!spec_key_ok(p->key))
+            return bad_pair(OPT_PARAM, pair, e);
+        p->value = base_strdup(equals + 1);
+        s->nparams++;
+    }
+    return 0;
+}
+
+/* The directory we are in; --stdin relative to it. */
+static int capture_place(struct spec *s, const struct args *a, struct err *e)
+{
+    mode_t mask = umask(0);
+    (void)umask(mask);
+    s->umask = mask;
+    s->cwd = getcwd(NULL, 0);
+    if (!s->cwd || s->cwd[0] != '/') {
+        err_set(e, WATTQ_E_IO, "the directory you are in does not exist any more");
+        return err_next(e, "cd to one that does");
+    }
+    const char *in = args_str(a, OPT_STDIN, NULL);
+    if (!in)
+        return 0;
+    s->stdin_path = in[0] == '/' ? base_strdup(in) : base_printf("%s/%s", s->cwd, in);
+    if (access(s->stdin_path, R_OK) == 0)
+        return 0;
+    int code = errno == EACCES ? WATTQ_E_FORBIDDEN : WATTQ_E_NOT_FOUND;
+    err_errno(e, code, "--stdin: cannot read %.150s", in);
+    return err_next(e, "name a file that exists, or leave --stdin out to read nothing");
+}
+
+static int capture_label(char *to, enum opt_id id, const struct args *a, struct err *e)
+{
+    if (base_strcpy(to, SPEC_LABEL_MAX + 1, args_str(a, id, "")))
+        return 0;
+    err_set(e, WATTQ_E_USAGE, "--%s: longer than %d bytes", opt_defs[id].name, SPEC_LABEL_MAX);
+    return err_next(e, "give a shorter one");
+}
+
+static int capture_options(struct spec *s, const struct args *a, struct err *e)
+{
+    int64_t priority = 0;
+    int rc = args_duration(a, OPT_TIME, &s->time_limit_ns, e);
+    if (rc == 0)
+        rc = args_duration(a, OPT_GRACE, &s->grace_ns, e);
+    if (rc == 0)
+        rc = args_bytes(a, OPT_LOG_CAP, &s->log_cap_bytes, e);
+    if (rc == 0)
+        rc = args_int(a, OPT_PRIORITY, -1000, 1000, &priority, e);
+    if (rc == 0)
+        rc = capture_label(s->label, OPT_LABEL, a, e);
+    if (rc == 0)
+        rc = capture_label(s->project, OPT_PROJECT, a, e);
+    if (rc < 0)
+        return rc;
+    if (args_has(a, OPT_EXCLUSIVE) && args_has(a, OPT_SHARED)) {
+        err_set(e, WATTQ_E_USAGE, "--exclusive and --shared contradict each other");
+        return err_next(e, "give one of them");
+    }
+    s->priority = (int)priority;
+    s->exclusive = !args_has(a, OPT_SHARED);
+    s->wait_children = args_has(a, OPT_WAIT_CHILDREN);
+    s->hold = args_has(a, OPT_HOLD);
+    return 0;
+}
+
+/* ---- is the program there? ----------------------------------------------------------------------- */
+
+static int no_program(const char *name, bool in_path, int errnum, struct err *e)
+{
+    if (errnum == EACCES) {
+        err_set(e, WATTQ_E_FORBIDDEN, "'%.100s' is there but cannot be run", name);
+        return err_next(e, "make it executable: chmod +x %.100s, or name its interpreter in front",
+                        name);
+    }
+    err_set(e, WATTQ_E_NOT_FOUND, "there is no program '%.100s'%s", name,
+            in_path ? " in PATH" : "");
+    return err_next(e,
+                    "check the name; what another run is yet to make: wattq submit -- sh -c '...'");
+}
+
+static int try_file(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) < 0)
+        return errno;
+    if (!S_ISREG(st.st_mode) || access(path, X_OK) < 0)
+        return EACCES;
+    return 0;
+}
+
+/* As execvp would, in the run's own PATH and from its own directory. */
+static int check_program(const struct spec *s, struct err *e)
+{
+    const char *name = s->argv[0];
+    if (strchr(name, '/')) {
+        int errnum = try_file(name);
+        return errnum ? no_program(name, false, errnum, e) : 0;
+    }
+    const char *path = env_get(s, "PATH");
+    int worst = ENOENT;
+    for (const char *p = path ? path : "/usr/bin:/bin"; p && *name;) {
+        size_t n = strcspn(p, ":");
+        char *full CLEANUP(base_freep) = base_printf("%.*s/%s", n ? (int)n : 1, n ? p : ".", name);
+        int errnum = try_file(full);
+        if (errnum == 0)
+            return 0;
+        if (errnum == EACCES)
+            worst = EACCES;
+        p = p[n] ? p + n + 1 : NULL;
+    }
+    return no_program(name, true, worst, e);
+}
+
+/* ---- all of it ----------------------------------------------------------------------------------- */
+
+int job_init(struct job *j, enum spec_kind kind, const struct args *a, bool params,
+             char *const *argv, size_t argc, struct err *e)
+{
+    *j = (struct job){.code = {.dirty = -1}};
+    struct spec *s = &j->spec;
+    spec_init(s);
+    s->kind = kind;
+    s->argv = copy_list(argv, argc);
+    s->argc = argc;
+    int rc = capture_place(s, a, e);
+    if (rc == 0)
+        rc = capture_options(s, a, e);
+    if (rc == 0)
+        rc = capture_env(s, a, e);
+    if (rc == 0 && params)
+        rc = capture_params(s, a, e);
+    bool template = !params && strchr(argv[0], '{') != NULL;
+    if (rc == 0 && kind != SPEC_TRAIN && !template)
+        rc = check_program(s, e);
+    return rc;
+}
+
+void job_fini(struct job *j)
+{
+    spec_fini(&j->spec);
+    provenance_fini(&j->code);
+}
+
+void job_find_code(struct job *j)
+{
+    const struct spec *s = &j->spec;
+    char program[] = "wattq-train";
+    char *const trainer[] = {program, NULL};
+    provenance_fini(&j->code);
+    provenance_collect(&j->code, s->cwd, s->kind == SPEC_TRAIN ? trainer : s->argv,
+                       env_get(s, "PATH"));
+    size_t bytes = j->code.diff ? strlen(j->code.diff) : 0;
+    for (size_t i = 0; i < s->envc; i++)
+        bytes += strlen(s->env[i]) + 5;
+    for (size_t i = 0; i < s->argc; i++)
+        bytes += strlen(s->argv[i]) + 5;
+    if (bytes > REQUEST_ROOM) { /* the run itself matters more than its diff */
+        free(j->code.diff);
+        j->code.diff = NULL;
+    }
+}
+
+static void put_known(struct wire_out *o, const char *key, const char *value)
+{
+    if (value && *value)
+        wire_put_str(o, key, value);
+}
+
+void job_put(const struct job *j, struct wire_out *o)
+{
+    const struct provenance *c = &j->code;
+    wire_begin_map(o, "run");
+    spec_put_wire(&j->spec, o);
+    wire_begin_map(o, "code");
+    put_known(o, "commit_id", c->commit_id);
+    if (c->dirty >= 0)
+        wire_put_bool(o, "dirty", c->dirty == 1);
+    put_known(o, "diff", c->diff);
+    put_known(o, "script_sha256", c->script_sha256);
+    put_known(o, "interpreter", c->interpreter);
+    wire_end(o);
+    wire_end(o);
+}

@@ -1,0 +1,26 @@
+/* A run as this user would start it now: the command line, and cwd, environment, umask and code of the
+ * moment. Used by submit, train, sweep and exec. */
+#ifndef CLIENT_JOB_H
+#define CLIENT_JOB_H
+
+#include "client/opt.h"
+#include "common/spec.h"
+#include "daemon/launch/provenance.h"
+
+struct job {
+    struct spec spec;
+    struct provenance code;
+};
+
+/* Fill from options and surroundings. argv is copied. For SPEC_COMMAND and SPEC_EXEC the program must be
+ * there now (WATTQ_E_NOT_FOUND); WATTQ_E_USAGE for options that make no sense. params says whether -p are
+ * parameters of this run (a sweep reads them as axes). */
+int job_init(struct job *j, enum spec_kind kind, const struct args *a, bool params,
+             char *const *argv, size_t argc, struct err *e) MUST_USE;
+void job_fini(struct job *j);
+/* The `run` map of a request, `code` included. */
+void job_put(const struct job *j, struct wire_out *o);
+/* Find what code it is (runs git; up to 2 s). */
+void job_find_code(struct job *j);
+
+#endif

@@ -1,0 +1,111 @@
+/* Options of the client: one table for parser, help, man page and tests. Pure.
+ * A letter means one thing in every command, and what it means elsewhere (-t time, -J label as in
+ * sbatch; -n count, -f follow as in tail). -G is kept free: fingers know it as "GPUs". */
+#ifndef CLIENT_OPT_H
+#define CLIENT_OPT_H
+
+#include "common/err.h"
+
+#define OPT_RESERVED_LETTERS "G"
+
+/* id, name, letter (0 = none), name of its value (NULL = a switch), may be repeated, help */
+#define OPT_TABLE(X)                                                                               \
+    X(HELP, "help", 'h', NULL, 0, "show what a command does and its options")                      \
+    X(JSON, "json", 0, NULL, 0, "print data as JSON; nanoseconds are strings, unknown is null")    \
+    X(SOCKET, "socket", 0, "PATH", 0, "talk to the daemon on this socket")                         \
+    X(COLOR, "color", 0, "WHEN", 0, "auto (default), always or never")                             \
+    X(ASCII, "ascii", 0, NULL, 0, "draw bars with plain ASCII characters")                         \
+    X(QUIET, "quiet", 'q', NULL, 0, "print only the bare value: ids, or nothing")                  \
+    X(TIME, "time", 't', "DURATION", 0, "end the run after this time: 90s, 15m, 2h30m")            \
+    X(LABEL, "label", 'J', "TEXT", 0, "name of the run; with runs: only runs of that name")        \
+    X(PROJECT, "project", 'P', "TEXT", 0, "project the run belongs to")                            \
+    X(PRIORITY, "priority", 0, "N", 0, "-1000 to 1000, larger starts first (default 0)")           \
+    X(EXCLUSIVE, "exclusive", 0, NULL, 0, "alone on the machine (default in user mode)")           \
+    X(SHARED, "shared", 0, NULL, 0, "may run beside other shared runs")                            \
+    X(WAIT, "wait", 'W', NULL, 0, "wait for the end and exit with the run's exit code")            \
+    X(HOLD, "hold", 'H', NULL, 0, "queue it held, until wattq release")                            \
+    X(STDIN, "stdin", 0, "FILE", 0, "what the run reads from its standard input")                  \
+    X(ENV, "env", 'e', "K=V", 1, "set or replace one environment variable of the run")             \
+    X(PARAM, "param", 'p', "K=V", 1, "parameter of the run; with sweep an axis: a,b,c or 1..5")    \
+    X(GRACE, "grace", 0, "DURATION", 0, "time between TERM and KILL (default 30s)")                \
+    X(LOG_CAP, "log-cap", 0, "BYTES", 0, "keep at most this much output (default 256M)")           \
+    X(WAIT_CHILDREN, "wait-children", 0, NULL, 0, "the run ends when its last process does")       \
+    X(STANDALONE, "standalone", 0, NULL, 0, "run and meter without any daemon; needs --out")       \
+    X(OUT, "out", 'o', "FILE", 0, "file for the record of a standalone run (JSON lines)")          \
+    X(REPEAT, "repeat", 'r', "N", 0, "run every point of the sweep N times")                       \
+    X(ORDER, "order", 0, "HOW", 0, "random (default) or given")                                    \
+    X(SEED, "seed", 0, "N", 0, "seed of the random order, so that it can be had again")            \
+    X(DRY_RUN, "dry-run", 0, NULL, 0, "show what would be queued, queue nothing")                  \
+    X(MAX_FAILS, "max-fails", 0, "N", 0, "hold the sweep after N quick failures in a row (5)")     \
+    X(YES, "yes", 'y', NULL, 0, "do not ask: queue more than 1000 runs, change permissions")       \
+    X(DATA_DIR, "data-dir", 0, "DIR", 0, "where the data sets' files are (NAME.tsv.gz)")           \
+    X(ALL, "all", 'a', NULL, 0, "everything: runs of everybody, every channel, all ended runs")    \
+    X(USER, "user", 'u', "NAME", 0, "only runs of this user")                                      \
+    X(COUNT, "count", 'n', "N", 0, "how many: lines of a log, runs of a list, samples")            \
+    X(FOLLOW, "follow", 'f', NULL, 0, "go on as more comes, until the run ends")                   \
+    X(FOR, "for", 0, "WHAT", 0, "wait for: ended (default) or started")                            \
+    X(TIMEOUT, "timeout", 0, "DURATION", 0, "give up waiting after this time (exit code 124)")     \
+    X(STATE, "state", 0, "STATE", 0, "only runs in this state: done, failed, ...")                 \
+    X(SWEEP, "sweep", 0, "ID", 0, "only runs of this sweep")                                       \
+    X(SINCE, "since", 'S', "TIME", 0, "from then on: -2h, 09:30, 2026-01-31, RFC 3339")            \
+    X(UNTIL, "until", 'E', "TIME", 0, "up to then; as --since")                                    \
+    X(SIGNAL, "signal", 's', "NAME", 0, "first signal of a cancel: TERM (default), INT, KILL")     \
+    X(REASON, "reason", 0, "TEXT", 0, "why; kept with the run's history")                          \
+    X(INTERVAL, "interval", 'd', "DURATION", 0, "time between samples (default 1s)")               \
+    X(CHANNEL, "channel", 0, "LABEL", 0, "only this channel")                                      \
+    X(SYSFS_ROOT, "sysfs-root", 0, "DIR", 0, "use the sysfs tree below DIR instead of the real")   \
+    X(VERSION, "version", 'V', NULL, 0, "same as wattq version")
+
+enum opt_id {
+#define X(id, name, letter, value, repeats, help) OPT_##id,
+    OPT_TABLE(X)
+#undef X
+        OPT_COUNT_OF_ALL
+};
+
+typedef uint64_t opt_set;
+#define OPT(id) (UINT64_C(1) << OPT_##id)
+/* What every command takes. */
+#define OPT_COMMON (OPT(HELP) | OPT(JSON) | OPT(SOCKET) | OPT(COLOR) | OPT(ASCII) | OPT(QUIET))
+
+struct opt_def {
+    const char *name;
+    char letter;       /* 0 = none */
+    const char *value; /* NULL = a switch */
+    bool repeats;
+    const char *help;
+};
+extern const struct opt_def opt_defs[OPT_COUNT_OF_ALL];
+
+enum opt_mode {
+    OPT_MIXED,   /* options and arguments in any order, "--" ends options */
+    OPT_COMMAND, /* the first argument begins somebody else's command line */
+    OPT_PASS     /* an unknown option is an argument as well: it belongs to wattq-train */
+};
+
+/* Parsed arguments. Values point into argv; only the arrays are owned. */
+struct args {
+    const char **value[OPT_COUNT_OF_ALL];
+    size_t n[OPT_COUNT_OF_ALL]; /* times given */
+    char **pos;                 /* arguments that are no options; NULL-terminated */
+    size_t npos;
+    bool dashes; /* "--" stood before pos[0] */
+};
+
+/* Parse argv[0 .. argc), which does not contain the command's name; adds to what a holds already.
+ * Zero-initialise a; args_fini also after a failure. WATTQ_E_USAGE with a suggestion. */
+int opt_parse(struct args *a, opt_set allowed, enum opt_mode mode, int argc, char **argv,
+              struct err *e) MUST_USE;
+void args_fini(struct args *a);
+
+bool args_has(const struct args *a, enum opt_id id);
+const char *args_str(const struct args *a, enum opt_id id,
+                     const char *dflt); /* the last one given */
+/* Typed values; *out is untouched when the option was not given. WATTQ_E_USAGE names the option. */
+int args_int(const struct args *a, enum opt_id id, int64_t lo, int64_t hi, int64_t *out,
+             struct err *e) MUST_USE;
+int args_duration(const struct args *a, enum opt_id id, int64_t *out_ns, struct err *e) MUST_USE;
+int args_bytes(const struct args *a, enum opt_id id, int64_t *out, struct err *e) MUST_USE;
+int args_time(const struct args *a, enum opt_id id, int64_t *out_utc_ns, struct err *e) MUST_USE;
+
+#endif
