@@ -74,7 +74,7 @@ int frame_listen(int dirfd, const char *name, struct err *e)
         return err_errno(e, WATTQ_E_IO, "cannot make a control socket");
     if (unlinkat(dirfd, name, 0) < 0 && errno != ENOENT)
         return err_errno(e, WATTQ_E_IO, "cannot remove an old control socket");
-    if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(fd, 8) < 0)
+    if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(fd, 64) < 0)
         return err_errno(e, WATTQ_E_IO, "cannot listen on the control socket");
     int out = fd;
     fd = -1;
