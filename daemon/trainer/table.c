@@ -116,9 +116,11 @@ static bool next_line(struct parse *ps, char **line, size_t *bytes)
     return true;
 }
 
-/* The cell at *s, which is moved behind its delimiter; *s becomes NULL after the last one. */
+/* Length of the cell at *s, which is moved behind its delimiter; *s becomes NULL after the last one. */
 static size_t next_cell(const struct parse *ps, const char **s, const char *end)
 {
+    if (!*s)
+        return 0;
     const char *d = memchr(*s, ps->delimiter, (size_t)(end - *s));
     size_t n = (size_t)((d ? d : end) - *s);
     *s = d ? d + 1 : NULL;
@@ -128,11 +130,8 @@ static size_t next_cell(const struct parse *ps, const char **s, const char *end)
 static int64_t count_cells(const struct parse *ps, const char *line, size_t bytes)
 {
     int64_t n = 1;
-    const char *s = line;
-    while ((s = memchr(s, ps->delimiter, bytes - (size_t)(s - line)))) {
-        s++;
-        n++;
-    }
+    for (size_t i = 0; i < bytes; i++)
+        n += line[i] == ps->delimiter;
     return n;
 }
 
@@ -155,7 +154,7 @@ static int parse_header(struct parse *ps)
         return err_set(ps->e, WATTQ_E_LIMIT, "no memory for %lld columns", (long long)cols);
     ps->t->cols = cols;
     const char *s = line;
-    for (int64_t c = 0; c < cols; c++) {
+    for (int64_t c = 0; c < cols && s; c++) {
         const char *cell = s;
         size_t n = next_cell(ps, &s, line + bytes);
         if (n > TABLE_NAME_MAX)
