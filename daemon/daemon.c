@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -74,7 +75,8 @@ static void daemon_on_handle_closed(uv_handle_t *handle)
 static void stop_handles(struct daemon *d)
 {
     uv_handle_t *const handles[] = {(uv_handle_t *)&d->sigterm, (uv_handle_t *)&d->sigint,
-                                    (uv_handle_t *)&d->sighup, (uv_handle_t *)&d->heartbeat};
+                                    (uv_handle_t *)&d->sighup, (uv_handle_t *)&d->sigchld,
+                                    (uv_handle_t *)&d->heartbeat};
     for (size_t i = 0; i < ARRAY_LEN(handles); i++)
         uv_close(handles[i], daemon_on_handle_closed);
 }
@@ -161,6 +163,17 @@ static void daemon_on_hangup(uv_signal_t *handle, int signum)
     log_info("SIGHUP: options are read at the start only; restart wattqd to change them");
 }
 
+/* Shepherds are started detached and so become our children, as do the orphans of a killed one. Whoever
+ * starts a process of its own (launch, briefly) waits for it before the loop turns. */
+static void daemon_on_child(uv_signal_t *handle, int signum)
+{
+    (void)handle;
+    (void)signum;
+    int status = 0;
+    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
+        log_debug("child ended pid=%ld status=%d", (long)pid, status);
+}
+
 static void check_storage(struct daemon *d)
 {
     struct storage_status st;
@@ -198,9 +211,11 @@ static void init_handles(struct daemon *d)
     uv_signal_init(&d->loop, &d->sigterm);
     uv_signal_init(&d->loop, &d->sigint);
     uv_signal_init(&d->loop, &d->sighup);
+    uv_signal_init(&d->loop, &d->sigchld);
     uv_timer_init(&d->loop, &d->heartbeat);
-    d->sigterm.data = d->sigint.data = d->sighup.data = d->heartbeat.data = d;
-    d->handles = 4;
+    d->sigterm.data = d->sigint.data = d->sighup.data = d->sigchld.data = d->heartbeat.data = d;
+    d->handles = 5;
+    uv_signal_start(&d->sigchld, daemon_on_child, SIGCHLD);
     uv_signal_start(&d->sigterm, daemon_on_stop_signal, SIGTERM);
     uv_signal_start(&d->sigint, daemon_on_stop_signal, SIGINT);
     uv_signal_start(&d->sighup, daemon_on_hangup, SIGHUP);
@@ -248,8 +263,10 @@ static int start_measuring(struct daemon *d, struct err *e)
     int rc = meter_open(&d->meter, &mc, e);
     if (rc == 0)
         rc = storage_open(&d->storage, &d->loop, d->paths.database, d->meter, e);
-    if (rc == 0)
-        rc = storage_start(d->storage, e);
+    if (rc < 0)
+        return rc;
+    storage_set_full(d->storage, !strcmp(c->durability, "full"));
+    rc = storage_start(d->storage, e);
     return rc == 0 ? meter_start(d->meter, storage_wake, d->storage, e) : rc;
 }
 
@@ -327,9 +344,10 @@ static int run_loop(struct daemon *d, struct err *e)
         stop(d);
     uv_run(&d->loop, UV_RUN_DEFAULT);
     rc = rc < 0 ? rc : 0;
-    int left = uv_loop_close(&d->loop);
-    assert(left == 0);
-    (void)left;
+    if (uv_loop_close(&d->loop) != 0) {
+        log_error("internal: the loop ended with open handles");
+        assert(false);
+    }
     return rc;
 }
 

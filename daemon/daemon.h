@@ -26,9 +26,9 @@ struct daemon {
     struct queue *queue;
     struct server *server;
     struct streams *streams; /* api/stream.h: live power and run events to subscribers */
-    uv_signal_t sigterm, sigint, sighup;
+    uv_signal_t sigterm, sigint, sighup, sigchld;
     uv_timer_t heartbeat; /* sd_notify watchdog and status, storage state */
-    unsigned handles;     /* of the four above, not closed yet */
+    unsigned handles;     /* of the five above, not closed yet */
     int stop_step;        /* how far the stop has come: daemon.c */
     bool degraded;        /* storage state that was logged last */
     int lock_fd;

@@ -333,6 +333,8 @@ int storage_open(struct storage **out, uv_loop_t *loop, const char *path, struct
     return storage_open_parts(out, loop, path, &parts, e);
 }
 
+void storage_set_full(struct storage *st, bool always) { store_set_full(st->store, always); }
+
 int storage_start(struct storage *st, struct err *e)
 {
     int rc = uv_thread_create(&st->thread, run, st);

@@ -38,6 +38,8 @@ struct storage_status {
  * must run between meter_open and meter_start. Opens the writer itself. */
 int storage_open(struct storage **out, uv_loop_t *loop, const char *path, struct meter *m,
                  struct err *e) MUST_USE;
+/* `durability = full`: samples too are on the disk with every commit. Before storage_start. */
+void storage_set_full(struct storage *st, bool always);
 int storage_start(struct storage *st, struct err *e) MUST_USE;
 void storage_wake(void *st); /* any thread; fits meter_start's notify */
 void storage_submit(struct storage *st, struct storage_job *job); /* loop thread */

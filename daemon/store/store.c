@@ -30,6 +30,7 @@ struct store {
     bool writer;
     int64_t boot;
     int normal_commits; /* since the last FULL one */
+    bool always_full;
     int wal_frames;
     struct blocks *blocks; /* what this connection has read of samples */
 };
@@ -420,11 +421,13 @@ void store_close(struct store *s)
 
 /* ---- transactions ------------------------------------------------------------------------------- */
 
+void store_set_full(struct store *s, bool always) { s->always_full = always; }
+
 int store_begin(struct store *s, bool full, struct err *e)
 {
     if (!s->writer)
         return stmt_exec(s, "BEGIN", e);
-    if (!full && ++s->normal_commits >= NORMAL_PER_FULL)
+    if (!full && (s->always_full || ++s->normal_commits >= NORMAL_PER_FULL))
         full = true;
     if (full)
         s->normal_commits = 0;
