@@ -6,7 +6,7 @@
 
 #include "client/conn.h"
 #include "client/opt.h"
-#include "client/print.h"
+#include "client/table.h"
 
 #define EXIT_ASKED_FAILED 1   /* the thing asked about failed */
 #define EXIT_TIMED_OUT    124 /* --timeout */
