@@ -243,6 +243,11 @@ void queue_recent(struct queue *q, int (*fn)(void *arg, const struct queue_run *
     }
 }
 
+int64_t queue_boot(const struct queue *q)
+{
+    return q->started ? q->boot : RUN_NONE;
+}
+
 /* ---- jobs and sweeps ---------------------------------------------------------------------------- */
 
 void queue_submit_job(struct queue *q, struct storage_job *job)

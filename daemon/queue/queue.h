@@ -116,6 +116,8 @@ void queue_visit(struct queue *q, int (*fn)(void *arg, const struct queue_run *r
 int queue_find(struct queue *q, int64_t run, struct queue_run *out);
 /* Why the runs of a sweep are not started: the breaker's sentence; NULL = it is not held. */
 const char *queue_sweep_reason(struct queue *q, int64_t sweep);
+int64_t
+queue_boot(const struct queue *q); /* boot.id of the running kernel; RUN_NONE = not read yet */
 struct queue_counts {
     int64_t queued, held, starting, running, paused, stopping;
 };

@@ -1,0 +1,168 @@
+#include "daemon/api/encode.h"
+
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COMMAND_MAX 500 /* bytes of argv in one line */
+
+void encode_opt(struct wire_out *o, const char *key, int64_t value)
+{
+    if (value == RUN_NONE)
+        wire_put_nil(o, key);
+    else
+        wire_put_int(o, key, value);
+}
+
+static const char *user_of(struct encode *enc, int64_t uid)
+{
+    struct passwd pw;
+    struct passwd *found = NULL;
+    char buf[4096];
+    if (enc->known && enc->uid == uid)
+        return enc->user;
+    enc->known = true;
+    enc->uid = uid;
+    if (getpwuid_r((uid_t)uid, &pw, buf, sizeof(buf), &found) == 0 && found &&
+        wire_utf8_ok(pw.pw_name, strlen(pw.pw_name)))
+        base_strcpy(enc->user, sizeof(enc->user), pw.pw_name);
+    else
+        snprintf(enc->user, sizeof(enc->user), "%lld", (long long)uid);
+    return enc->user;
+}
+
+/* For people: words with blanks are quoted. Cut on a character's border. */
+static void put_command(struct wire_out *o, const struct spec *s)
+{
+    char line[COMMAND_MAX + 8];
+    size_t n = 0;
+    const char *prefix = s->kind == SPEC_TRAIN ? "wattq-train" : NULL;
+    for (size_t i = 0; n < COMMAND_MAX && i < s->argc + (prefix ? 1 : 0); i++) {
+        const char *word = prefix && i == 0 ? prefix : s->argv[i - (prefix ? 1 : 0)];
+        const char *quote = *word == '\0' || strpbrk(word, " \t\n\"'$&|;<>*?") ? "'" : "";
+        int got = snprintf(line + n, COMMAND_MAX - n, "%s%s%s%s", i ? " " : "", quote, word, quote);
+        n += got > 0 ? (size_t)got : 0;
+    }
+    if (n >= COMMAND_MAX) {
+        n = COMMAND_MAX - 1;
+        while (n > 0 && !wire_utf8_ok(line, n))
+            n--;
+    }
+    wire_put_strn(o, "command", line, n);
+}
+
+static void put_spec(struct wire_out *o, const struct run_row *row)
+{
+    struct spec s;
+    struct err e;
+    if (runs_spec_parse(row->spec_json, &s, &e) < 0) {
+        wire_put_nil(o, "command");
+        return;
+    }
+    put_command(o, &s);
+    wire_put_bool(o, "exclusive", s.exclusive);
+    wire_put_int(o, "time_limit_ns", s.time_limit_ns);
+    spec_fini(&s);
+}
+
+static void put_total(struct wire_out *o, const struct queue_run *live)
+{
+    if (!live || !live->total)
+        return;
+    const struct encode_figure f = {live->total, NULL, "machine", "window", false};
+    encode_figure(o, "energy", &f);
+}
+
+void encode_run(struct encode *enc, struct wire_out *o, const struct run_row *row,
+                const struct queue_run *live)
+{
+    wire_put_int(o, "run", row->id);
+    wire_put_str(o, "uuid", row->uuid);
+    wire_put_int(o, "uid", row->uid);
+    wire_put_str(o, "user", user_of(enc, row->uid));
+    wire_put_str(o, "state", run_state_name(row->state));
+    wire_put_str(o, "kind", runs_kind_name(row->kind));
+    wire_put_str(o, "label", row->label);
+    wire_put_str(o, "project", row->project);
+    put_spec(o, row);
+    encode_opt(o, "sweep", row->sweep);
+    encode_opt(o, "sweep_index", row->sweep_index);
+    encode_opt(o, "retry_of", row->retry_of);
+    wire_put_int(o, "priority", row->priority);
+    encode_opt(o, "submitted_utc_ns", row->submitted_utc_ns);
+    encode_opt(o, "started_utc_ns", row->started_utc_ns);
+    encode_opt(o, "ended_utc_ns", row->ended_utc_ns);
+    int64_t elapsed = live                                               ? live->elapsed_ns
+                      : row->t0_ns != RUN_NONE && row->t1_ns != RUN_NONE ? row->t1_ns - row->t0_ns
+                                                                         : RUN_NONE;
+    encode_opt(o, "elapsed_ns", elapsed);
+    encode_opt(o, "exit_code", row->exit_code);
+    encode_opt(o, "term_signal", row->term_signal);
+    wire_put_str(o, "reason", row->reason);
+    wire_put_str(o, "mode", row->mode);
+    encode_opt(o, "cpu_us", row->cpu_us);
+    wire_put_str(o, "cpu_basis", row->cpu_basis);
+    encode_opt(o, "maxrss_bytes", row->maxrss_bytes);
+    encode_opt(o, "leftovers", row->leftovers);
+    encode_opt(o, "boot", row->boot);
+    encode_opt(o, "t0_ns", row->t0_ns);
+    encode_opt(o, "main_exit_ns", row->main_exit_ns);
+    encode_opt(o, "t1_ns", row->t1_ns);
+    if (live && row->t0_ns != RUN_NONE)
+        wire_put_bool(o, "alone", live->alone);
+    if (live && live->position > 0)
+        wire_put_int(o, "position", live->position);
+    put_total(o, live);
+}
+
+void encode_stored(struct wire_out *o, const char *key, const struct run_energy *f)
+{
+    wire_begin_map(o, key);
+    encode_opt(o, "channel", f->channel ? f->channel : RUN_NONE);
+    wire_put_str(o, "label", f->channel ? f->label : "total");
+    wire_put_str(o, "scope", f->scope);
+    wire_put_str(o, "quality", f->quality);
+    wire_put_str(o, "figure", f->figure);
+    wire_put_str(o, "part", f->part);
+    wire_put_str(o, "method", f->method);
+    encode_opt(o, "energy_uj", f->energy_uj);
+    encode_opt(o, "lo_uj", f->lo_uj);
+    encode_opt(o, "hi_uj", f->hi_uj);
+    wire_put_str(o, "bound_basis", f->bound_basis);
+    wire_put_int(o, "covered_ns", f->covered_ns);
+    wire_put_int(o, "bridged_uj", f->bridged_uj);
+    wire_put_int(o, "unknown_ns", f->unknown_ns);
+    encode_opt(o, "random_uj", f->random_uj);
+    encode_opt(o, "gain_ppm", f->gain_ppm);
+    wire_put_str(o, "flags", f->flags);
+    wire_put_str(o, "reason", f->reason);
+    wire_put_bool(o, "in_total", f->in_total);
+    wire_end(o);
+}
+
+void encode_figure(struct wire_out *o, const char *key, const struct encode_figure *x)
+{
+    const struct energy_figure *f = x->f;
+    const struct run_energy r = {
+        .channel = x->channel ? x->channel->id : 0,
+        .figure = x->figure,
+        .part = x->part,
+        .method = energy_method_name(f->method),
+        .bound_basis = f->bound_basis,
+        .flags = f->flags,
+        .reason = f->reason[0] ? f->reason : NULL,
+        .label = x->channel ? x->channel->label : "total",
+        .quality = channel_quality_name(f->quality),
+        .scope = x->channel ? channel_scope_name(x->channel->scope) : "",
+        .energy_uj = f->known ? f->energy_uj : RUN_NONE,
+        .lo_uj = f->known && f->bounded ? f->lo_uj : RUN_NONE,
+        .hi_uj = f->known && f->bounded ? f->hi_uj : RUN_NONE,
+        .covered_ns = f->covered_ns,
+        .bridged_uj = f->bridged_uj,
+        .unknown_ns = f->unknown_ns,
+        .random_uj = f->random_uj < 0 ? RUN_NONE : f->random_uj,
+        .gain_ppm = f->gain_ppm ? f->gain_ppm : RUN_NONE,
+        .in_total = x->in_total,
+    };
+    encode_stored(o, key, &r);
+}

@@ -1,0 +1,163 @@
+#include "daemon/api/encode_db.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PARTS_MAX 64 /* channels of one total */
+
+/* ---- energy ------------------------------------------------------------------------------------- */
+
+struct part {
+    char label[48];
+    char scope[16];
+    int64_t energy_uj;
+};
+
+struct energies {
+    struct wire_out *o;
+    struct part parts[PARTS_MAX];
+    size_t n;
+    bool has_total;
+    bool overlap;
+};
+
+static int take_energy(void *arg, const struct run_energy *f)
+{
+    struct energies *x = arg;
+    if (strcmp(f->figure, "machine") != 0 || strcmp(f->part, "window") != 0)
+        return 0;
+    if (f->channel == 0) {
+        encode_stored(x->o, "energy", f);
+        x->has_total = true;
+        x->overlap = strstr(f->flags, "overlap") != NULL;
+    } else if (f->in_total && x->n < PARTS_MAX) {
+        struct part *p = &x->parts[x->n++];
+        base_strcpy(p->label, sizeof(p->label), f->label);
+        base_strcpy(p->scope, sizeof(p->scope), f->scope);
+        p->energy_uj = f->energy_uj;
+    }
+    return 0;
+}
+
+static int put_energy(struct store *s, struct wire_out *o, const struct run_row *row, struct err *e)
+{
+    struct energies x = {.o = o};
+    int rc = runs_energy(s, row->id, take_energy, &x, e);
+    if (rc < 0)
+        return rc;
+    if (!x.has_total)
+        wire_put_nil(o, "energy");
+    else
+        wire_put_bool(o, "alone", !x.overlap);
+    wire_begin_array(o, "energy_parts");
+    for (size_t i = 0; i < x.n; i++) {
+        wire_begin_map(o, NULL);
+        wire_put_str(o, "label", x.parts[i].label);
+        wire_put_str(o, "scope", x.parts[i].scope);
+        encode_opt(o, "energy_uj", x.parts[i].energy_uj);
+        wire_end(o);
+    }
+    wire_end(o);
+    return 0;
+}
+
+/* ---- parameters --------------------------------------------------------------------------------- */
+
+struct facts {
+    struct wire_out *o;
+    const char *prefix; /* "info." */
+    size_t len;
+    size_t n;
+};
+
+static void put_typed(struct wire_out *o, const char *key, const char *value)
+{
+    switch (spec_param_type(value)) {
+    case SPEC_INT:
+        wire_put_int(o, key, strtoll(value, NULL, 10));
+        break;
+    case SPEC_REAL:
+        wire_put_f64(o, key, strtod(value, NULL));
+        break;
+    case SPEC_TEXT:
+        if (strcmp(value, "true") == 0 || strcmp(value, "false") == 0)
+            wire_put_bool(o, key, value[0] == 't');
+        else
+            wire_put_str(o, key, value);
+        break;
+    }
+}
+
+static int take_fact(void *arg, const char *key, const char *value)
+{
+    struct facts *f = arg;
+    if (strncmp(key, f->prefix, f->len) == 0 && f->n++ < WIRE_MAP_KEYS_MAX)
+        put_typed(f->o, key + f->len, value);
+    return 0;
+}
+
+static int put_facts(struct store *s, struct wire_out *o, int64_t run, const char *key,
+                     struct err *e)
+{
+    char prefix[32];
+    snprintf(prefix, sizeof(prefix), "%s.", key);
+    struct facts f = {.o = o, .prefix = prefix, .len = strlen(prefix)};
+    wire_begin_map(o, key);
+    int rc = runs_params(s, run, take_fact, &f, e);
+    wire_end(o);
+    return rc;
+}
+
+static int take_metric(void *arg, const struct run_metric *m)
+{
+    struct facts *x = arg;
+    struct wire_out *o = x->o;
+    if (m->step != RUN_NONE && x->n++ == 0)
+        wire_put_int(o, "epoch", m->step);
+    wire_put_f64(o, m->key, m->value);
+    return 0;
+}
+
+static int put_last_metrics(struct store *s, struct wire_out *o, int64_t run, struct err *e)
+{
+    struct facts x = {.o = o};
+    wire_begin_map(o, "last_metrics");
+    int rc = runs_metrics_tail(s, run, 1, take_metric, &x, e);
+    wire_end(o);
+    return rc;
+}
+
+static void put_params(struct wire_out *o, const struct run_row *row)
+{
+    struct spec spec;
+    struct err ignored;
+    wire_begin_map(o, "params");
+    if (runs_spec_parse(row->spec_json, &spec, &ignored) == 0) {
+        for (size_t i = 0; i < spec.nparams; i++)
+            wire_put_str(o, spec.params[i].key, spec.params[i].value);
+        spec_fini(&spec);
+    }
+    wire_end(o);
+}
+
+int encode_params(struct store *s, struct wire_out *o, const struct run_row *row, struct err *e)
+{
+    static const char *const kinds[] = {"info", "summary", "j_per_datum"};
+    int rc = 0;
+    put_params(o, row);
+    for (size_t i = 0; rc == 0 && i < ARRAY_LEN(kinds); i++)
+        rc = put_facts(s, o, row->id, kinds[i], e);
+    return rc < 0 ? rc : put_last_metrics(s, o, row->id, e);
+}
+
+int encode_row(struct store *s, struct encode *enc, struct wire_out *o, const struct run_row *row,
+               const struct queue_run *live, const struct encode_want *w, struct err *e)
+{
+    int rc = 0;
+    encode_run(enc, o, row, live);
+    if (w->energy && (!live || run_state_ended(row->state)))
+        rc = put_energy(s, o, row, e);
+    if (rc == 0 && w->params)
+        rc = encode_params(s, o, row, e);
+    return rc;
+}

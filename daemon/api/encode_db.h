@@ -1,0 +1,18 @@
+/* The parts of a run summary that only the database has. Pool or storage thread. */
+#ifndef DAEMON_API_ENCODE_DB_H
+#define DAEMON_API_ENCODE_DB_H
+
+#include "daemon/api/encode.h"
+
+struct encode_want {
+    bool energy; /* energy, energy_parts, alone */
+    bool params; /* params, info, summary, j_per_datum, last_metrics */
+};
+/* Summary keys of an ended or stored run into the open map. live: what memory knows beside it, or NULL. */
+int encode_row(struct store *s, struct encode *enc, struct wire_out *o, const struct run_row *row,
+               const struct queue_run *live, const struct encode_want *w, struct err *e) MUST_USE;
+/* `params`, `info`, `summary`, `j_per_datum`, `last_metrics`. */
+int encode_params(struct store *s, struct wire_out *o, const struct run_row *row,
+                  struct err *e) MUST_USE;
+
+#endif

@@ -1,0 +1,219 @@
+#include "daemon/api/ops.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/api/ops_private.h"
+
+const struct op ops_table[] = {
+    {"hello", op_hello},
+    {"info", op_info},
+    {"submit", op_submit},
+    {"sweep", op_sweep},
+    {"sweep_begin", op_sweep_begin},
+    {"sweep_rows", op_sweep_rows},
+    {"sweep_commit", op_sweep_commit},
+    {"sweeps", op_sweeps},
+    {"sweep_release", op_sweep_release},
+    {"queue", op_queue},
+    {"show", op_show},
+    {"logs", op_logs},
+    {"wait", op_wait},
+    {"watch", op_watch},
+    {"cancel", op_cancel},
+    {"hold", op_hold},
+    {"release", op_release},
+    {"pause", op_pause},
+    {"resume", op_resume},
+    {"retry", op_retry},
+    {"runs", op_runs},
+    {"energy", op_energy},
+    {"power", op_power},
+    {"meters", op_meters},
+    {"phase", op_phase},
+    {"exec_begin", op_exec_begin},
+    {"exec_ready", op_exec_ready},
+    {"exec_abort", op_exec_abort},
+    {"idle", op_idle},
+};
+const size_t ops_count = ARRAY_LEN(ops_table);
+
+static int dispatch(struct op_call *c, struct err *e)
+{
+    const char *name = wire_str(c->req, "op", NULL);
+    if (!name)
+        return err_set(e, WATTQ_E_PROTOCOL, "a request needs an 'op'");
+    for (size_t i = 0; i < ops_count; i++)
+        if (strcmp(ops_table[i].name, name) == 0)
+            return ops_table[i].handle(c, e);
+    err_set(e, WATTQ_E_PROTOCOL, "there is no operation '%.40s'", name);
+    return err_next(e, "see docs/protocol.md, or use a client of this version");
+}
+
+void ops_on_request(void *daemon, struct peer *p, const struct wire_val *request)
+{
+    struct err e = {0};
+    struct op_call c = {daemon, p, wire_int(request, "id", 0), request};
+    if (c.d->stopping)
+        err_set(&e, WATTQ_E_UNAVAILABLE, "wattqd is stopping");
+    else if (dispatch(&c, &e) >= 0)
+        return;
+    peer_send_error(p, c.id, &e);
+}
+
+struct ops_peer *ops_peer(struct peer *p)
+{
+    struct ops_peer *s = peer_data(p);
+    if (!s) {
+        s = base_alloc(sizeof(*s));
+        peer_set_data(p, s);
+    }
+    return s;
+}
+
+void ops_on_close(void *daemon, struct peer *p)
+{
+    struct ops_peer *s = peer_data(p);
+    (void)daemon;
+    if (!s)
+        return;
+    peer_set_data(p, NULL);
+    ops_draft_free(s->draft);
+    ops_exec_closed(s);
+    ops_logs_closed(s);
+    free(s);
+}
+
+void ops_put_run(void *daemon, struct wire_out *o, const char *key, const struct queue_run *r)
+{
+    struct encode enc = {0};
+    (void)daemon;
+    wire_begin_map(o, key);
+    encode_run(&enc, o, r->row, r);
+    wire_end(o);
+}
+
+/* ---- replies ------------------------------------------------------------------------------------ */
+
+void ops_begin(struct wire_out *o, int64_t id)
+{
+    wire_out_reset(o);
+    wire_put_int(o, "id", id);
+    wire_put_bool(o, "ok", true);
+}
+
+void ops_ok(struct peer *p, int64_t id)
+{
+    struct wire_out o = {0};
+    ops_begin(&o, id);
+    peer_send(p, &o);
+    wire_out_free(&o);
+}
+
+void ops_keep(struct ops_ticket *t, const struct op_call *c)
+{
+    *t = (struct ops_ticket){c->d, peer_ref(c->p), c->id};
+}
+
+void ops_drop(struct ops_ticket *t)
+{
+    peer_unref(t->p);
+    t->p = NULL;
+}
+
+/* ---- lists -------------------------------------------------------------------------------------- */
+
+static void new_frame(struct ops_list *l)
+{
+    l->frames = realloc(l->frames, (l->n + 1) * sizeof(*l->frames));
+    if (!l->frames)
+        abort();
+    struct wire_out *o = &l->frames[l->n++];
+    *o = (struct wire_out){0};
+    ops_begin(o, l->id);
+    wire_begin_array(o, l->key);
+}
+
+void ops_list_begin(struct ops_list *l, int64_t id, const char *key)
+{
+    *l = (struct ops_list){.id = id, .key = key};
+    new_frame(l);
+}
+
+struct wire_out *ops_list_row(struct ops_list *l)
+{
+    struct wire_out *o = &l->frames[l->n - 1];
+    if (o->bytes > OPS_FRAME_FULL) {
+        wire_end(o);
+        wire_put_bool(o, "more", true);
+        l->bytes += o->bytes;
+        new_frame(l);
+        o = &l->frames[l->n - 1];
+    }
+    return o;
+}
+
+bool ops_list_full(const struct ops_list *l)
+{
+    return l->bytes + l->frames[l->n - 1].bytes > OPS_REPLY_MAX;
+}
+
+struct wire_out *ops_list_end(struct ops_list *l)
+{
+    struct wire_out *o = &l->frames[l->n - 1];
+    wire_end(o);
+    return o;
+}
+
+void ops_list_free(struct ops_list *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        wire_out_free(&l->frames[i]);
+    free(l->frames);
+    *l = (struct ops_list){0};
+}
+
+void ops_list_send(struct ops_list *l, struct peer *p)
+{
+    for (size_t i = 0; i < l->n; i++)
+        peer_send(p, &l->frames[i]);
+    ops_list_free(l);
+}
+
+/* ---- request keys ------------------------------------------------------------------------------- */
+
+int ops_need_int(const struct op_call *c, const char *key, int64_t *out, struct err *e)
+{
+    const struct wire_val *v = wire_get(c->req, key);
+    if (wire_type(v) != WIRE_INT)
+        return err_set(e, WATTQ_E_USAGE, "'%s' must be an integer", key);
+    *out = wire_as_int(v, 0);
+    return 0;
+}
+
+int ops_need_runs(const struct op_call *c, int64_t **ids, size_t *n, struct err *e)
+{
+    const struct wire_val *list = wire_get(c->req, "runs");
+    *n = wire_len(list);
+    if (wire_type(list) != WIRE_ARRAY || *n == 0)
+        return err_set(e, WATTQ_E_USAGE, "'runs' must be an array of run ids");
+    if (*n > OPS_RUNS_MAX)
+        return err_set(e, WATTQ_E_LIMIT, "at most %d runs at a time", OPS_RUNS_MAX);
+    *ids = base_alloc(*n * sizeof(**ids));
+    for (size_t i = 0; i < *n; i++) {
+        (*ids)[i] = wire_as_int(wire_at(list, i), -1);
+        if ((*ids)[i] < 0) {
+            free(*ids);
+            *ids = NULL;
+            return err_set(e, WATTQ_E_USAGE, "'runs' element %zu is no run id", i);
+        }
+    }
+    return 0;
+}
+
+int ops_no_run(int64_t run, struct err *e)
+{
+    err_set(e, WATTQ_E_NOT_FOUND, "there is no run %" PRId64, run);
+    return err_next(e, "wattq runs lists them");
+}

@@ -1,0 +1,280 @@
+/* energy, idle: windows of the past. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/units.h"
+#include "daemon/api/encode_db.h"
+#include "daemon/api/ops_private.h"
+
+#define IDLE_SECONDS 30
+#define IDLE_BACK_NS (3600 * NS_PER_S) /* how far back an idle stretch is looked for */
+#define SETTLE_NS    (1 * NS_PER_S)    /* after a run: fans and caches calm down */
+
+struct energy_job {
+    struct storage_job flush; /* samples of the last second are in the database before we look */
+    struct reader_job job;
+    struct ops_ticket t;
+    int64_t run; /* RUN_NONE: the window below */
+    int64_t since_utc_ns, until_utc_ns;
+    struct energy_window w;
+    struct wire_out o;
+    struct store *s;
+    int64_t busy_from_ns; /* idle: a run goes on since then; RUN_NONE = none does */
+    int64_t idle_ns;
+};
+
+/* ---- windows ------------------------------------------------------------------------------------ */
+
+static void put_window(struct store *s, struct wire_out *o, const struct energy_window *w)
+{
+    int64_t u0 = store_utc_of(s, w->boot, w->t0_ns);
+    int64_t u1 = store_utc_of(s, w->boot, w->t1_ns);
+    wire_begin_map(o, "window");
+    wire_put_int(o, "boot", w->boot);
+    wire_put_int(o, "t0_ns", w->t0_ns);
+    wire_put_int(o, "t1_ns", w->t1_ns);
+    encode_opt(o, "t0_utc_ns", u0 < 0 ? RUN_NONE : u0);
+    encode_opt(o, "t1_utc_ns", u1 < 0 ? RUN_NONE : u1);
+    wire_end(o);
+}
+
+static void put_set(struct wire_out *o, const struct energy_set *set)
+{
+    const struct encode_figure total = {&set->total, NULL, "machine", "window", false};
+    wire_begin_array(o, "figures");
+    encode_figure(o, NULL, &total);
+    for (size_t i = 0; i < set->n; i++) {
+        const struct encode_figure f = {&set->figures[i], &set->channels[i], "machine", "window",
+                                        set->in_total[i] != 0};
+        encode_figure(o, NULL, &f);
+    }
+    wire_end(o);
+    wire_put_str(o, "meter", set->meter);
+    wire_put_str(o, "covers", set->covers);
+}
+
+static int window_of_run(struct store *s, struct energy_job *j, struct err *e)
+{
+    struct run_row row CLEANUP(run_row_fini) = {0};
+    int rc = runs_get(s, j->run, &row, e);
+    if (rc > 0)
+        return ops_no_run(j->run, e);
+    if (rc == 0 && row.t0_ns == RUN_NONE)
+        return err_set(e, WATTQ_E_CONFLICT, "run %" PRId64 " is %s and has not started", j->run,
+                       run_state_name(row.state));
+    j->w = (struct energy_window){row.boot, row.t0_ns, row.t1_ns};
+    if (j->w.t1_ns == RUN_NONE)
+        j->w.t1_ns = clock_boot_ns();
+    return rc;
+}
+
+/* A window lies in one boot: that of its end. */
+static int window_of_utc(struct store *s, struct energy_job *j, struct err *e)
+{
+    int64_t boot0 = 0;
+    int64_t t0 = 0;
+    if (store_boot_of(s, j->until_utc_ns, &j->w.boot, &j->w.t1_ns) != 0) {
+        err_set(e, WATTQ_E_NOT_FOUND, "nothing was measured before that time");
+        return err_next(e, "choose a later time");
+    }
+    bool known = store_boot_of(s, j->since_utc_ns, &boot0, &t0) == 0;
+    j->w.t0_ns = known && boot0 == j->w.boot ? t0 : 0;
+    int64_t now = clock_boot_ns();
+    if (j->w.boot == store_boot(s) && j->w.t1_ns > now)
+        j->w.t1_ns = now;
+    if (j->w.t1_ns <= j->w.t0_ns)
+        return err_set(e, WATTQ_E_USAGE, "the window ends before it begins");
+    return 0;
+}
+
+static int energy_work(struct store *s, struct reader_job *job, struct err *e)
+{
+    struct energy_job *j = container_of(job, struct energy_job, job);
+    struct energy_set set CLEANUP(energy_set_fini) = {0};
+    int rc = 0;
+    if (j->run != RUN_NONE)
+        rc = window_of_run(s, j, e);
+    else if (j->w.boot == RUN_NONE)
+        rc = window_of_utc(s, j, e);
+    if (rc == 0)
+        rc = energy_of_window(s, &j->w, &set, e);
+    if (rc < 0)
+        return rc;
+    ops_begin(&j->o, j->t.id);
+    put_window(s, &j->o, &j->w);
+    put_set(&j->o, &set);
+    return 0;
+}
+
+static void job_done(struct reader_job *job, int rc, const struct err *e)
+{
+    struct energy_job *j = container_of(job, struct energy_job, job);
+    if (rc < 0)
+        peer_send_error(j->t.p, j->t.id, e);
+    else
+        peer_send(j->t.p, &j->o);
+    wire_out_free(&j->o);
+    ops_drop(&j->t);
+    free(j);
+}
+
+static void flushed(struct storage_job *job, int rc, const struct err *e)
+{
+    struct energy_job *j = container_of(job, struct energy_job, flush);
+    (void)rc; /* a full disk: what is stored already is still an answer */
+    (void)e;
+    if (j->t.d->stopping) {
+        struct err stopping = {0};
+        err_set(&stopping, WATTQ_E_UNAVAILABLE, "wattqd is stopping");
+        job_done(&j->job, WATTQ_E_UNAVAILABLE, &stopping);
+        return;
+    }
+    storage_read(j->t.d->storage, &j->job);
+}
+
+static struct energy_job *new_job(const struct op_call *c)
+{
+    struct energy_job *j = base_alloc(sizeof(*j));
+    j->flush = (struct storage_job){.done = flushed};
+    j->job = (struct reader_job){.work = energy_work, .done = job_done, .slow = true};
+    ops_keep(&j->t, c);
+    return j;
+}
+
+int op_energy(struct op_call *c, struct err *e)
+{
+    int64_t now = clock_utc_ns();
+    const struct energy_window w = {wire_int(c->req, "boot", RUN_NONE),
+                                    wire_int(c->req, "t0_ns", 0), wire_int(c->req, "t1_ns", 0)};
+    int64_t run = wire_int(c->req, "run", RUN_NONE);
+    int64_t since = wire_int(c->req, "since_utc_ns", RUN_NONE);
+    int64_t until = wire_int(c->req, "until_utc_ns", now);
+    if (run == RUN_NONE && w.boot == RUN_NONE && since == RUN_NONE)
+        return err_set(e, WATTQ_E_USAGE,
+                       "name a 'run', 'since_utc_ns', or 'boot' with 't0_ns' and 't1_ns'");
+    if (w.boot != RUN_NONE ? w.t1_ns <= w.t0_ns : since != RUN_NONE && until <= since)
+        return err_set(e, WATTQ_E_USAGE, "the window ends before it begins");
+    struct energy_job *j = new_job(c);
+    j->run = run;
+    j->since_utc_ns = since;
+    j->until_utc_ns = until;
+    j->w = w;
+    storage_submit(c->d->storage, &j->flush);
+    return 0;
+}
+
+/* ---- idle --------------------------------------------------------------------------------------- */
+
+struct stretch {
+    int64_t t0_ns;
+    int64_t t1_ns;
+};
+struct stretches {
+    struct stretch *at;
+    size_t n;
+    int64_t free_from; /* up to here everything is known to be busy or taken */
+    int64_t end_ns;
+};
+
+static void put_stretch(struct stretches *l, int64_t t0_ns, int64_t t1_ns)
+{
+    if (t1_ns - t0_ns < NS_PER_S)
+        return;
+    l->at = realloc(l->at, (l->n + 1) * sizeof(*l->at));
+    if (!l->at)
+        abort();
+    l->at[l->n++] = (struct stretch){t0_ns, t1_ns};
+}
+
+static int take_run(void *arg, int64_t t0_ns, int64_t t1_ns)
+{
+    struct stretches *l = arg;
+    put_stretch(l, l->free_from, t0_ns < l->end_ns ? t0_ns : l->end_ns);
+    if (t1_ns + SETTLE_NS > l->free_from)
+        l->free_from = t1_ns + SETTLE_NS;
+    return 0;
+}
+
+/* Energy of one channel over the newest stretches that make up the time asked for. */
+static void put_idle_channel(struct store *s, struct wire_out *o, const struct channel_row *c,
+                             const struct stretches *l, const struct energy_job *j)
+{
+    int64_t uj = 0;
+    int64_t ns = 0;
+    int64_t since = RUN_NONE;
+    struct err e;
+    for (size_t i = l->n; i-- > 0 && ns < j->idle_ns;) {
+        struct energy_figure f;
+        struct energy_window w = {j->w.boot, l->at[i].t0_ns, l->at[i].t1_ns};
+        if (w.t1_ns - w.t0_ns > j->idle_ns - ns)
+            w.t0_ns = w.t1_ns - (j->idle_ns - ns);
+        if (energy_of_channel(s, c, &w, &f, &e) < 0 || !f.known || f.unknown_ns > 0)
+            continue;
+        uj += f.energy_uj;
+        ns += w.t1_ns - w.t0_ns;
+        since = w.t0_ns;
+    }
+    wire_begin_map(o, NULL);
+    wire_put_int(o, "channel", c->id);
+    wire_put_str(o, "label", c->label);
+    wire_put_str(o, "quality", channel_quality_name(c->quality));
+    encode_opt(o, "power_uw", ns > 0 ? units_muldiv_floor(uj, NS_PER_S, ns) : RUN_NONE);
+    if (ns == 0)
+        wire_put_str(o, "reason", "no second without a run was measured in the last hour");
+    wire_put_int(o, "n", ns / NS_PER_S);
+    encode_opt(o, "since_utc_ns", since == RUN_NONE ? RUN_NONE : store_utc_of(s, j->w.boot, since));
+    wire_end(o);
+}
+
+static int idle_work(struct store *s, struct reader_job *job, struct err *e)
+{
+    struct energy_job *j = container_of(job, struct energy_job, job);
+    struct channel_row *channels CLEANUP(base_freep) = NULL;
+    size_t n = 0;
+    j->w.boot = store_boot(s);
+    struct stretches l = {.free_from = j->w.t0_ns, .end_ns = j->w.t1_ns};
+    if (j->busy_from_ns != RUN_NONE && j->busy_from_ns < l.end_ns)
+        l.end_ns = j->busy_from_ns;
+    int rc = runs_windows(s, &j->w, take_run, &l, e);
+    if (rc == 0)
+        rc = samples_channels(s, &channels, &n, e);
+    if (rc == 0) {
+        put_stretch(&l, l.free_from, l.end_ns);
+        ops_begin(&j->o, j->t.id);
+        wire_begin_array(&j->o, "channels");
+        for (size_t i = 0; i < n; i++)
+            if (channels[i].quality != QUALITY_NONE)
+                put_idle_channel(s, &j->o, &channels[i], &l, j);
+        wire_end(&j->o);
+    }
+    free(l.at);
+    return rc;
+}
+
+static int find_busy(void *arg, const struct queue_run *r)
+{
+    int64_t *from = arg;
+    int64_t t0 = r->row->t0_ns;
+    if (run_state_ended(r->row->state) || t0 == RUN_NONE)
+        return 0;
+    if (*from == RUN_NONE || t0 < *from)
+        *from = t0;
+    return 0;
+}
+
+int op_idle(struct op_call *c, struct err *e)
+{
+    int64_t seconds = wire_int(c->req, "seconds", IDLE_SECONDS);
+    if (seconds < 1 || seconds > 3600)
+        return err_set(e, WATTQ_E_USAGE, "'seconds' is 1 to 3600");
+    struct energy_job *j = new_job(c);
+    j->job.work = idle_work;
+    j->idle_ns = seconds * NS_PER_S;
+    j->w.t1_ns = clock_boot_ns();
+    j->w.t0_ns = j->w.t1_ns > IDLE_BACK_NS ? j->w.t1_ns - IDLE_BACK_NS : 0;
+    j->busy_from_ns = RUN_NONE;
+    queue_visit(c->d->queue, find_busy, &j->busy_from_ns);
+    storage_submit(c->d->storage, &j->flush);
+    return 0;
+}

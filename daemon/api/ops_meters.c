@@ -1,0 +1,254 @@
+/* meters, power: what can be measured, what it says now, and what it said. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/units.h"
+#include "daemon/api/encode_db.h"
+#include "daemon/api/ops_private.h"
+
+#define PIXELS_DEFAULT 200
+#define PIXELS_MAX     4000
+#define SERIES_MAX     64
+
+static bool has_power(const struct channel_desc *d)
+{
+    return d->kind == CHANNEL_COUNTER || d->kind == CHANNEL_GAUGE || d->kind == CHANNEL_AVERAGE;
+}
+
+/* in[i] = 1 for each channel of the machine's total as it stands now. New memory. */
+static uint8_t *current_total(struct meter *m)
+{
+    size_t n = meter_count(m);
+    const struct meter_channel **channels CLEANUP(base_freep) =
+        base_alloc((n + 1) * sizeof(struct meter_channel *));
+    bool *usable CLEANUP(base_freep) = base_alloc(n + 1);
+    uint8_t *in = base_alloc(n + 1);
+    for (size_t i = 0; i < n; i++) {
+        struct meter_status st;
+        channels[i] = meter_channel(m, i);
+        meter_get_status(m, i, &st);
+        usable[i] = has_power(&channels[i]->desc) && st.state == READING_OK;
+    }
+    meter_antichain(channels, n, usable, in);
+    return in;
+}
+
+void ops_meter_total(struct meter *m, struct meter_total *out)
+{
+    uint8_t *in CLEANUP(base_freep) = current_total(m);
+    enum channel_quality worst = QUALITY_MEASURED;
+    size_t found = 0;
+    *out = (struct meter_total){.power_uw = 0};
+    for (size_t i = 0; i < meter_count(m); i++) {
+        const struct meter_channel *c = meter_channel(m, i);
+        struct meter_status st;
+        size_t n = strlen(out->label);
+        if (!in[i])
+            continue;
+        meter_get_status(m, i, &st);
+        snprintf(out->label + n, sizeof(out->label) - n, "%s%s", found++ ? " + " : "",
+                 c->desc.label);
+        worst = c->desc.quality > worst ? c->desc.quality : worst;
+        if (out->power_uw != RUN_NONE)
+            out->power_uw = st.power_uw >= 0 ? out->power_uw + st.power_uw : RUN_NONE;
+    }
+    out->quality = channel_quality_name(found ? worst : QUALITY_NONE);
+    out->reason = found ? "not enough readings yet" : "nothing here measures energy";
+    if (!found)
+        out->power_uw = RUN_NONE;
+}
+
+/* ---- meters ------------------------------------------------------------------------------------- */
+
+static void put_desc(struct wire_out *o, const struct meter_channel *c)
+{
+    const struct channel_desc *d = &c->desc;
+    encode_opt(o, "channel", c->id ? c->id : RUN_NONE);
+    wire_put_str(o, "uid", d->uid);
+    wire_put_str(o, "label", d->label);
+    wire_put_str(o, "source", c->source);
+    wire_put_str(o, "kind", channel_kind_name(d->kind));
+    wire_put_str(o, "unit", d->unit);
+    wire_put_str(o, "scope", channel_scope_name(d->scope));
+    wire_put_str(o, "quality", channel_quality_name(d->quality));
+    wire_put_str(o, "remedy", d->remedy);
+    wire_put_str(o, "covers", d->covers);
+    wire_put_int(o, "period_ns", d->period_ns);
+    wire_put_bool(o, "period_declared", d->period_declared);
+    wire_put_int(o, "lag_ns", d->lag_ns);
+    wire_put_int(o, "box_ns", d->box_ns);
+    encode_opt(o, "wrap_uj", d->wrap_uj ? d->wrap_uj : RUN_NONE);
+    wire_put_int(o, "quantum", d->quantum);
+    encode_opt(o, "accuracy_ppm", d->accuracy_ppm ? d->accuracy_ppm : RUN_NONE);
+}
+
+static int64_t id_of(struct meter *m, int index)
+{
+    if (index < 0 || (size_t)index >= meter_count(m))
+        return RUN_NONE;
+    int64_t id = meter_channel(m, (size_t)index)->id;
+    return id ? id : RUN_NONE;
+}
+
+static void put_status(struct wire_out *o, struct meter *m, size_t i)
+{
+    struct meter_status st;
+    meter_get_status(m, i, &st);
+    wire_put_str(o, "state", reading_state_name(st.state));
+    wire_put_str(o, "state_text", reading_state_text(st.state));
+    encode_opt(o, "period_learned_ns", st.period_learned_ns ? st.period_learned_ns : RUN_NONE);
+    encode_opt(o, "last_value", st.last_ns ? st.last_value : RUN_NONE);
+    encode_opt(o, "last_ns", st.last_ns ? st.last_ns : RUN_NONE);
+    encode_opt(o, "power_uw", st.power_uw >= 0 ? st.power_uw : RUN_NONE);
+    wire_put_int(o, "reads", st.reads);
+    wire_put_int(o, "failures", st.failures);
+}
+
+int op_meters(struct op_call *c, struct err *e)
+{
+    struct meter *m = c->d->meter;
+    struct ops_list l;
+    uint8_t *in CLEANUP(base_freep) = current_total(m);
+    (void)e;
+    ops_list_begin(&l, c->id, "channels");
+    for (size_t i = 0; i < meter_count(m) && !ops_list_full(&l); i++) {
+        const struct meter_channel *ch = meter_channel(m, i);
+        struct wire_out *o = ops_list_row(&l);
+        wire_begin_map(o, NULL);
+        put_desc(o, ch);
+        encode_opt(o, "parent", id_of(m, ch->desc.parent));
+        encode_opt(o, "mirror_of", id_of(m, ch->desc.mirror_of));
+        wire_put_bool(o, "in_total", in[i] != 0);
+        put_status(o, m, i);
+        wire_end(o);
+    }
+    ops_list_end(&l);
+    ops_list_send(&l, c->p);
+    return 0;
+}
+
+/* ---- power: series ------------------------------------------------------------------------------ */
+
+struct series_job {
+    struct reader_job job;
+    struct ops_ticket t;
+    struct ops_list l;
+    int64_t since_utc_ns, until_utc_ns;
+    int64_t channel; /* RUN_NONE = all */
+    size_t pixels;
+};
+
+static void put_pixels(struct wire_out *o, const struct series_pixel *px, size_t n, int64_t to_utc)
+{
+    wire_begin_array(o, "pixels");
+    for (size_t i = 0; i < n; i++) {
+        if (!px[i].valid) {
+            wire_put_nil(o, NULL);
+            continue;
+        }
+        wire_begin_array(o, NULL);
+        wire_put_int(o, NULL, px[i].t0_ns + to_utc);
+        wire_put_int(o, NULL, px[i].t1_ns + to_utc);
+        wire_put_f64(o, NULL, px[i].mean_w);
+        wire_put_f64(o, NULL, px[i].min_w);
+        wire_put_f64(o, NULL, px[i].max_w);
+        wire_end(o);
+    }
+    wire_end(o);
+}
+
+static int put_series(struct store *s, struct series_job *j, const struct channel_row *c,
+                      const struct energy_window *w, struct err *e)
+{
+    struct series_pixel *px CLEANUP(base_freep) = base_alloc(j->pixels * sizeof(*px));
+    int rc = samples_series(s, c->id, w->boot, w->t0_ns, w->t1_ns, px, j->pixels, e);
+    if (rc < 0)
+        return rc;
+    bool any = false;
+    for (size_t i = 0; rc == 0 && i < j->pixels; i++)
+        any |= px[i].valid;
+    if (!any)
+        return 0;
+    bool power = c->quality != QUALITY_NONE;
+    struct wire_out *o = ops_list_row(&j->l);
+    wire_begin_map(o, NULL);
+    wire_put_int(o, "channel", c->id);
+    wire_put_str(o, "label", c->label);
+    wire_put_str(o, "unit", power ? "W" : c->unit);
+    wire_put_str(o, "quality", channel_quality_name(c->quality));
+    put_pixels(o, px, j->pixels, store_utc_of(s, w->boot, w->t1_ns) - w->t1_ns);
+    wire_end(o);
+    return 0;
+}
+
+static int find_window(struct store *s, const struct series_job *j, struct energy_window *w,
+                       struct err *e)
+{
+    int64_t boot0 = 0;
+    int64_t t0 = 0;
+    if (store_boot_of(s, j->until_utc_ns, &w->boot, &w->t1_ns) != 0)
+        return err_set(e, WATTQ_E_NOT_FOUND, "nothing was measured before that time");
+    bool known = store_boot_of(s, j->since_utc_ns, &boot0, &t0) == 0;
+    w->t0_ns = known && boot0 == w->boot ? t0 : 0;
+    if (w->t1_ns <= w->t0_ns)
+        return err_set(e, WATTQ_E_USAGE, "the window ends before it begins");
+    return 0;
+}
+
+static int series_work(struct store *s, struct reader_job *job, struct err *e)
+{
+    struct series_job *j = container_of(job, struct series_job, job);
+    struct channel_row *channels CLEANUP(base_freep) = NULL;
+    struct energy_window w = {0};
+    size_t n = 0;
+    int rc = find_window(s, j, &w, e);
+    if (rc == 0)
+        rc = samples_channels(s, &channels, &n, e);
+    size_t sent = 0;
+    for (size_t i = 0; rc == 0 && i < n && sent < SERIES_MAX && !ops_list_full(&j->l); i++) {
+        if (j->channel != RUN_NONE && channels[i].id != j->channel)
+            continue;
+        rc = put_series(s, j, &channels[i], &w, e);
+        sent++;
+    }
+    if (rc == 0)
+        ops_list_end(&j->l);
+    return rc;
+}
+
+static void series_done(struct reader_job *job, int rc, const struct err *e)
+{
+    struct series_job *j = container_of(job, struct series_job, job);
+    if (rc < 0) {
+        peer_send_error(j->t.p, j->t.id, e);
+        ops_list_free(&j->l);
+    } else {
+        ops_list_send(&j->l, j->t.p);
+    }
+    ops_drop(&j->t);
+    free(j);
+}
+
+int op_power(struct op_call *c, struct err *e)
+{
+    int64_t since = wire_int(c->req, "since_utc_ns", RUN_NONE);
+    if (since == RUN_NONE || wire_bool(c->req, "live", false))
+        return stream_power_subscribe(c->d->streams, c->p, c->id,
+                                      wire_int(c->req, "interval_ns", NS_PER_S), e);
+    int64_t pixels = wire_int(c->req, "pixels", PIXELS_DEFAULT);
+    int64_t until = wire_int(c->req, "until_utc_ns", clock_utc_ns());
+    if (pixels < 1 || pixels > PIXELS_MAX)
+        return err_set(e, WATTQ_E_LIMIT, "'pixels' is 1 to %d", PIXELS_MAX);
+    if (until <= since)
+        return err_set(e, WATTQ_E_USAGE, "the window ends before it begins");
+    struct series_job *j = base_alloc(sizeof(*j));
+    j->job = (struct reader_job){.work = series_work, .done = series_done, .slow = true};
+    j->since_utc_ns = since;
+    j->until_utc_ns = until;
+    j->channel = wire_int(c->req, "channel", RUN_NONE);
+    j->pixels = (size_t)pixels;
+    ops_keep(&j->t, c);
+    ops_list_begin(&j->l, c->id, "series");
+    storage_read(c->d->storage, &j->job);
+    return 0;
+}

@@ -1,0 +1,107 @@
+/* Inside daemon/api/ops*.c only: replies, lists over several frames, state per connection. */
+#ifndef DAEMON_API_OPS_PRIVATE_H
+#define DAEMON_API_OPS_PRIVATE_H
+
+#include "daemon/api/encode.h"
+#include "daemon/api/ops.h"
+#include "daemon/api/stream.h"
+
+#define OPS_RUNS_MAX   10000        /* ids in one request */
+#define OPS_FRAME_FULL (700u << 10) /* a list goes on in the next frame beyond this */
+#define OPS_REPLY_MAX  (6u << 20)   /* of one request, below what the server queues for a peer */
+
+/* A foreground run of this connection; outlives it while a job is in flight. */
+struct ops_exec {
+    struct ops_exec *next;
+    struct daemon *d;
+    struct peer *p; /* NULL once the connection is closed */
+    int64_t id;
+    int64_t run; /* 0 = not yet known */
+};
+struct ops_draft;
+struct ops_log;
+struct ops_peer {
+    struct ops_draft *draft;
+    struct ops_exec *execs;
+    struct ops_log *logs;
+};
+struct ops_peer *ops_peer(struct peer *p); /* made when first asked for */
+void ops_draft_free(struct ops_draft *d);
+void ops_exec_closed(struct ops_peer *s);
+void ops_logs_closed(struct ops_peer *s);
+
+/* A reply's first keys: id, ok. */
+void ops_begin(struct wire_out *o, int64_t id);
+/* {"id":..,"ok":true}, from a handler or later. */
+void ops_ok(struct peer *p, int64_t id);
+
+/* Who asked, kept over a job. */
+struct ops_ticket {
+    struct daemon *d;
+    struct peer *p; /* referenced */
+    int64_t id;
+};
+void ops_keep(struct ops_ticket *t, const struct op_call *c);
+void ops_drop(struct ops_ticket *t);
+
+/* A list that may take several frames: built on any thread, sent on the loop. */
+struct ops_list {
+    struct wire_out *frames; /* finished ones, and the open one last */
+    size_t n;
+    size_t bytes;
+    int64_t id;
+    const char *key; /* of the array in each frame */
+};
+void ops_list_begin(struct ops_list *l, int64_t id, const char *key);
+struct wire_out *ops_list_row(struct ops_list *l); /* where the next element goes */
+bool ops_list_full(const struct ops_list *l);      /* OPS_REPLY_MAX reached: stop and say where */
+struct wire_out *
+ops_list_end(struct ops_list *l); /* array closed: last frame's other keys go here */
+void ops_list_send(struct ops_list *l, struct peer *p); /* also frees */
+void ops_list_free(struct ops_list *l);
+
+/* 0; WATTQ_E_USAGE naming the key. Ids go to new memory. */
+int ops_need_int(const struct op_call *c, const char *key, int64_t *out, struct err *e) MUST_USE;
+int ops_need_runs(const struct op_call *c, int64_t **ids, size_t *n, struct err *e) MUST_USE;
+int ops_no_run(int64_t run, struct err *e);
+
+/* The machine's power now, over the channels of its total. power_uw RUN_NONE: reason says why. */
+struct meter_total {
+    char label[128]; /* "package-0 + dram-0" */
+    const char *quality;
+    const char *reason;
+    int64_t power_uw;
+};
+void ops_meter_total(struct meter *m, struct meter_total *out);
+
+int op_hello(struct op_call *c, struct err *e);
+int op_info(struct op_call *c, struct err *e);
+int op_queue(struct op_call *c, struct err *e);
+int op_sweeps(struct op_call *c, struct err *e);
+int op_wait(struct op_call *c, struct err *e);
+int op_watch(struct op_call *c, struct err *e);
+int op_show(struct op_call *c, struct err *e);
+int op_runs(struct op_call *c, struct err *e);
+int op_logs(struct op_call *c, struct err *e);
+int op_submit(struct op_call *c, struct err *e);
+int op_sweep(struct op_call *c, struct err *e);
+int op_sweep_begin(struct op_call *c, struct err *e);
+int op_sweep_rows(struct op_call *c, struct err *e);
+int op_sweep_commit(struct op_call *c, struct err *e);
+int op_sweep_release(struct op_call *c, struct err *e);
+int op_cancel(struct op_call *c, struct err *e);
+int op_hold(struct op_call *c, struct err *e);
+int op_release(struct op_call *c, struct err *e);
+int op_pause(struct op_call *c, struct err *e);
+int op_resume(struct op_call *c, struct err *e);
+int op_retry(struct op_call *c, struct err *e);
+int op_phase(struct op_call *c, struct err *e);
+int op_energy(struct op_call *c, struct err *e);
+int op_power(struct op_call *c, struct err *e);
+int op_meters(struct op_call *c, struct err *e);
+int op_idle(struct op_call *c, struct err *e);
+int op_exec_begin(struct op_call *c, struct err *e);
+int op_exec_ready(struct op_call *c, struct err *e);
+int op_exec_abort(struct op_call *c, struct err *e);
+
+#endif

@@ -1,0 +1,112 @@
+/* runs: the history, newest first, a page at a time. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/api/encode_db.h"
+#include "daemon/api/ops_private.h"
+
+#define LIMIT_DEFAULT 100
+#define LIMIT_MAX     10000
+
+struct runs_job {
+    struct reader_job job;
+    struct ops_ticket t;
+    struct run_query q;
+    char *label;
+    struct encode_want want;
+    struct encode enc;
+    struct ops_list l;
+    struct store *s;
+    struct err *e;
+    int64_t seen;
+    int64_t next; /* RUN_NONE = that was all */
+};
+
+static int put_row(void *arg, const struct run_row *row)
+{
+    struct runs_job *j = arg;
+    struct wire_out *o = ops_list_row(&j->l);
+    wire_begin_map(o, NULL);
+    int rc = encode_row(j->s, &j->enc, o, row, NULL, &j->want, j->e);
+    wire_end(o);
+    if (rc < 0)
+        return rc;
+    if (++j->seen < j->q.limit && !ops_list_full(&j->l))
+        return 0;
+    j->next = row->id;
+    return 1;
+}
+
+static int runs_work(struct store *s, struct reader_job *job, struct err *e)
+{
+    struct runs_job *j = container_of(job, struct runs_job, job);
+    j->s = s;
+    j->e = e;
+    int rc = runs_list(s, &j->q, put_row, j, e);
+    if (rc < 0)
+        return rc;
+    encode_opt(ops_list_end(&j->l), "next", j->next);
+    return 0;
+}
+
+static void runs_done(struct reader_job *job, int rc, const struct err *e)
+{
+    struct runs_job *j = container_of(job, struct runs_job, job);
+    if (rc < 0) {
+        peer_send_error(j->t.p, j->t.id, e);
+        ops_list_free(&j->l);
+    } else {
+        ops_list_send(&j->l, j->t.p);
+    }
+    ops_drop(&j->t);
+    free(j->label);
+    free(j);
+}
+
+static int take_state(const struct op_call *c, int *out, struct err *e)
+{
+    const char *name = wire_str(c->req, "state", NULL);
+    enum run_state state = RUN_STATES;
+    *out = -1;
+    if (!name)
+        return 0;
+    if (run_state_parse(name, &state) != 0) {
+        err_set(e, WATTQ_E_USAGE, "there is no state '%.40s'", name);
+        return err_next(e, "held queued starting running paused stopping done failed timeout "
+                           "energy_limit oom cancelled skipped lost");
+    }
+    *out = (int)state;
+    return 0;
+}
+
+int op_runs(struct op_call *c, struct err *e)
+{
+    int state = -1;
+    int64_t limit = wire_int(c->req, "limit", LIMIT_DEFAULT);
+    int rc = take_state(c, &state, e);
+    if (rc < 0)
+        return rc;
+    if (limit < 1 || limit > LIMIT_MAX)
+        return err_set(e, WATTQ_E_LIMIT, "a page has 1 to %d runs", LIMIT_MAX);
+    struct runs_job *j = base_alloc(sizeof(*j));
+    const char *label = wire_str(c->req, "label", NULL);
+    j->job = (struct reader_job){.work = runs_work, .done = runs_done};
+    j->label = label ? base_strdup(label) : NULL;
+    j->q = (struct run_query){
+        .uid = wire_bool(c->req, "mine", false) ? (int64_t)peer_uid(c->p) : RUN_NONE,
+        .sweep = wire_int(c->req, "sweep", RUN_NONE),
+        .state = state,
+        .label = j->label,
+        .since_utc_ns = wire_int(c->req, "since_utc_ns", RUN_NONE),
+        .until_utc_ns = wire_int(c->req, "until_utc_ns", RUN_NONE),
+        .before_id = wire_int(c->req, "before", RUN_NONE),
+        .limit = limit,
+    };
+    j->want = (struct encode_want){.energy = wire_bool(c->req, "energy", false),
+                                   .params = wire_bool(c->req, "params", false)};
+    j->next = RUN_NONE;
+    ops_keep(&j->t, c);
+    ops_list_begin(&j->l, c->id, "runs");
+    storage_read(c->d->storage, &j->job);
+    return 0;
+}

@@ -1,0 +1,247 @@
+/* show: everything known of one run. */
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/api/encode_db.h"
+#include "daemon/api/epochs.h"
+#include "daemon/api/ops_private.h"
+
+#define EVENTS_MAX  1000
+#define PHASES_MAX  2000
+#define FIGURES_MAX 500
+
+struct show_job {
+    struct reader_job job;
+    struct ops_ticket t;
+    int64_t run;
+    bool live; /* what memory knows, copied: the row in it is not used */
+    struct queue_run snap;
+    struct wire_out o;
+    struct store *s;
+    size_t n; /* elements of the list at hand */
+};
+
+/* ---- what was asked for ------------------------------------------------------------------------- */
+
+static void put_argv(struct wire_out *o, const struct spec *s)
+{
+    size_t bytes = 0;
+    wire_begin_array(o, "argv");
+    for (size_t i = 0; i < s->argc && bytes < SPEC_ARGV_BYTES; i++) {
+        bytes += strlen(s->argv[i]);
+        wire_put_str(o, NULL, s->argv[i]);
+    }
+    wire_end(o);
+}
+
+static void put_spec(struct wire_out *o, const struct run_row *row)
+{
+    struct spec s;
+    struct err e;
+    if (runs_spec_parse(row->spec_json, &s, &e) < 0)
+        return;
+    put_argv(o, &s);
+    wire_put_str(o, "cwd", s.cwd);
+    wire_put_str(o, "stdin", s.stdin_path);
+    wire_put_int(o, "umask", (int64_t)s.umask);
+    wire_put_int(o, "grace_ns", s.grace_ns);
+    wire_put_int(o, "log_cap_bytes", s.log_cap_bytes);
+    wire_put_bool(o, "wait_children", s.wait_children);
+    spec_fini(&s);
+}
+
+static int put_env(struct store *s, struct wire_out *o, const struct run_row *row, struct err *e)
+{
+    char *path CLEANUP(base_freep) = NULL;
+    char *shown CLEANUP(base_freep) = NULL;
+    int rc = row->env_hash ? runs_env_get(s, row->env_hash, &path, &shown, e) : 1;
+    if (rc < 0)
+        return rc;
+    json_t *env = shown ? json_loads(shown, 0, NULL) : NULL;
+    const char *key;
+    json_t *value;
+    size_t n = 0;
+    wire_begin_map(o, "env");
+    json_object_foreach(env, key, value) if (json_is_string(value) && n++ < WIRE_MAP_KEYS_MAX)
+        wire_put_str(o, key, json_string_value(value));
+    wire_end(o);
+    json_decref(env);
+    return 0;
+}
+
+static int put_code(void *arg, const struct run_code *c)
+{
+    struct wire_out *o = arg;
+    wire_begin_map(o, "code");
+    wire_put_str(o, "hash", c->hash);
+    wire_put_str(o, "commit_id", c->commit_id);
+    if (c->dirty >= 0)
+        wire_put_bool(o, "dirty", c->dirty != 0);
+    wire_put_str(o, "diff", c->diff);
+    wire_put_str(o, "script_sha256", c->script_sha256);
+    wire_put_str(o, "interpreter", c->interpreter);
+    wire_end(o);
+    return 0;
+}
+
+/* ---- what happened ------------------------------------------------------------------------------ */
+
+static int put_event(void *arg, const struct run_event *ev)
+{
+    struct show_job *j = arg;
+    int64_t utc = store_utc_of(j->s, ev->boot, ev->t_ns);
+    if (j->n++ >= EVENTS_MAX)
+        return 1;
+    wire_begin_map(&j->o, NULL);
+    wire_put_int(&j->o, "t_ns", ev->t_ns);
+    wire_put_int(&j->o, "boot", ev->boot);
+    encode_opt(&j->o, "t_utc_ns", utc < 0 ? RUN_NONE : utc);
+    encode_opt(&j->o, "actor_uid", ev->actor_uid);
+    wire_put_str(&j->o, "from", ev->from);
+    wire_put_str(&j->o, "to", ev->to);
+    wire_put_str(&j->o, "reason", ev->reason);
+    wire_end(&j->o);
+    return 0;
+}
+
+static int put_phase(void *arg, const struct run_phase *p)
+{
+    struct show_job *j = arg;
+    if (j->n++ >= PHASES_MAX)
+        return 1;
+    wire_begin_map(&j->o, NULL);
+    wire_put_str(&j->o, "name", p->name);
+    wire_put_int(&j->o, "t0_ns", p->t0_ns);
+    encode_opt(&j->o, "t1_ns", p->t1_ns);
+    wire_end(&j->o);
+    return 0;
+}
+
+static int put_figure(void *arg, const struct run_energy *f)
+{
+    struct show_job *j = arg;
+    if (j->n++ >= FIGURES_MAX)
+        return 1;
+    encode_stored(&j->o, NULL, f);
+    return 0;
+}
+
+static int put_lists(struct store *s, struct show_job *j, struct err *e)
+{
+    wire_begin_array(&j->o, "events");
+    j->n = 0;
+    int rc = runs_events(s, j->run, put_event, j, e);
+    wire_end(&j->o);
+    if (rc < 0)
+        return rc;
+    wire_begin_array(&j->o, "phases");
+    j->n = 0;
+    rc = runs_phases(s, j->run, put_phase, j, e);
+    wire_end(&j->o);
+    if (rc < 0)
+        return rc;
+    wire_begin_array(&j->o, "energy");
+    j->n = 0;
+    rc = runs_energy(s, j->run, put_figure, j, e);
+    wire_end(&j->o);
+    return rc < 0 ? rc : 0;
+}
+
+static int put_metrics(struct store *s, struct show_job *j, const struct run_row *row,
+                       struct err *e)
+{
+    int64_t count = 0;
+    int64_t newest = -1;
+    int rc = runs_metric_count(s, row->id, &count, &newest, e);
+    if (rc < 0)
+        return rc;
+    wire_begin_map(&j->o, "metrics");
+    wire_put_int(&j->o, "count", count);
+    wire_end(&j->o);
+    return epochs_put(s, &j->o, row, e);
+}
+
+/* What the total is over, and what it leaves out: computed again from the samples, as the run's set. */
+static void put_meter(struct store *s, struct wire_out *o, const struct run_row *row)
+{
+    struct energy_set set CLEANUP(energy_set_fini) = {0};
+    struct err e;
+    const struct energy_window w = {row->boot, row->t0_ns, row->t1_ns};
+    if (row->t0_ns == RUN_NONE || row->t1_ns == RUN_NONE || energy_of_window(s, &w, &set, &e) < 0)
+        return;
+    wire_put_str(o, "meter", set.meter);
+    wire_put_str(o, "covers", set.covers);
+}
+
+static int put_all(struct store *s, struct show_job *j, const struct run_row *row, struct err *e)
+{
+    static const struct encode_want want = {.params = true};
+    struct encode enc = {0};
+    int64_t by = RUN_NONE;
+    struct queue_run bare = j->snap;
+    bare.total = NULL; /* `energy` is the list of figures here */
+    int rc = encode_row(s, &enc, &j->o, row, j->live ? &bare : NULL, &want, e);
+    put_spec(&j->o, row);
+    if (rc == 0)
+        rc = put_env(s, &j->o, row, e);
+    if (rc == 0 && row->code_hash)
+        rc = runs_code_get(s, row->code_hash, put_code, &j->o, e);
+    if (rc == 0)
+        rc = runs_retried_by(s, row->id, &by, e);
+    encode_opt(&j->o, "retried_by", by);
+    if (rc == 0)
+        rc = put_lists(s, j, e);
+    if (rc == 0)
+        rc = put_metrics(s, j, row, e);
+    if (rc == 0)
+        put_meter(s, &j->o, row);
+    return rc;
+}
+
+static int show_work(struct store *s, struct reader_job *job, struct err *e)
+{
+    struct show_job *j = container_of(job, struct show_job, job);
+    struct run_row row CLEANUP(run_row_fini) = {0};
+    j->s = s;
+    int rc = runs_get(s, j->run, &row, e);
+    if (rc > 0)
+        return ops_no_run(j->run, e);
+    if (rc < 0)
+        return rc;
+    ops_begin(&j->o, j->t.id);
+    wire_begin_map(&j->o, "run");
+    rc = put_all(s, j, &row, e);
+    wire_end(&j->o);
+    return rc;
+}
+
+static void show_done(struct reader_job *job, int rc, const struct err *e)
+{
+    struct show_job *j = container_of(job, struct show_job, job);
+    if (rc < 0)
+        peer_send_error(j->t.p, j->t.id, e);
+    else
+        peer_send(j->t.p, &j->o);
+    wire_out_free(&j->o);
+    ops_drop(&j->t);
+    free(j);
+}
+
+int op_show(struct op_call *c, struct err *e)
+{
+    int64_t run = 0;
+    int rc = ops_need_int(c, "run", &run, e);
+    if (rc < 0)
+        return rc;
+    struct show_job *j = base_alloc(sizeof(*j));
+    j->job = (struct reader_job){.work = show_work, .done = show_done};
+    j->run = run;
+    j->live = queue_find(c->d->queue, run, &j->snap) == 0;
+    j->snap.row = NULL; /* not to be touched from the pool */
+    j->snap.total = NULL;
+    ops_keep(&j->t, c);
+    storage_read(c->d->storage, &j->job);
+    return 0;
+}
