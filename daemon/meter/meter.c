@@ -103,7 +103,7 @@ static int add_source(struct meter *m, const struct source_ops *ops, const struc
 static int open_sources(struct meter *m, const struct meter_config *cfg, struct err *e)
 {
     bool energy = false;
-    for (size_t i = 0; source_list[i] && i < SOURCES_MAX; i++) {
+    for (size_t i = 0; i < SOURCES_MAX && source_list[i]; i++) {
         const struct source_ops *ops = source_list[i];
         if (listed(cfg->disable, ops->name) || (ops->fallback && energy && !cfg->estimate_always)) {
             continue;

@@ -147,7 +147,10 @@ static void read_all(struct source *s, int64_t boot_ns, struct reading *out)
     }
     bool over = t > s->rows[s->n - 1].t_ns + END_NS;
     for (size_t i = 0; i < s->channels.n; i++) {
-        out[i] = over ? (struct reading){.state = READING_GONE} : s->now[i];
+        out[i] = s->now[i];
+        if (over) {
+            out[i].state = READING_GONE;
+        }
     }
 }
 
