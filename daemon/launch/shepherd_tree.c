@@ -240,7 +240,9 @@ static bool has_variable(pid_t pid, const char *want)
     size_t bytes, len = strlen(want) + 1;
     snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
     char *env CLEANUP(base_freep) = base_read_file(AT_FDCWD, path, ENVIRON_MAX, &bytes);
-    for (size_t i = 0; env && i + len <= bytes; i += strlen(env + i) + 1)
+    if (!env)
+        return false;
+    for (size_t i = 0; i + len <= bytes; i += strlen(env + i) + 1)
         if (memcmp(env + i, want, len) == 0)
             return true;
     return false;

@@ -125,7 +125,7 @@ int spawn_detached(char *const argv[], const int *fds, size_t nfds, struct err *
 /* Reads to the end, the deadline or cap; true = the end was reached. */
 static bool drain(int fd, int64_t deadline_ns, char *out, size_t cap, bool *truncated)
 {
-    char spill[4096];
+    char spill[4096] = {0};
     size_t have = 0;
     out[0] = 0;
     for (;;) {
