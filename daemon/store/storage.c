@@ -6,8 +6,8 @@
 #include "daemon/log.h"
 #include "daemon/store/storage_internal.h"
 
-#define FLUSH_NS       NS_PER_S /* samples that a kill can cost */
-#define BACKOFF_MIN_NS NS_PER_S /* while commits fail */
+#define FLUSH_NS       (900 * NS_PER_MS) /* a kill costs what came since: < 1 s */
+#define BACKOFF_MIN_NS NS_PER_S          /* while commits fail */
 #define BACKOFF_MAX_NS (30 * NS_PER_S)
 
 struct job_list {
@@ -333,7 +333,10 @@ int storage_open(struct storage **out, uv_loop_t *loop, const char *path, struct
     return storage_open_parts(out, loop, path, &parts, e);
 }
 
-void storage_set_full(struct storage *st, bool always) { store_set_full(st->store, always); }
+void storage_set_full(struct storage *st, bool always)
+{
+    store_set_full(st->store, always);
+}
 
 int storage_start(struct storage *st, struct err *e)
 {

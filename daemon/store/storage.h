@@ -27,7 +27,7 @@ struct storage_job {
 };
 
 struct storage_status {
-    bool degraded;         /* commits fail; samples wait in memory in order, no run is started */
+    bool degraded; /* commits fail; samples wait in memory in order, no run is started */
     char reason[160];
     int64_t commits, samples, jobs;
     int64_t last_commit_ns;
@@ -46,8 +46,9 @@ void storage_submit(struct storage *st, struct storage_job *job); /* loop thread
 /* Loop thread: drain ring and jobs, commit FULL, end the epoch with reason 'stop', checkpoint, join.
  * Every job's done is called before it returns. */
 void storage_stop(struct storage *st);
-void storage_close(struct storage *st, void (*closed)(void *arg), void *arg); /* after stop; async */
-void storage_get_status(struct storage *st, struct storage_status *out);      /* any thread */
+void storage_close(struct storage *st, void (*closed)(void *arg),
+                   void *arg);                                           /* after stop; async */
+void storage_get_status(struct storage *st, struct storage_status *out); /* any thread */
 
 /* Read-only connections for queries, used in the libuv pool. At most one job marked slow runs at once. */
 struct reader_job {

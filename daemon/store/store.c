@@ -421,7 +421,10 @@ void store_close(struct store *s)
 
 /* ---- transactions ------------------------------------------------------------------------------- */
 
-void store_set_full(struct store *s, bool always) { s->always_full = always; }
+void store_set_full(struct store *s, bool always)
+{
+    s->always_full = always;
+}
 
 int store_begin(struct store *s, bool full, struct err *e)
 {
