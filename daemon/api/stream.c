@@ -318,7 +318,7 @@ int stream_wait_subscribe(struct streams *s, struct peer *p, int64_t id,
     struct sub *b = NULL;
     assert(remaining > 0);
     int rc = add_filtered(s, &b, &(struct sub){.peer = p, .id = id, .kind = SUB_WAIT}, f, e);
-    if (rc < 0)
+    if (rc < 0 || !b)
         return rc;
     b->until = until;
     b->remaining = remaining;
