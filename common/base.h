@@ -9,12 +9,11 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define CLEANUP(fn)  __attribute__((cleanup(fn)))
-#define PRINTF(f, a) __attribute__((format(printf, f, a)))
-#define MUST_USE     __attribute__((warn_unused_result))
-#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define container_of(ptr, type, member)                                                            \
-    ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+#define CLEANUP(fn)                     __attribute__((cleanup(fn)))
+#define PRINTF(f, a)                    __attribute__((format(printf, f, a)))
+#define MUST_USE                        __attribute__((warn_unused_result))
+#define ARRAY_LEN(a)                    (sizeof(a) / sizeof((a)[0]))
+#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 #define WATTQ_PATH_MAX 4096 /* longest path we handle, with its NUL */
 #define NS_PER_S       INT64_C(1000000000)
@@ -32,8 +31,8 @@ char *base_printf(const char *fmt, ...) PRINTF(1, 2) __attribute__((returns_nonn
 bool base_strcpy(char *dst, size_t cap, const char *src);
 
 /* For CLEANUP(): each takes a pointer to the variable, and a NULL or -1 in it is fine. */
-void base_freep(void *pp);  /* char *s CLEANUP(base_freep) */
-void base_closep(int *fd);  /* int fd CLEANUP(base_closep) */
+void base_freep(void *pp);   /* char *s CLEANUP(base_freep) */
+void base_closep(int *fd);   /* int fd CLEANUP(base_closep) */
 void base_fclosep(FILE **f); /* FILE *f CLEANUP(base_fclosep) */
 
 /* Write all of it, across EINTR and short writes. 0, or -1 with errno. */

@@ -8,20 +8,20 @@
 
 /* code, stable name on the wire, exit code of the client */
 #define ERR_CODES(X)                                                                               \
-    X(USAGE, "usage", 2)           /* what was asked for makes no sense as asked */                \
-    X(INVALID, "invalid", 1)       /* an input file, spec or value is wrong */                     \
-    X(NOT_FOUND, "not_found", 1)   /* no such run, sweep, channel, file */                         \
-    X(FORBIDDEN, "forbidden", 3)   /* the peer's uid may not do this */                            \
-    X(NO_DAEMON, "no_daemon", 4)   /* nobody listens on the socket */                              \
-    X(CONFLICT, "conflict", 5)     /* the state it has now does not allow it */                    \
-    X(LIMIT, "limit", 1)           /* a bound (bytes, connections, rows) was hit */                \
-    X(PROTOCOL, "protocol", 1)     /* the peer does not speak our protocol */                      \
-    X(VERSION, "version", 1)       /* protocol or schema of another version */                     \
-    X(IO, "io", 1)                 /* the operating system said no; text has errno's words */      \
-    X(STORAGE, "storage", 1)       /* SQLite, or the disk below it */                              \
-    X(CORRUPT, "corrupt", 1)       /* bytes on disk are not what was written */                    \
+    X(USAGE, "usage", 2)             /* what was asked for makes no sense as asked */              \
+    X(INVALID, "invalid", 1)         /* an input file, spec or value is wrong */                   \
+    X(NOT_FOUND, "not_found", 1)     /* no such run, sweep, channel, file */                       \
+    X(FORBIDDEN, "forbidden", 3)     /* the peer's uid may not do this */                          \
+    X(NO_DAEMON, "no_daemon", 4)     /* nobody listens on the socket */                            \
+    X(CONFLICT, "conflict", 5)       /* the state it has now does not allow it */                  \
+    X(LIMIT, "limit", 1)             /* a bound (bytes, connections, rows) was hit */              \
+    X(PROTOCOL, "protocol", 1)       /* the peer does not speak our protocol */                    \
+    X(VERSION, "version", 1)         /* protocol or schema of another version */                   \
+    X(IO, "io", 1)                   /* the operating system said no; text has errno's words */    \
+    X(STORAGE, "storage", 1)         /* SQLite, or the disk below it */                            \
+    X(CORRUPT, "corrupt", 1)         /* bytes on disk are not what was written */                  \
     X(UNAVAILABLE, "unavailable", 1) /* not on this machine */                                     \
-    X(INTERNAL, "internal", 1)     /* our bug */
+    X(INTERNAL, "internal", 1)       /* our bug */
 
 enum err_code {
     WATTQ_E_BASE = -1000,
@@ -48,8 +48,8 @@ int err_next(struct err *e, const char *fmt, ...) PRINTF(2, 3);
 #define err_next(e, ...)        ((void)(err_next)(e, __VA_ARGS__), WATTQ_E_INTERNAL)
 #endif
 
-const char *err_name(int code);        /* "not_found"; "internal" for anything unknown */
-int err_from_name(const char *name);   /* the code; WATTQ_E_INTERNAL for an unknown name */
-int err_exit_code(int code);           /* DESIGN of exit codes: 1..5, see wattq(1) */
+const char *err_name(int code);      /* "not_found"; "internal" for anything unknown */
+int err_from_name(const char *name); /* the code; WATTQ_E_INTERNAL for an unknown name */
+int err_exit_code(int code);         /* DESIGN of exit codes: 1..5, see wattq(1) */
 
 #endif

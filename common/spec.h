@@ -6,14 +6,14 @@
 #include "common/err.h"
 #include "common/wire.h"
 
-#define SPEC_ARGC_MAX      4096
-#define SPEC_ARGV_BYTES    (256u << 10)
-#define SPEC_ENV_MAX       8192
-#define SPEC_ENV_BYTES     (512u << 10)
-#define SPEC_LABEL_MAX     100
-#define SPEC_PARAMS_MAX    64
-#define SPEC_KEY_MAX       64
-#define SPEC_SWEEP_RUNS    100000
+#define SPEC_ARGC_MAX   4096
+#define SPEC_ARGV_BYTES (256u << 10)
+#define SPEC_ENV_MAX    8192
+#define SPEC_ENV_BYTES  (512u << 10)
+#define SPEC_LABEL_MAX  100
+#define SPEC_PARAMS_MAX 64
+#define SPEC_KEY_MAX    64
+#define SPEC_SWEEP_RUNS 100000
 
 enum spec_kind { SPEC_COMMAND, SPEC_TRAIN, SPEC_EXEC };
 
@@ -25,12 +25,14 @@ struct spec_param {
 /* One run. Zero-initialise; spec_fini frees what it owns. */
 struct spec {
     enum spec_kind kind;
-    char **argv; /* NULL-terminated; argc >= 1. For SPEC_TRAIN the arguments of wattq-train, without it */
+    char **
+        argv; /* NULL-terminated; argc >= 1. For SPEC_TRAIN the arguments of wattq-train, without it */
     size_t argc;
-    char **env; /* NULL-terminated "K=V"; NULL when only the hash is known (read back from the store) */
+    char **
+        env; /* NULL-terminated "K=V"; NULL when only the hash is known (read back from the store) */
     size_t envc;
-    char *cwd;          /* absolute */
-    char *stdin_path;   /* absolute, or NULL for /dev/null */
+    char *cwd;        /* absolute */
+    char *stdin_path; /* absolute, or NULL for /dev/null */
     char label[SPEC_LABEL_MAX + 1];
     char project[SPEC_LABEL_MAX + 1];
     unsigned umask;

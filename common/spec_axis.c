@@ -108,8 +108,8 @@ static int put_powers(struct spec_axis *a, const struct range *r, struct err *e)
 {
     int64_t lo = 0;
     int64_t hi = 0;
-    if (r->by || r->nfrom < 3 || r->nto < 3 || memcmp(r->from, "2^", 2) || memcmp(r->to, "2^", 2) ||
-        !whole_integer(r->from + 2, r->nfrom - 2, &lo) ||
+    if (r->by || r->nfrom < 3 || r->nto < 3 || memcmp(r->from, "2^", 2) != 0 ||
+        memcmp(r->to, "2^", 2) != 0 || !whole_integer(r->from + 2, r->nfrom - 2, &lo) ||
         !whole_integer(r->to + 2, r->nto - 2, &hi) || lo < 0 || hi > 62 || lo > hi)
         return 1;
     int rc = 0;
@@ -195,7 +195,7 @@ int spec_axis_parse(struct spec_axis *a, const char *text, struct err *e)
 {
     *a = (struct spec_axis){0};
     size_t n = strcspn(text, "=");
-    if (text[n] == '=' && n < SPEC_KEY_MAX)
+    if (n < SPEC_KEY_MAX && text[n] == '=')
         memcpy(a->key, text, n);
     if (!spec_key_ok(a->key)) {
         err_set(e, WATTQ_E_USAGE, "'%.80s' is not of the form KEY=VALUES", text);

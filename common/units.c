@@ -194,7 +194,7 @@ int units_parse_count(const char *s, int64_t *out, struct err *e)
     }
     const struct unit *u = p ? find_unit(table, p, strlen(p)) : NULL;
     double n = u ? v * u->factor : -1;
-    if (n < 0 || n != floor(n) || n > 9.2e18) {
+    if (!p || n < 0 || n != floor(n) || n > 9.2e18) {
         err_set(e, WATTQ_E_USAGE, "'%.60s' is not a whole number", s);
         err_next(e, "write it like 4096, 2^14, 64k (= 64000) or 64Ki (= 65536)");
         return WATTQ_E_USAGE;

@@ -8,12 +8,12 @@
 
 #include "common/err.h"
 
-#define WIRE_VERSION         1
-#define WIRE_HEADER_BYTES    4
-#define WIRE_FRAME_MAX       (1u << 20) /* longest body, either way */
-#define WIRE_HELLO_MAX       4096u      /* longest body before hello was accepted */
-#define WIRE_DEPTH_MAX       8
-#define WIRE_MAP_KEYS_MAX    256
+#define WIRE_VERSION      1
+#define WIRE_HEADER_BYTES 4
+#define WIRE_FRAME_MAX    (1u << 20) /* longest body, either way */
+#define WIRE_HELLO_MAX    4096u      /* longest body before hello was accepted */
+#define WIRE_DEPTH_MAX    8
+#define WIRE_MAP_KEYS_MAX 256
 
 /* ---- building ---------------------------------------------------------------------------------- */
 
@@ -80,10 +80,19 @@ void wire_msg_free(struct wire_msg *m); /* NULL is fine */
 void wire_msg_freep(struct wire_msg **m);
 const struct wire_val *wire_msg_root(const struct wire_msg *m);
 
-enum wire_type { WIRE_NIL, WIRE_BOOL, WIRE_INT, WIRE_F64, WIRE_STR, WIRE_BIN, WIRE_ARRAY, WIRE_MAP };
+enum wire_type {
+    WIRE_NIL,
+    WIRE_BOOL,
+    WIRE_INT,
+    WIRE_F64,
+    WIRE_STR,
+    WIRE_BIN,
+    WIRE_ARRAY,
+    WIRE_MAP
+};
 enum wire_type wire_type(const struct wire_val *v); /* WIRE_NIL for NULL */
-size_t wire_len(const struct wire_val *v);          /* elements of an array or map; bytes of str/bin */
-const struct wire_val *wire_at(const struct wire_val *v, size_t i);      /* array element, map value */
+size_t wire_len(const struct wire_val *v); /* elements of an array or map; bytes of str/bin */
+const struct wire_val *wire_at(const struct wire_val *v, size_t i); /* array element, map value */
 const char *wire_key_at(const struct wire_val *v, size_t i, size_t *bytes); /* map key, NUL ended */
 const struct wire_val *wire_get(const struct wire_val *map, const char *key); /* NULL if absent */
 
@@ -93,7 +102,8 @@ const char *wire_str(const struct wire_val *map, const char *key, const char *df
 int64_t wire_int(const struct wire_val *map, const char *key, int64_t dflt);
 double wire_f64(const struct wire_val *map, const char *key, double dflt);
 bool wire_bool(const struct wire_val *map, const char *key, bool dflt);
-const void *wire_bin(const struct wire_val *map, const char *key, size_t *bytes); /* NULL if absent */
+const void *wire_bin(const struct wire_val *map, const char *key,
+                     size_t *bytes); /* NULL if absent */
 /* The value itself, outside a map. */
 const char *wire_as_str(const struct wire_val *v, const char *dflt);
 const char *wire_as_bytes(const struct wire_val *v); /* a bin's wire_len() bytes, else NULL */
