@@ -196,6 +196,17 @@ static int take_run(void *arg, int64_t t0_ns, int64_t t1_ns)
     return 0;
 }
 
+/* The part of a stretch for which the channel has samples. */
+static void clamp_to_samples(struct store *s, int64_t channel, struct energy_window *w)
+{
+    struct sample at;
+    struct err e;
+    if (samples_before(s, channel, w->boot, w->t1_ns, &at, &e) == 0 && at.t_ns < w->t1_ns)
+        w->t1_ns = at.t_ns;
+    if (samples_after(s, channel, w->boot, w->t0_ns, &at, &e) == 0 && at.t_ns > w->t0_ns)
+        w->t0_ns = at.t_ns;
+}
+
 /* Energy of one channel over the newest stretches that make up the time asked for. */
 static void put_idle_channel(struct store *s, struct wire_out *o, const struct channel_row *c,
                              const struct stretches *l, const struct energy_job *j)
@@ -207,8 +218,11 @@ static void put_idle_channel(struct store *s, struct wire_out *o, const struct c
     for (size_t i = l->n; i-- > 0 && ns < j->idle_ns;) {
         struct energy_figure f;
         struct energy_window w = {j->w.boot, l->at[i].t0_ns, l->at[i].t1_ns};
+        clamp_to_samples(s, c->id, &w);
         if (w.t1_ns - w.t0_ns > j->idle_ns - ns)
             w.t0_ns = w.t1_ns - (j->idle_ns - ns);
+        if (w.t1_ns - w.t0_ns < NS_PER_S / 2)
+            continue;
         if (energy_of_channel(s, c, &w, &f, &e) < 0 || !f.known || f.unknown_ns > 0)
             continue;
         uj += f.energy_uj;

@@ -296,7 +296,8 @@ void queue_on_launch(struct queue *q, const struct launch_event *ev)
     case LAUNCH_STARTED:
         started(r, ev);
         break;
-    case LAUNCH_MAIN_EXIT:
+    case LAUNCH_MAIN_EXIT: /* most often nothing is left then, and this is the close sweep */
+        queue_ask_sweep(q, NULL, 0);
         move_to(r, RUN_STOPPING, ev, "main process ended");
         break;
     case LAUNCH_PAUSED:

@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+"""kill -9 of wattqd at random moments while runs go on: every run ends with its exit code, its whole log and
+whole energy, none is lost and none runs twice; the queue keeps its order.
+
+WATTQ_KILLS: how many kills (default 20); WATTQ_SEED: of the moments (printed)."""
+import os
+import random
+import sys
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from harness import Daemon, check_energy, total, until  # noqa: E402
+
+KILLS = int(os.environ.get("WATTQ_KILLS", "20"))
+SEED = int(os.environ.get("WATTQ_SEED", str(time.time_ns() % 10**6)))
+LINES = 20
+
+
+def script(i, seconds):
+    """Says which run it is, in a file that every run appends to, and counts slowly; exits with i % 7."""
+    pause = seconds / LINES
+    return (f"echo {i} >> started; i=0; while [ $i -lt {LINES} ]; do i=$((i+1)); echo line $i;"
+            f" echo '{{\"epoch\":'$i',\"v\":'$i'}}' >> $WATTQ_METRICS; sleep {pause:.3f}; done; exit {i % 7}")
+
+
+class Kill(unittest.TestCase):
+    def check(self, d, i, run):
+        r = d.show(run)
+        self.assertEqual((r["state"], r["exit_code"]), ("failed" if i % 7 else "done", i % 7), r["events"])
+        text, _ = d.logs(run)
+        self.assertEqual(text, "".join(f"line {k}\n" for k in range(1, LINES + 1)))
+        self.assertEqual(r["metrics"]["count"], LINES, f"run {run}")
+        self.assertEqual([e["values"]["v"] for e in r["per_epoch"]], list(range(1, LINES + 1)))
+        f = check_energy(r)
+        self.assertEqual(f["unknown_ns"], 0, f)
+
+    def storm(self, d, rng, runs):
+        """Submits and kills in turn. A submission that was not acknowledged may be there or not."""
+        for k in range(KILLS):
+            if len(runs) < KILLS:
+                i = len(runs)
+                runs.append(d.submit(["sh", "-c", script(i, rng.uniform(0.05, 0.8))], exclusive=bool(i % 3)))
+            time.sleep(rng.choice((0, rng.uniform(0, 0.02), rng.uniform(0, 0.6))))
+            if k % 5 == 4:
+                d.client.send("submit", run=d.spec(["sh", "-c", "echo extra >> extras"]))
+            d.kill()
+            time.sleep(rng.choice((0, 0, rng.uniform(0, 0.5))))
+            d.start()
+
+    def test_storm(self):
+        print(f"kills {KILLS} seed {SEED} (WATTQ_KILLS, WATTQ_SEED)", flush=True)
+        rng = random.Random(SEED)
+        with Daemon("--parallel", "3") as d:
+            runs = []
+            self.storm(d, rng, runs)
+            until(lambda: all(r["state"] in ("done", "failed") for r in map(d.show, runs)), "all to end", 120)
+            for i, run in enumerate(runs):
+                with self.subTest(run=run, seed=SEED):
+                    self.check(d, i, run)
+            with open(d.path("started")) as f:
+                began = [int(x) for x in f]
+            self.assertEqual(sorted(began), list(range(len(runs))))  # none twice, none forgotten
+            extras = [r for r in d.call("runs", limit=10000)["runs"] if r["run"] not in runs]
+            d.wait(*[r["run"] for r in extras]) if extras else None
+            ran = 0
+            if os.path.exists(d.path("extras")):
+                with open(d.path("extras")) as f:
+                    ran = len(f.readlines())
+            self.assertEqual(ran, len(extras))
+            self.assertEqual(d.call("info")["storage"]["degraded"], False)
+
+    def test_killed_while_a_run_ends(self):
+        """The whole end of a run happens while wattqd is away."""
+        with Daemon() as d:
+            run = d.sh("sleep 0.5; echo bye; exit 5")
+            d.until_state(run, "running")
+            d.kill()
+            time.sleep(1)
+            d.start()
+            r = d.wait(run)
+            self.assertEqual((r["state"], r["exit_code"], d.logs(run)[0]), ("failed", 5, "bye\n"))
+            f = total(d.show(run))
+            self.assertIn("bridged", f["flags"])
+            truth = 55 * (r["t1_ns"] - r["t0_ns"]) / 1e3
+            self.assertTrue(f["lo_uj"] is None or f["lo_uj"] <= truth + 1 <= f["hi_uj"] + 2, f)
+
+    def test_shepherd_is_killed(self):
+        with Daemon() as d:
+            run = d.sh("sleep 60")
+            d.until_state(run, "running")
+            with open(os.path.join(d.state_dir, "runs", str(run), "shepherd")) as f:
+                facts = dict(line.strip().split("=", 1) for line in f if "=" in line)
+            os.kill(int(facts["pid"]), 9)
+            r = d.wait(run)
+            self.assertEqual(r["state"], "lost")
+            self.assertIn("lost(status)", r["reason"])
+            self.assertEqual(d.wait(d.sh("true"))["state"], "done")  # and the queue goes on
+
+    def test_machine_went_down(self):
+        """Rows of another boot: a command is lost, a built-in trainer's run is tried again."""
+        import sqlite3
+        with Daemon() as d:
+            run = d.sh("sleep 60")
+            d.until_state(run, "running")
+            queued = d.sh("echo still here")
+            time.sleep(1.5)
+            d.kill()
+            d.end_shepherds()
+            db = sqlite3.connect(os.path.join(d.state_dir, "wattq.db"))
+            db.execute("UPDATE boot SET boot_id = 'another' WHERE id = (SELECT max(id) FROM boot)")
+            db.commit()
+            db.close()
+            d.start()
+            r = d.wait(run)
+            self.assertEqual(r["state"], "lost")
+            self.assertIn("reboot", r["reason"])
+            self.assertGreater(total(d.show(run))["energy_uj"] or 0, 20e6)  # up to the last sample
+            self.assertEqual(d.wait(queued)["state"], "done")
+
+
+if __name__ == "__main__":
+    unittest.main()
