@@ -280,7 +280,8 @@ int cmd_main(int argc, char **argv)
     if (rc == 0)
         rc = run(&app, &e);
     else
-        app.json = args_has(&app.args, OPT_JSON);
+        for (int i = 1; i < argc; i++) /* what could not be parsed may still have asked for it */
+            app.json = app.json || strcmp(argv[i], "--json") == 0;
     if (rc >= 0 && fflush(stdout) != 0 && errno != EPIPE)
         rc = err_errno(&e, WATTQ_E_IO, "cannot write to the standard output");
     if (rc < 0) {

@@ -52,21 +52,41 @@ static int put_how(const struct args *a, struct wire_out *o, struct err *e)
     return 0;
 }
 
-static void tell(const struct app *app, const struct wire_val *reply)
+/* One row of the answer, or in its own words why this run was refused. */
+static void tell_one(const struct app *app, const struct wire_val *run)
+{
+    long long id = (long long)wire_int(run, "run", 0);
+    long long of = (long long)wire_int(run, "retry_of", 0);
+    const struct wire_val *error = wire_get(run, "error");
+    if (wire_type(error) == WIRE_MAP) {
+        cmd_say(app, "%lld  %s%s%s", id, wire_str(error, "text", "refused"),
+                wire_get(error, "next") ? "; " : "", wire_str(error, "next", ""));
+        return;
+    }
+    if (of > 0 && app->quiet)
+        (void)fprintf(app->print.out, "%lld\n", id);
+    else if (of > 0)
+        (void)fprintf(app->print.out, "%lld  queued again, as run %lld was\n", id, of);
+    else if (!app->quiet)
+        (void)fprintf(app->print.out, "%lld  %s\n", id, wire_str(run, "state", "?"));
+}
+
+/* The worst thing that happened to any of them is the exit code. */
+static int tell(const struct app *app, const struct wire_val *reply)
 {
     const struct wire_val *runs = wire_get(reply, "runs");
+    int worst = 0;
     for (size_t i = 0; i < wire_len(runs); i++) {
         const struct wire_val *run = wire_at(runs, i);
-        long long id = (long long)wire_int(run, "run", 0);
-        int64_t of = wire_int(run, "retry_of", 0);
-        if (of > 0 && app->quiet)
-            (void)fprintf(app->print.out, "%lld\n", id);
-        else if (of > 0)
-            (void)fprintf(app->print.out, "%lld  queued again, as run %lld was\n", id,
-                          (long long)of);
-        else if (!app->quiet)
-            (void)fprintf(app->print.out, "%lld  %s\n", id, wire_str(run, "state", "?"));
+        const struct wire_val *error = wire_get(run, "error");
+        if (!app->json)
+            tell_one(app, run);
+        if (wire_type(error) != WIRE_MAP)
+            continue;
+        int code = err_exit_code(err_from_name(wire_str(error, "code", "internal")));
+        worst = code > worst ? code : worst;
     }
+    return worst;
 }
 
 static int act(struct app *app, const char *op, struct err *e)
@@ -88,10 +108,8 @@ static int act(struct app *app, const char *op, struct err *e)
         rc = conn_call(c, &m, e);
     if (rc < 0)
         return rc;
-    if (app->json)
-        return cmd_print_json(app, op, wire_msg_root(m), e);
-    tell(app, wire_msg_root(m));
-    return 0;
+    rc = app->json ? cmd_print_json(app, op, wire_msg_root(m), e) : 0;
+    return rc < 0 ? rc : tell(app, wire_msg_root(m));
 }
 
 int cmd_cancel(struct app *app, struct err *e)

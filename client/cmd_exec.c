@@ -45,6 +45,7 @@ static void ignore_keys(void)
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigaction(SIGINT, &ignore, NULL); /* Ctrl-C is for the run: it is in our process group */
     sigaction(SIGQUIT, &ignore, NULL);
+    sigaction(SIGPIPE, &ignore, NULL); /* our talk may be read by nobody; the run still is ours */
 }
 
 void exec_block(struct launch_block *b, const struct job *j)

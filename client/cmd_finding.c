@@ -40,9 +40,9 @@ static const char *size_text(char *buf, size_t cap, int64_t size)
 
 /* ---- the table ----------------------------------------------------------------------------------- */
 
-static const char *const heads[] = {">RUN",        "DATA",       "SHAPE",   ">DEPTH",  ">SIZE",
-                                    ">PARAMETERS", ">TEST LOSS", ">TIME",   ">ENERGY", ">LO",
-                                    ">HI",         ">J/DATUM",   "QUALITY", "LIVES IN"};
+static const char *const heads[] = {">RUN",        "DATA",       "SHAPE",   ">DEPTH",   ">SIZE",
+                                    ">PARAMETERS", ">TEST LOSS", ">TIME",   ">!ENERGY", ">!LO",
+                                    ">!HI",        ">!J/DATUM",  "QUALITY", "LIVES IN"};
 
 static void put_row(struct table *t, const struct finding *f, const struct finding_row *r)
 {
@@ -61,8 +61,8 @@ static void put_row(struct table *t, const struct finding *f, const struct findi
     table_put(t, "%s", print_seconds(buf, sizeof buf, r->elapsed_s));
     table_put(t, "%s%s", isnan(r->energy_j) ? "" : tilde,
               print_joules(buf, sizeof buf, r->energy_j));
-    table_put(t, "%s", print_joules(buf, sizeof buf, r->lo_j));
-    table_put(t, "%s", print_joules(buf, sizeof buf, r->hi_j));
+    table_put(t, "%s", print_bound(buf, sizeof buf, r->lo_j, false));
+    table_put(t, "%s", print_bound(buf, sizeof buf, r->hi_j, true));
     table_put(t, "%s%s", isnan(r->j_per_datum) ? "" : tilde,
               print_joules(buf, sizeof buf, r->j_per_datum));
     table_put(t, "%s", r->quality[0] ? r->quality : "-");

@@ -47,14 +47,14 @@ static void put_queue_row(const struct app *app, struct table *t, const struct w
     table_put(t, "%s", args_has(&app->args, OPT_ALL) ? wire_str(run, "user", "-") : "-");
     table_put(t, "%s", wire_str(run, "label", ""));
     if (strcmp(state, "held") == 0 || strcmp(state, "queued") == 0)
-        table_put(t, "%s", wire_str(run, "reason", "-"));
+        table_put(t, "%s", wire_str(run, "waiting_for", "-"));
     else
         table_put(t, "-");
     table_take(t, print_command(run));
 }
 
-static const char *const queue_heads[] = {">ID",  "STATE", ">POS",   ">TIME",
-                                          "USER", "LABEL", "REASON", "COMMAND"};
+static const char *const queue_heads[] = {">ID",  "STATE", ">POS",      ">TIME",
+                                          "USER", "LABEL", "WAITS FOR", "COMMAND"};
 
 struct queue_view {
     struct app *app;
@@ -305,8 +305,8 @@ static void put_filter(void *arg, struct wire_out *o)
     wire_put_bool(o, "params", true);
 }
 
-static const char *const runs_heads[] = {">ID",     "STATE",   ">SWEEP", "STARTED", ">TIME",
-                                         ">ENERGY", ">BOUNDS", ">POWER", "LABEL",   "COMMAND"};
+static const char *const runs_heads[] = {">ID",      "STATE",    ">SWEEP", "STARTED", ">TIME",
+                                         ">!ENERGY", ">!BOUNDS", ">POWER", "LABEL",   "COMMAND"};
 
 /* Mean power over the run, from the total and the time; "~" when it is estimated. */
 static char *mean_power(const struct wire_val *run)

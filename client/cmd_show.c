@@ -49,7 +49,10 @@ static void show_what(const struct app *app, const struct wire_val *run)
     char *command CLEANUP(base_freep) = print_command(run);
     line(app, "label", wire_str(run, "label", ""));
     line(app, "project", wire_str(run, "project", ""));
-    line(app, "command", command);
+    if (strcmp(wire_str(run, "kind", ""), "train") == 0)
+        (void)fprintf(app->print.out, "  %-10s wattq-train %s\n", "command", command);
+    else
+        line(app, "command", command);
     line(app, "in", wire_str(run, "cwd", ""));
     line(app, "user", wire_str(run, "user", ""));
     show_time(app, "submitted", run, "submitted_utc_ns");
@@ -76,8 +79,8 @@ static void show_what(const struct app *app, const struct wire_val *run)
 
 /* ---- energy -------------------------------------------------------------------------------------- */
 
-static const char *const figure_heads[] = {"PART",    "METER",  ">ENERGY", ">BOUNDS",
-                                           "QUALITY", "METHOD", "BASIS",   "NOTES"};
+static const char *const figure_heads[] = {"PART",    "FIGURE", "METER", ">!ENERGY", ">!BOUNDS",
+                                           "QUALITY", "METHOD", "BASIS", "NOTES"};
 
 /* The stated accuracy, flags and reason, whichever there are. */
 static char *figure_notes(const struct wire_val *figure)
@@ -99,6 +102,7 @@ void show_figures(const struct app *app, const struct wire_val *figures)
         bool total = wire_type(wire_get(f, "channel")) == WIRE_NIL;
         const char *part = wire_str(f, "part", "window");
         table_put(&t, "%s", strcmp(part, "window") == 0 ? "all of it" : part);
+        table_put(&t, "%s", wire_str(f, "figure", "machine"));
         table_put(&t, "%s%s", total ? "TOTAL" : wire_str(f, "label", "?"),
                   total || wire_bool(f, "in_total", false) ? "" : " (not in total)");
         table_take(&t, print_energy(f));
@@ -131,25 +135,30 @@ static void show_datum(const struct app *app, const struct wire_val *run)
     datum_init(&d, run);
     if (isnan(d.rows))
         return;
-    head(app, "Per datum (one training row in one epoch)");
+    FILE *f = app->print.out;
     const char *tilde = d.estimated ? "~" : "";
     const char *word = d.estimated ? " estimated" : "";
-    if (!isnan(d.exact_j))
-        (void)fprintf(
-            app->print.out, "  j_per_datum_exact  %s%s%s (%s..%s)  %s\n", tilde,
-            print_joules(a, sizeof a, d.exact_j), word, print_joules(b, sizeof b, d.exact_lo_j),
-            print_joules(c, sizeof c, d.exact_hi_j),
-            d.whole_run ? "whole run: phase train has no figure" : "phase train, real rows");
+    head(app, "Per datum (one training row in one epoch)");
+    if (isnan(d.exact_j))
+        (void)fprintf(f, "  j_per_datum_exact  - (%s)\n", d.reason);
+    else if (isnan(d.exact_lo_j) || isnan(d.exact_hi_j))
+        (void)fprintf(f, "  j_per_datum_exact  %s%s%s (-)  phase train, rows really seen\n", tilde,
+                      print_joules(a, sizeof a, d.exact_j), word);
+    else
+        (void)fprintf(f, "  j_per_datum_exact  %s%s%s (%s..%s)  phase train, rows really seen\n",
+                      tilde, print_joules(a, sizeof a, d.exact_j), word,
+                      print_bound(b, sizeof b, d.exact_lo_j, false),
+                      print_bound(c, sizeof c, d.exact_hi_j, true));
     if (!isnan(d.study_j))
-        (void)fprintf(app->print.out,
-                      "  j_per_datum_study  %s%s%s  whole run, batches counted as full\n", tilde,
+        (void)fprintf(f, "  j_per_datum_study  %s%s%s  as the study counted\n", tilde,
                       print_joules(a, sizeof a, d.study_j), word);
     if (!isnan(d.train_s))
-        (void)fprintf(app->print.out, "  time               %s\n",
-                      print_seconds(a, sizeof a, d.train_s));
+        (void)fprintf(f, "  time               %s\n", print_seconds(a, sizeof a, d.train_s));
     if (d.tested_in)
-        (void)fputs("  (epochs are so short that their test passes lie inside of phase train)\n",
-                    app->print.out);
+        (void)fputs(
+            "  (epochs are so short that their tests lie inside of phase train: their share of its "
+            "time is taken off)\n",
+            f);
 }
 
 /* ---- phases, epochs, events ------------------------------------------------------------------------ */

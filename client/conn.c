@@ -38,21 +38,24 @@ int conn_path(const char *given, char *out, struct err *e)
 
 /* ---- connect ----------------------------------------------------------------------------------- */
 
-/* What to type to get a daemon on that socket: the wattqd beside us, if it is not in the PATH. */
-static void say_start(const char *path, const char *given, struct err *e)
+/* The wattqd that lies where a build puts it beside this program; else the one in the PATH. */
+static void find_daemon(char *out, size_t cap)
 {
     char exe[WATTQ_PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
-    char program[WATTQ_PATH_MAX + 32] = "wattqd";
-    if (n > 0) {
-        exe[n] = '\0';
-        char *slash = strrchr(exe, '/');
-        if (slash)
-            *slash = '\0';
-        (void)snprintf(program, sizeof program, "%s/../daemon/wattqd", exe); /* a build tree */
-        if (access(program, X_OK) != 0)
-            base_strcpy(program, sizeof program, "wattqd");
-    }
+    exe[n > 0 ? n : 0] = '\0';
+    char *slash = strrchr(exe, '/');
+    if (slash)
+        *slash = '\0';
+    char *built CLEANUP(base_freep) = base_printf("%s/../daemon/wattqd", exe);
+    char *full CLEANUP(base_freep) = slash ? realpath(built, NULL) : NULL;
+    base_strcpy(out, cap, full ? full : "wattqd");
+}
+
+static void say_start(const char *path, const char *given, struct err *e)
+{
+    char program[WATTQ_PATH_MAX];
+    find_daemon(program, sizeof program);
     if (given || getenv("WATTQ_SOCKET"))
         err_next(e, "start it: %.80s --socket %.100s &", program, path);
     else
@@ -177,9 +180,16 @@ int conn_send(struct conn *c, struct err *e)
         return rc;
     /* A daemon that refuses a request may close while we still write; its answer is then already here,
      * so a failed write is not the last word. */
-    if (base_write_all(c->fd, c->out.data, c->out.bytes) < 0 && errno != EPIPE &&
-        errno != ECONNRESET)
-        return err_errno(e, WATTQ_E_IO, "cannot write to wattqd");
+    for (size_t at = 0; at < c->out.bytes;) {
+        ssize_t n = send(c->fd, c->out.data + at, c->out.bytes - at, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
+            break;
+        if (n < 0)
+            return err_errno(e, WATTQ_E_IO, "cannot write to wattqd");
+        at += (size_t)n;
+    }
     return 0;
 }
 

@@ -1,7 +1,7 @@
 /* One blocking connection to wattqd: finds the socket, checks who listens, says hello, then requests and
  * replies. Requests are answered in order; a stream is read with conn_recv until its last frame.
  * Before anything is sent the server's uid is checked by SO_PEERCRED: only we ourselves or root may see
- * an environment. Single-threaded; SIGPIPE must be ignored. */
+ * an environment. Single-threaded. */
 #ifndef CLIENT_CONN_H
 #define CLIENT_CONN_H
 

@@ -7,20 +7,13 @@
 
 double datum_number(const struct wire_val *run, const char *key)
 {
-    const struct wire_val *info = wire_get(run, "info");
-    const struct wire_val *places[] = {wire_get(info, "summary"), wire_get(run, "summary"),
-                                       wire_get(run, "last_metrics"), info};
+    static const char *const places[] = {"summary", "last_metrics", "info"};
     for (size_t i = 0; i < ARRAY_LEN(places); i++) {
-        double v = wire_f64(places[i], key, NAN);
+        double v = wire_f64(wire_get(run, places[i]), key, NAN);
         if (!isnan(v))
             return v;
     }
     return NAN;
-}
-
-static double first_known(double a, double b)
-{
-    return isnan(a) ? b : a;
 }
 
 static double bound_per(const struct wire_val *figure, const char *key, double n)
@@ -29,40 +22,21 @@ static double bound_per(const struct wire_val *figure, const char *key, double n
     return uj == PRINT_NONE || !(n > 0) ? (double)NAN : (double)uj / 1e6 / n;
 }
 
-/* All of phase train together: it is entered anew after each marked test pass. */
-static double train_seconds(const struct wire_val *run)
-{
-    const struct wire_val *phases = wire_get(run, "phases");
-    double sum = 0;
-    for (size_t i = 0; i < wire_len(phases); i++) {
-        const struct wire_val *p = wire_at(phases, i);
-        int64_t t0 = wire_int(p, "t0_ns", PRINT_NONE);
-        int64_t t1 = wire_int(p, "t1_ns", PRINT_NONE);
-        if (strcmp(wire_str(p, "name", ""), "train") == 0 && t0 != PRINT_NONE && t1 != PRINT_NONE)
-            sum += (double)(t1 - t0) / 1e9;
-    }
-    return sum > 0 ? sum : (double)NAN;
-}
-
 void datum_init(struct datum *d, const struct wire_val *run)
 {
-    /* What was done; info alone has what was asked for. */
-    double epochs = first_known(datum_number(run, "epoch"), datum_number(run, "epochs"));
-    double train_rows = datum_number(run, "rows_train");
-    double batches = datum_number(run, "batches_train");
-    double batch = datum_number(run, "batch");
+    const struct wire_val *per = wire_get(run, "j_per_datum");
     const struct wire_val *window = print_total(run, "window");
     const struct wire_val *train = print_total(run, "phase:train");
-    d->rows = first_known(datum_number(run, "rows_train_seen"), train_rows * epochs);
-    d->whole_run = wire_int(train, "energy_uj", PRINT_NONE) == PRINT_NONE;
-    if (d->whole_run)
-        train = window;
-    d->estimated = print_is_estimate(train);
-    d->exact_j = print_joule_per(train, d->rows);
-    d->exact_lo_j = bound_per(train, "lo_uj", d->rows);
-    d->exact_hi_j = bound_per(train, "hi_uj", d->rows);
-    d->study_j = print_joule_per(window, batches * batch * epochs);
-    double train_ns = datum_number(run, "train_ns");
-    d->train_s = (isnan(train_ns) ? train_seconds(run) : train_ns / 1e9) / d->rows;
+    d->rows = datum_number(run, "rows_train_seen");
+    d->exact_j = wire_f64(per, "exact", NAN);
+    d->study_j = wire_f64(per, "study", NAN);
+    d->reason =
+        isnan(d->exact_j) ? wire_str(per, "exact_reason", "no figure for phase train") : NULL;
+    d->run_j = print_joule_per(window, d->rows);
+    d->estimated = print_is_estimate(train ? train : window);
     d->tested_in = datum_number(run, "test_ns_inside_train") > 0;
+    d->exact_lo_j = d->tested_in ? (double)NAN : bound_per(train, "lo_uj", d->rows);
+    d->exact_hi_j = d->tested_in ? (double)NAN : bound_per(train, "hi_uj", d->rows);
+    double train_ns = datum_number(run, "train_ns");
+    d->train_s = d->rows > 0 ? train_ns / 1e9 / d->rows : (double)NAN;
 }

@@ -1,28 +1,27 @@
 /* Energy and time per datum of a run of the built-in trainer; a datum is one training row in one epoch.
- * exact: phase `train`, rows really trained on. Short epochs keep their test pass inside that phase
- *        (docs/trainer.md); tested_in says so.
- * study: as BUTTER-E has it: the whole run, the last partial batch counted as full, test rows not counted.
- *        source: study NB3, section "units derived". Pure. */
+ * The joules are the daemon's (docs/protocol.md, `j_per_datum`): exact is phase `train` without the tests
+ * inside it over the rows really seen, study is as BUTTER-E counted. Pure. */
 #ifndef CLIENT_DATUM_H
 #define CLIENT_DATUM_H
 
 #include "common/wire.h"
 
 struct datum {
-    double rows;       /* training rows x epochs done; NAN = not known */
-    double exact_j;    /* NAN = not known, as are all below */
-    double exact_lo_j; /* from the counter bounds of phase train */
+    double rows; /* training rows x epochs done; NAN = not known, as are all below */
+    double exact_j;
+    double
+        exact_lo_j; /* from the counter bounds of phase train; only when no test lies inside of it */
     double exact_hi_j;
     double study_j;
-    double train_s; /* seconds of training per datum */
-    bool estimated; /* the joules are an estimate */
-    bool whole_run; /* phase train has no figure: exact_* are of the whole run, setup included */
-    bool tested_in; /* the test passes lie inside of phase train */
+    double run_j;       /* the whole run, start-up included: never shown as exact */
+    double train_s;     /* seconds of training per datum */
+    bool estimated;     /* the joules are an estimate */
+    bool tested_in;     /* test passes lie inside of phase train: epochs are very short */
+    const char *reason; /* why exact_j is not known; NULL */
 };
 void datum_init(struct datum *d, const struct wire_val *run);
 
-/* A number a run said about itself, wherever the daemon put it: in info, in its part `summary`, or as the
- * newest metric. NAN = nowhere. */
+/* A number a run said about itself: in `summary`, in `info`, or as its newest metric. NAN = nowhere. */
 double datum_number(const struct wire_val *run, const char *key);
 
 #endif

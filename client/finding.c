@@ -104,10 +104,10 @@ static void fill_energy(struct finding_row *r, const struct wire_val *run)
     r->energy_j = joule(total, "energy_uj");
     r->lo_j = joule(total, "lo_uj");
     r->hi_j = joule(total, "hi_uj");
-    r->j_per_datum = d.exact_j;
+    r->whole_run = isnan(d.exact_j);
+    r->j_per_datum = r->whole_run ? d.run_j : d.exact_j;
     r->s_per_datum = d.train_s;
     r->estimated = print_is_estimate(total);
-    r->whole_run = d.whole_run;
     base_strcpy(r->quality, sizeof r->quality, wire_str(total, "quality", ""));
     meter_of(r->meter, sizeof r->meter, run);
 }

@@ -110,8 +110,10 @@ const char *print_count(char *buf, size_t cap, int64_t n)
     return buf;
 }
 
+enum rounding { ROUND_NEAR, ROUND_DOWN, ROUND_UP };
+
 /* 3 significant digits (4 from 100 on) and an SI prefix. */
-static const char *show_si(char *buf, size_t cap, double v, const char *unit)
+static const char *show_si(char *buf, size_t cap, double v, const char *unit, enum rounding how)
 {
     static const struct {
         double from;
@@ -130,13 +132,17 @@ static const char *show_si(char *buf, size_t cap, double v, const char *unit)
         i = 3;
     double scaled = v / steps[i].from;
     int decimals = fabs(scaled) >= 9.995 ? 1 : 2;
+    double ten = decimals == 1 ? 10 : 100;
+    if (how != ROUND_NEAR) /* the last digit of what is exact but for the representation stays */
+        scaled =
+            how == ROUND_DOWN ? floor(scaled * ten + 1e-9) / ten : ceil(scaled * ten - 1e-9) / ten;
     (void)snprintf(buf, cap, "%.*f %s%s", decimals, scaled, steps[i].prefix, unit);
     return buf;
 }
 
 const char *print_power_w(char *buf, size_t cap, double watt)
 {
-    return show_si(buf, cap, watt, "W");
+    return show_si(buf, cap, watt, "W", ROUND_NEAR);
 }
 
 const char *print_power(char *buf, size_t cap, int64_t uw)
@@ -146,12 +152,17 @@ const char *print_power(char *buf, size_t cap, int64_t uw)
 
 const char *print_joules(char *buf, size_t cap, double joule)
 {
-    return show_si(buf, cap, joule, "J");
+    return show_si(buf, cap, joule, "J", ROUND_NEAR);
+}
+
+const char *print_bound(char *buf, size_t cap, double joule, bool upper)
+{
+    return show_si(buf, cap, joule, "J", upper ? ROUND_UP : ROUND_DOWN);
 }
 
 const char *print_seconds(char *buf, size_t cap, double s)
 {
-    return show_si(buf, cap, s, "s");
+    return show_si(buf, cap, s, "s", ROUND_NEAR);
 }
 
 const char *print_ago(char *buf, size_t cap, int64_t utc_ns)

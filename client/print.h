@@ -34,8 +34,9 @@ const char *print_bytes(char *buf, size_t cap, int64_t bytes); /* "2 MiB"; "-" *
 const char *print_power(char *buf, size_t cap, int64_t uw);    /* "84.2 W"; "-" */
 const char *print_power_w(char *buf, size_t cap, double watt); /* "-" unless finite */
 const char *print_joules(char *buf, size_t cap, double joule); /* "12.3 mJ"; "-" unless finite */
-const char *print_seconds(char *buf, size_t cap, double s);    /* "3.21 us", "1.50 s" */
-const char *print_ago(char *buf, size_t cap, int64_t utc_ns);  /* local "11-23 23:10"; "-" */
+const char *print_bound(char *buf, size_t cap, double joule, bool upper); /* rounded outward */
+const char *print_seconds(char *buf, size_t cap, double s);               /* "3.21 us", "1.50 s" */
+const char *print_ago(char *buf, size_t cap, int64_t utc_ns); /* local "11-23 23:10"; "-" */
 
 /* ---- figures ------------------------------------------------------------------------------------ */
 

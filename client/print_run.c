@@ -247,7 +247,7 @@ const char *print_ending(char *buf, size_t cap, const struct wire_val *run)
         (void)snprintf(buf, cap, "killed by SIG%s", name);
     else if (code != 0 && strcmp(state, "failed") == 0)
         (void)snprintf(buf, cap, "exit %lld", (long long)code);
-    else
+    else if (strcmp(state, wire_str(run, "reason", "")) != 0)
         base_strcpy(buf, cap, wire_str(run, "reason", ""));
     return buf;
 }

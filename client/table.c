@@ -42,14 +42,14 @@ void table_put(struct table *t, const char *fmt, ...)
 
 static const char *head_text(const char *head)
 {
-    return head + (head[0] == '>');
+    return head + strspn(head, ">!");
 }
 
 /* Width of each column; 0 = all its cells are empty or "-" and it is left out. */
 static void measure(const struct table *t, size_t *width)
 {
     for (size_t c = 0; c < t->columns; c++) {
-        bool used = t->n == 0;
+        bool used = t->n == 0 || strchr(t->heads[c], '!') != NULL;
         width[c] = print_width(head_text(t->heads[c]));
         for (size_t i = c; i < t->n; i += t->columns) {
             size_t w = print_width(t->cells[i]);
@@ -81,10 +81,10 @@ static void put_row(const struct table *t, const struct print *p, const size_t *
 {
     size_t last = t->columns;
     for (size_t c = 0; c < t->columns; c++)
-        if (width[c] > 0)
+        if (width[c] > 0 && (!cells || cells[c][0]))
             last = c;
     size_t at = 0;
-    for (size_t c = 0; c < t->columns && last < t->columns; c++) {
+    for (size_t c = 0; c <= last && last < t->columns; c++) {
         if (width[c] == 0)
             continue;
         const char *cell = cells ? cells[c] : head_text(t->heads[c]);

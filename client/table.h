@@ -7,7 +7,7 @@
 /* Collects cells, then prints them aligned: numbers to the right, the last column cut to the terminal,
  * columns with nothing in them left out. */
 struct table {
-    const char *const *heads; /* a head that starts with '>' is right-aligned */
+    const char *const *heads; /* marks in front: '>' right-aligned, '!' never left out */
     size_t columns;
     char **cells;
     size_t n; /* cells so far */
