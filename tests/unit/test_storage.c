@@ -1,0 +1,400 @@
+/* The storage thread: what a job finds in the database, in which order answers come, what a kill costs,
+ * what a full disk does, who may read when. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+
+#include "common/units.h"
+#include "daemon/store/storage_internal.h"
+#include "tests/support/recorder.h"
+
+#define KILLS 20
+
+/* Recorder's store and samples behind a storage thread, ticks through a ring. */
+struct rig {
+    struct recorder rec;
+    uv_loop_t loop;
+    struct storage *storage;
+    struct ring *ring;
+    bool closed;
+};
+
+static void rig_open(struct rig *r)
+{
+    struct err e = {0};
+    rec_open_as(&r->rec, REC_BOOT, clock_boot_ns());
+    struct storage_parts parts = {r->rec.store, r->rec.samples, r->ring = ring_new(1 << 20)};
+    assert_int_equal(uv_loop_init(&r->loop), 0);
+    rec_must(storage_open_parts(&r->storage, &r->loop, r->rec.path, &parts, &e), &e,
+             "storage_open");
+    r->rec.store = NULL; /* the storage's now */
+    r->rec.samples = NULL;
+    rec_must(storage_start(r->storage, &e), &e, "storage_start");
+}
+
+static void on_closed(void *arg)
+{
+    ((struct rig *)arg)->closed = true;
+}
+
+static void rig_close(struct rig *r)
+{
+    storage_stop(r->storage);
+    storage_close(r->storage, on_closed, r);
+    uv_run(&r->loop, UV_RUN_DEFAULT);
+    assert_true(r->closed);
+    assert_int_equal(uv_loop_close(&r->loop), 0);
+    ring_free(r->ring);
+    r->closed = false;
+}
+
+static int64_t rig_tick(struct rig *r, int64_t value)
+{
+    struct tick *t = ring_reserve(r->ring, (uint32_t)r->rec.n);
+    if (!t)
+        return 0;
+    t->group = 0;
+    t->flags = 0;
+    t->suspend_ns = 0;
+    t->before_ns = clock_boot_ns();
+    for (size_t i = 0; i < r->rec.n; i++) {
+        tick_values(t)[i] = tick_raws(t)[i] = value;
+        tick_states(t)[i] = 0;
+    }
+    int64_t now = t->after_ns = clock_boot_ns();
+    ring_push(r->ring);
+    return now;
+}
+
+/* ---- jobs --------------------------------------------------------------------------------------- */
+
+struct job {
+    struct storage_job base;
+    struct rig *rig;
+    const char *sql;
+    int64_t tick_ns; /* this tick must be there when the job runs */
+    bool found;
+    int order, rc;
+    char text[320];
+};
+static int order;
+
+static int on_work(struct store *s, struct storage_job *base, struct err *e)
+{
+    struct job *j = container_of(base, struct job, base);
+    struct sample near;
+    if (j->tick_ns)
+        j->found = samples_before(s, j->rig->rec.id[0], 1, j->tick_ns, &near, e) == 0 &&
+                   near.after_ns == j->tick_ns;
+    return j->sql ? stmt_exec(s, j->sql, e) : 0;
+}
+
+static void on_done(struct storage_job *base, int rc, const struct err *e)
+{
+    struct job *j = container_of(base, struct job, base);
+    j->order = ++order;
+    j->rc = rc;
+    base_strcpy(j->text, sizeof(j->text), e->text);
+}
+
+static void submit(struct rig *r, struct job *j, const char *sql)
+{
+    memset(j, 0, sizeof(*j));
+    j->base.work = on_work;
+    j->base.done = on_done;
+    j->rig = r;
+    j->sql = sql;
+    storage_submit(r->storage, &j->base);
+}
+
+static void wait_for(struct rig *r, struct job *j)
+{
+    while (j->order == 0)
+        uv_run(&r->loop, UV_RUN_ONCE);
+}
+
+static int setup(void **state)
+{
+    struct rig *r = calloc(1, sizeof(*r));
+    rec_init(&r->rec);
+    rec_add(&r->rec, "c", CHANNEL_COUNTER);
+    order = 0;
+    *state = r;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct rig *r = *state;
+    rec_fini(&r->rec);
+    free(r);
+    return 0;
+}
+
+static void test_tick_before_job(void **state)
+{
+    struct rig *r = *state;
+    rig_open(r);
+    for (int i = 0; i < 200; i++) {
+        struct job j;
+        int64_t t = rig_tick(r, i);
+        submit(r, &j, NULL);
+        j.tick_ns = 0;
+        /* submit zeroes the job; a second one asks for the tick that was pushed before it */
+        struct job k = {.base = {.work = on_work, .done = on_done}, .rig = r, .tick_ns = t};
+        storage_submit(r->storage, &k.base);
+        wait_for(r, &k);
+        assert_true(k.found);
+        assert_int_equal(k.rc, 0);
+        assert_true(j.order < k.order);
+    }
+    rig_close(r);
+    assert_int_equal(rec_ask(&r->rec,
+                             "SELECT sum(n) - sum(CASE WHEN t0_ns = (SELECT min(t0_ns) FROM chunk)"
+                             " THEN 0 ELSE 1 END) FROM chunk"),
+                     200);
+    assert_int_equal(rec_ask(&r->rec, "SELECT count(*) FROM epoch WHERE reason = 'stop'"), 1);
+}
+
+static void test_savepoints_and_order(void **state)
+{
+    struct rig *r = *state;
+    rig_open(r);
+    enum { N = 300 };
+    struct job *jobs = calloc(N, sizeof(*jobs));
+    char(*sql)[80] = calloc(N, sizeof(*sql));
+    for (int i = 0; i < N; i++) {
+        /* Every third inserts twice the same key: its first row must go with it. */
+        snprintf(sql[i], sizeof(sql[i]), "INSERT INTO meta VALUES('k%d', '1')%s%d%s", i,
+                 i % 3 == 2 ? "; INSERT INTO meta VALUES('k" : "; SELECT ", i,
+                 i % 3 == 2 ? "', '1')" : "");
+        submit(r, &jobs[i], sql[i]);
+        if (i % 50 == 49)
+            wait_for(r, &jobs[i]);
+    }
+    wait_for(r, &jobs[N - 1]);
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(jobs[i].order, i + 1);
+        assert_int_equal(jobs[i].rc, i % 3 == 2 ? WATTQ_E_CONFLICT : 0);
+    }
+    rig_close(r);
+    assert_int_equal(rec_ask(&r->rec, "SELECT count(*) FROM meta WHERE k LIKE 'k%'"), N * 2 / 3);
+    free(jobs);
+    free(sql);
+}
+
+static void test_stop_answers_everybody(void **state)
+{
+    struct rig *r = *state;
+    struct job jobs[20], late;
+    rig_open(r);
+    for (size_t i = 0; i < ARRAY_LEN(jobs); i++)
+        submit(r, &jobs[i], NULL);
+    rig_tick(r, 5);
+    storage_stop(r->storage);
+    for (size_t i = 0; i < ARRAY_LEN(jobs); i++)
+        assert_true(jobs[i].order > 0 && jobs[i].rc == 0);
+    submit(r, &late, NULL); /* answered, not lost */
+    rig_close(r);
+    assert_true(late.order > 0);
+    assert_int_equal(late.rc, WATTQ_E_UNAVAILABLE);
+    assert_int_equal(rec_ask(&r->rec, "SELECT sum(n) FROM chunk"), 1);
+    assert_int_equal(rec_ask(&r->rec, "SELECT count(*) FROM tail"), 0);
+}
+
+/* ---- readers ------------------------------------------------------------------------------------ */
+
+struct query {
+    struct reader_job base;
+    int64_t boot;
+    int rc, order;
+    unsigned sleep_us;
+};
+static int running_slow, worst_slow;
+
+static int on_query(struct store *s, struct reader_job *base, struct err *e)
+{
+    struct query *q = container_of(base, struct query, base);
+    if (base->slow) {
+        int n = __atomic_add_fetch(&running_slow, 1, __ATOMIC_SEQ_CST);
+        if (n > __atomic_load_n(&worst_slow, __ATOMIC_SEQ_CST))
+            __atomic_store_n(&worst_slow, n, __ATOMIC_SEQ_CST);
+    }
+    usleep(q->sleep_us);
+    q->boot = store_boot(s);
+    if (base->slow)
+        __atomic_sub_fetch(&running_slow, 1, __ATOMIC_SEQ_CST);
+    return stmt_exec(s, "INSERT INTO meta VALUES('no', 'no')", e) < 0 ? 0 : 7; /* it cannot write */
+}
+
+static void on_answer(struct reader_job *base, int rc, const struct err *e)
+{
+    struct query *q = container_of(base, struct query, base);
+    (void)e;
+    q->rc = rc;
+    q->order = ++order;
+}
+
+static void test_readers(void **state)
+{
+    struct rig *r = *state;
+    struct query q[12] = {0};
+    rig_open(r);
+    for (size_t i = 0; i < ARRAY_LEN(q); i++) {
+        q[i].base.work = on_query;
+        q[i].base.done = on_answer;
+        q[i].base.slow = i < 4;
+        q[i].sleep_us = i < 4 ? 50000 : 0;
+        storage_read(r->storage, &q[i].base);
+    }
+    rig_close(r); /* waits for them */
+    for (size_t i = 0; i < ARRAY_LEN(q); i++)
+        assert_true(q[i].order > 0 && q[i].rc == 0);
+    assert_int_equal(worst_slow, 1);
+    for (size_t i = 4; i < ARRAY_LEN(q); i++) /* quick ones pass the slow ones that wait */
+        assert_true(q[i].order < q[3].order);
+}
+
+/* ---- kill -9 ------------------------------------------------------------------------------------ */
+
+/* Writes 100 ticks per second and says through shared memory where it began and how far it got. */
+static void writer(struct rig *r, volatile int64_t *made)
+{
+    rig_open(r);
+    int64_t value = r->rec.e0[0];
+    for (;;) {
+        int64_t t = rig_tick(r, ++value);
+        if (t) {
+            made[1] = made[1] ? made[1] : t;
+            made[0] = t;
+        }
+        usleep(10000);
+    }
+}
+
+static void test_kills(void **state)
+{
+    struct rig *r = *state;
+    uint64_t seed = rec_seed();
+    void *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    volatile int64_t *made = shared;
+    int64_t worst = 0;
+    r->rec.chunk_ticks = 40;
+    r->rec.period_ns = 10 * NS_PER_MS;
+    for (int i = 0; i < KILLS; i++) {
+        made[0] = made[1] = 0;
+        pid_t pid = fork();
+        if (pid == 0)
+            writer(r, made);
+        usleep((useconds_t)(200000 + rec_below(&seed, 1500000)));
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        if (!made[0])
+            continue;
+        int64_t stored =
+            rec_ask(&r->rec, "SELECT max(t) FROM (SELECT max(t1_ns) t FROM tail UNION ALL"
+                             " SELECT max(t1_ns) FROM chunk)");
+        struct err e = {0};
+        struct store *s;
+        rec_must(store_open_boot(&s, r->rec.path, REC_BOOT, &e), &e,
+                 "after a kill"); /* quick_check */
+        store_close(s);
+        if (stored < made[1])
+            stored = made[1]; /* nothing of this life was committed yet */
+        if (made[0] - stored > worst)
+            worst = made[0] - stored;
+    }
+    printf("%d kills, at most %.0f ms of samples lost\n", KILLS, (double)worst / 1e6);
+    assert_true(worst < 1500 * NS_PER_MS); /* 1 s, and what a loaded machine adds to a commit */
+    /* No hole between what one life left and where the next began but the gap that says so. */
+    rec_open_as(&r->rec, REC_BOOT, clock_boot_ns());
+    assert_int_equal(rec_ask(&r->rec, "SELECT count(*) FROM tail"), 0);
+    assert_int_equal(rec_ask(&r->rec, "SELECT count(*) FROM pragma_integrity_check WHERE"
+                                      " integrity_check <> 'ok'"),
+                     0);
+    assert_int_equal(rec_ask(&r->rec,
+                             "SELECT count(*) FROM head a JOIN head b ON a.channel = b.channel AND"
+                             " a.t1_ns = b.t0_ns AND a.t0_ns < b.t0_ns WHERE a.e1_uj <> b.e0_uj"),
+                     0);
+    munmap(shared, 4096);
+}
+
+/* ---- a full disk -------------------------------------------------------------------------------- */
+
+static void fill_disk(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT, 0600);
+    static char block[4096];
+    assert_true(fd >= 0);
+    for (size_t n = sizeof(block); n > 0; n /= 2)
+        while (write(fd, block, n) == (ssize_t)n)
+            ;
+    close(fd);
+}
+
+static void test_full_disk(void **state)
+{
+    struct rig *r = *state;
+    struct storage_status s;
+    struct job j;
+    char filler[160];
+    if (getuid() != 0 || mount("none", r->rec.dir, "tmpfs", 0, "size=2m") != 0) {
+        printf("skipped: a small file system of our own needs root\n");
+        skip();
+    }
+    snprintf(filler, sizeof(filler), "%s/filler", r->rec.dir);
+    rig_open(r);
+    int64_t value = 0;
+    for (int i = 0; i < 100; i++)
+        rig_tick(r, ++value);
+    submit(r, &j, "INSERT INTO meta VALUES('before', '1')");
+    wait_for(r, &j);
+    assert_int_equal(j.rc, 0);
+    fill_disk(filler);
+    /* Jobs fail in words, samples wait. Free pages may serve a few commits first. */
+    for (int i = 0; i < 200; i++) {
+        for (int k = 0; k < 50; k++)
+            rig_tick(r, ++value);
+        submit(r, &j, "INSERT INTO meta SELECT hex(randomblob(8)), hex(randomblob(3000))");
+        wait_for(r, &j);
+        if (j.rc)
+            break;
+    }
+    assert_int_equal(j.rc, WATTQ_E_STORAGE);
+    assert_non_null(strstr(j.text, "space"));
+    storage_get_status(r->storage, &s);
+    assert_true(s.degraded);
+    assert_true(s.reason[0] != '\0');
+    for (int k = 0; k < 100; k++)
+        rig_tick(r, ++value);
+    unlink(filler);
+    submit(r, &j, "INSERT INTO meta VALUES('after', '1')");
+    wait_for(r, &j);
+    assert_int_equal(j.rc, 0);
+    storage_get_status(r->storage, &s);
+    assert_false(s.degraded);
+    rig_close(r);
+    /* Every tick is there, in order, each once. */
+    assert_int_equal(rec_ask(&r->rec, "SELECT sum(n) - count(*) + 1 FROM chunk"), value);
+    assert_int_equal(rec_ask(&r->rec, "SELECT max(e1_uj) FROM head"), value - 1);
+    assert_int_equal(rec_ask(&r->rec, "SELECT count(*) FROM gap"), 0);
+    umount2(r->rec.dir, MNT_DETACH);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(test_kills),   T(test_tick_before_job),        T(test_savepoints_and_order),
+        T(test_readers), T(test_stop_answers_everybody), T(test_full_disk),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
