@@ -1,8 +1,9 @@
 /* The one table of moves: what may follow what, and that nothing ended comes back. */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <setjmp.h>
+
 #include <cmocka.h>
 
 #include "daemon/store/runs.h"
@@ -42,7 +43,8 @@ static void test_every_state_reaches_an_end(void **state)
     for (int round = 0; round < RUN_STATES; round++)
         for (unsigned from = 0; from < RUN_STATES; from++)
             for (unsigned to = 0; to < RUN_STATES; to++)
-                if (run_move_allowed((enum run_state)from, (enum run_state)to) && (reach & 1u << to))
+                if (run_move_allowed((enum run_state)from, (enum run_state)to) &&
+                    (reach & 1u << to))
                     reach |= 1u << from;
     assert_int_equal(reach, (1u << RUN_STATES) - 1);
     for (unsigned i = 0; i < RUN_STATES; i++)
