@@ -18,7 +18,7 @@ const struct cmd cmd_table[] = {
      RUN_OPTIONS | OPT(WAIT) | OPT(HOLD), OPT_COMMAND, -1, true, cmd_submit},
     {"exec", "run", "[OPTIONS] -- COMMAND [ARG...]",
      "run a command here and now, metered; its exit code is passed on", "wattq exec -- make -j8",
-     RUN_OPTIONS | OPT(STANDALONE) | OPT(OUT), OPT_COMMAND, -1, true, cmd_exec},
+     RUN_OPTIONS | OPT(STANDALONE) | OPT(OUT) | OPT(SYSFS_ROOT), OPT_COMMAND, -1, true, cmd_exec},
     {"train", NULL, "[OPTIONS] --dataset D --shape S --depth N --size P [TRAINER OPTIONS]",
      "queue the built-in trainer; options not listed here go to wattq-train",
      "wattq train --dataset standin:mnist --shape rectangle --depth 3 --size 2^12 --epochs 5",
@@ -160,6 +160,21 @@ int cmd_pass_on(const struct wire_val *run)
         return EXIT_OURS;
     /* A run that was ended from outside and yet exited with 0 has not done what it was to do. */
     return code == 0 ? cmd_exit_of(run) : (int)(code & 0xff);
+}
+
+struct wire_msg *cmd_whole_run(struct conn *c, int64_t run)
+{
+    struct wire_msg *m = NULL;
+    struct wire_out *o = conn_begin(c, "wait");
+    wire_begin_array(o, "runs");
+    wire_put_int(o, NULL, run);
+    wire_end(o);
+    if (conn_call(c, &m, NULL) < 0)
+        return NULL;
+    if (wire_type(wire_get(wire_msg_root(m), "run")) == WIRE_MAP && !conn_more(m))
+        return m;
+    wire_msg_free(m);
+    return NULL;
 }
 
 void cmd_say(const struct app *app, const char *fmt, ...)

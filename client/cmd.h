@@ -56,6 +56,9 @@ int cmd_need(const struct app *app, size_t least, const char *what, struct err *
 int cmd_exit_of(const struct wire_val *run);
 /* Exit code that passes the run's own on: code, 128 + signal, EXIT_OURS when it has none. */
 int cmd_pass_on(const struct wire_val *run);
+/* The whole summary of a run that has ended, with what it used part by part: what the daemon tells of a
+ * run just gone by has only the total. NULL when it cannot be had; then the caller keeps what it has. */
+struct wire_msg *cmd_whole_run(struct conn *c, int64_t run);
 /* A talk line on stderr, unless --quiet. */
 void cmd_say(const struct app *app, const char *fmt, ...) PRINTF(2, 3);
 

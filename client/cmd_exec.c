@@ -126,6 +126,9 @@ static int on_go(struct exec *x, const struct wire_val *reply, struct err *e)
 
 static int on_end(struct exec *x, const struct wire_val *run, struct err *e)
 {
+    struct wire_msg *whole CLEANUP(wire_msg_freep) = follow_whole(x->app, run);
+    if (whole)
+        run = wire_get(wire_msg_root(whole), "run");
     x->ended = true;
     x->exit_code = cmd_pass_on(run);
     /* The output of the run is on stdout; what we say about it must not get between. */

@@ -9,6 +9,7 @@
 #include "client/json.h"
 
 #define QUEUE_SHOWN 200
+#define ENDED_SHOWN 5
 #define RUNS_SHOWN  20
 #define RUNS_MOST   100000
 
@@ -59,23 +60,24 @@ static const char *const queue_heads[] = {">ID",  "STATE", ">POS",      ">TIME",
 struct queue_view {
     struct app *app;
     struct table live;
-    char **ended; /* cost lines with their colour */
+    int64_t ended[ENDED_SHOWN];
     size_t nended;
     char *power;
 };
 
-static void add_ended(struct queue_view *v, const struct wire_val *run)
+/* Cost line and label of one that ended. */
+static void show_ended(const struct app *app, struct conn *c, int64_t id)
 {
-    const struct print *p = &v->app->print;
+    const struct print *p = &app->print;
+    struct wire_msg *m CLEANUP(wire_msg_freep) = cmd_whole_run(c, id);
+    if (!m)
+        return;
+    const struct wire_val *run = wire_get(wire_msg_root(m), "run");
     enum tone tone = print_tone_of(wire_str(run, "state", ""));
     char *line CLEANUP(base_freep) = print_cost_line(run);
-    char **more = realloc(v->ended, (v->nended + 1) * sizeof *more);
-    if (!more)
-        abort();
-    v->ended = more;
     const char *label = wire_str(run, "label", "");
-    more[v->nended++] = base_printf("%s%s%s%s%s", print_tone_on(p, tone), line,
-                                    print_tone_off(p, tone), *label ? "  " : "", label);
+    (void)fprintf(p->out, "%s%s%s%s%s\n", print_tone_on(p, tone), line, print_tone_off(p, tone),
+                  *label ? "  " : "", label);
 }
 
 static void add_frame(struct queue_view *v, const struct wire_val *reply)
@@ -87,22 +89,24 @@ static void add_frame(struct queue_view *v, const struct wire_val *reply)
             continue;
         if (is_live(run))
             put_queue_row(v->app, &v->live, run);
-        else
-            add_ended(v, run);
+        else if (v->nended < ENDED_SHOWN)
+            v->ended[v->nended++] = wire_int(run, "run", 0);
     }
     if (wire_get(reply, "power") && !v->power)
         v->power = print_power_line(wire_get(reply, "power"));
 }
 
-static void show_queue(const struct queue_view *v)
+static void show_queue(const struct queue_view *v, struct conn *c)
 {
     FILE *f = v->app->print.out;
     if (v->live.n > 0)
         table_print(&v->live, &v->app->print);
     else
         (void)fputs("nothing is queued or running\n", f);
-    for (size_t i = 0; i < v->nended; i++)
-        (void)fprintf(f, "%s%s\n", i == 0 ? "\n" : "", v->ended[i]);
+    for (size_t i = 0; i < v->nended; i++) {
+        (void)fputs(i == 0 ? "\n" : "", f);
+        show_ended(v->app, c, v->ended[i]);
+    }
     if (v->power)
         (void)fprintf(f, "\n%s\n", v->power);
 }
@@ -110,9 +114,6 @@ static void show_queue(const struct queue_view *v)
 static void view_fini(struct queue_view *v)
 {
     table_fini(&v->live);
-    for (size_t i = 0; i < v->nended; i++)
-        free(v->ended[i]);
-    free(v->ended);
     free(v->power);
 }
 
@@ -199,7 +200,7 @@ int cmd_queue(struct app *app, struct err *e)
     }
     if (rc == 0) {
         show_sweeps(app, c);
-        show_queue(&v);
+        show_queue(&v, c);
     }
     view_fini(&v);
     return rc;

@@ -251,14 +251,32 @@ int conn_poll(struct conn *c, int timeout_ms, struct err *e)
     }
 }
 
+/* What to look at when the daemon had no better idea. */
+static const char *usual_next(int code)
+{
+    switch (code) {
+    case WATTQ_E_CONFLICT:
+        return "see what state it is in: wattq queue";
+    case WATTQ_E_NOT_FOUND:
+        return "see what there is: wattq runs";
+    case WATTQ_E_STORAGE:
+    case WATTQ_E_CORRUPT:
+    case WATTQ_E_IO:
+        return "see how the daemon is: wattq info, and its log";
+    case WATTQ_E_USAGE:
+    case WATTQ_E_INVALID:
+    case WATTQ_E_LIMIT:
+        return "change what was asked for; --help shows how it is written";
+    default:
+        return "see how the daemon is: wattq info";
+    }
+}
+
 static int as_error(const struct wire_val *error, struct err *e)
 {
     int code = err_from_name(wire_str(error, "code", "internal"));
     err_set(e, code, "%s", wire_str(error, "text", "wattqd refused without saying why"));
-    const char *next = wire_str(error, "next", NULL);
-    if (next)
-        err_next(e, "%s", next);
-    return code;
+    return err_next(e, "%s", wire_str(error, "next", usual_next(code)));
 }
 
 int conn_recv(struct conn *c, struct wire_msg **out, struct err *e)

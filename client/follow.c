@@ -73,6 +73,15 @@ static int next_timeout_ms(const struct follow *f, int64_t start_ns)
     return left / NS_PER_MS < STEP_MS ? (int)(left / NS_PER_MS) + 1 : STEP_MS;
 }
 
+struct wire_msg *follow_whole(const struct app *app, const struct wire_val *run)
+{
+    struct conn *c CLEANUP(conn_closep) = NULL;
+    bool ended = wire_type(wire_get(run, "ended_utc_ns")) == WIRE_INT;
+    if (!ended || wire_get(run, "energy_parts") || cmd_connect(app, &c, NULL) < 0)
+        return NULL;
+    return cmd_whole_run(c, wire_int(run, "run", 0));
+}
+
 static int take_frame(const struct follow *f, struct conn *c, struct progress *p, size_t *left,
                       struct err *e)
 {
@@ -82,8 +91,9 @@ static int take_frame(const struct follow *f, struct conn *c, struct progress *p
         return rc;
     const struct wire_val *run = wire_get(wire_msg_root(m), "run");
     if (wire_type(run) == WIRE_MAP) {
+        struct wire_msg *whole CLEANUP(wire_msg_freep) = follow_whole(f->app, run);
         wipe(p);
-        f->on_run(f->arg, run);
+        f->on_run(f->arg, whole ? wire_get(wire_msg_root(whole), "run") : run);
         *left -= *left > 0;
     }
     if (!conn_more(m))

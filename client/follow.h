@@ -19,6 +19,8 @@ struct follow {
 
 /* 0 all got there; 1 the time is up; < 0 failed. Ctrl-C ends us, not the runs. */
 int follow_runs(const struct follow *f, const struct sel *runs, struct err *e) MUST_USE;
+/* cmd_whole_run on a connection of its own, where `run` is not whole; else NULL. */
+struct wire_msg *follow_whole(const struct app *app, const struct wire_val *run);
 /* The last line of a run on out: its cost line, coloured by its state. */
 void follow_print_end(const struct app *app, FILE *out, const struct wire_val *run);
 

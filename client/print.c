@@ -19,6 +19,12 @@ static bool plain_terminal(void)
     return (no && *no) || (term && strcmp(term, "dumb") == 0);
 }
 
+static int no_color(const char *color, struct err *e)
+{
+    err_set(e, WATTQ_E_USAGE, "--color cannot be '%.40s'", color);
+    return err_next(e, "write --color auto, --color always or --color never");
+}
+
 int print_init(struct print *p, FILE *out, const char *color, bool ascii, struct err *e)
 {
     *p = (struct print){.out = out};
@@ -33,8 +39,10 @@ int print_init(struct print *p, FILE *out, const char *color, bool ascii, struct
         p->colour = tty && !plain_terminal();
     else if (strcmp(color, "always") == 0)
         p->colour = true;
-    else if (strcmp(color, "never") != 0)
-        return err_set(e, WATTQ_E_USAGE, "--color is auto, always or never, not '%.40s'", color);
+    else if (strcmp(color, "never") == 0)
+        p->colour = false;
+    else
+        return no_color(color, e);
     return 0;
 }
 
