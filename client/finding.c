@@ -59,16 +59,29 @@ static int64_t number_of(const struct wire_val *run, const char *key)
     return n;
 }
 
+/* "[670,575,7]": the trainer's widths, which are kept as text. 0 for anything else. */
+static int read_widths(struct net *net, const char *text)
+{
+    net->depth = 0;
+    for (const char *p = text; (*p == '[' || *p == ',') && net->depth < NET_DEPTH_MAX;) {
+        char *end;
+        int64_t width = strtoll(p + 1, &end, 10);
+        if (end == p + 1 || width < 1 || width > NET_WIDTH_MAX)
+            break;
+        net->widths[net->depth++] = width;
+        if (strcmp(end, "]") == 0)
+            return net->depth;
+        p = end;
+    }
+    return net->depth = 0;
+}
+
 static int home_of(const struct finding *f, const struct wire_val *run)
 {
     const struct wire_val *info = wire_get(run, "info");
-    const struct wire_val *widths = wire_get(info, "widths");
     struct net net = {.shape = NET_FREE, .inputs = wire_int(info, "inputs", 0)};
-    if (f->caches.n == 0 || net.inputs < 1 || wire_len(widths) < 1 ||
-        wire_len(widths) > NET_DEPTH_MAX)
+    if (f->caches.n == 0 || net.inputs < 1 || read_widths(&net, wire_str(info, "widths", "")) < 1)
         return -1;
-    for (size_t i = 0; i < wire_len(widths); i++)
-        net.widths[net.depth++] = wire_as_int(wire_at(widths, i), 0);
     net.params = net_params(&net);
     int threads = (int)wire_int(info, "threads", 1);
     const struct caches_level *home = workset_home(&net, WORKSET_B, threads, &f->caches);

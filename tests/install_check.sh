@@ -36,6 +36,7 @@ fi
 mkdir -m 700 "$stage/state" "$stage/run"
 WATTQ_SOCKET=$stage/run/wattqd.sock
 export WATTQ_SOCKET
+: >"$stage/wattqd.conf"
 "$bin/wattqd" --state-dir "$stage/state" --runtime-dir "$stage/run" --socket "$WATTQ_SOCKET" \
     --config "$stage/wattqd.conf" &
 daemon=$!
