@@ -284,6 +284,7 @@ static int start_running(struct daemon *d, struct err *e)
         .meter = d->meter,
         .storage = d->storage,
         .launch = d->launch,
+        .database = d->paths.database,
         .envs_dir = d->paths.envs,
         .runs_dir = d->paths.runs,
         .train_path = d->paths.train,

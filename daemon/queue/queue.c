@@ -76,6 +76,14 @@ struct queue_item *queue_item_new(struct queue *q)
     return r;
 }
 
+void queue_item_wake(struct queue_item *r)
+{
+    if (r->live)
+        return;
+    r->live = base_alloc(sizeof(*r->live));
+    r->live->r = r;
+}
+
 void queue_item_free(struct queue_item *r)
 {
     if (!r)
@@ -84,6 +92,7 @@ void queue_item_free(struct queue_item *r)
     queue_metrics_close(r);
     run_row_fini(&r->row);
     free(r->lost_text);
+    free(r->live);
     if (r->spec) {
         spec_fini(r->spec);
         free(r->spec);
@@ -182,7 +191,7 @@ void queue_snapshot(struct queue *q, const struct queue_item *r, struct queue_ru
                               .position = position(q, r),
                               .elapsed_ns = t0 != RUN_NONE && t0 != 0 ? end - t0 : RUN_NONE,
                               .alone = r->alone,
-                              .total = r->has_total ? &r->total : NULL};
+                              .total = r->live && r->live->has_total ? &r->live->total : NULL};
 }
 
 void queue_visit(struct queue *q, int (*fn)(void *arg, const struct queue_run *r), void *arg)

@@ -26,7 +26,7 @@ static int stop_it(struct queue_item *r, const struct queue_act *a, const struct
     rc = launch_stop(r->q->cfg.launch, r->row.id, a->signal ? a->signal : SIGTERM, grace, e);
     if (rc < 0)
         return rc;
-    base_strcpy(r->stop_reason, sizeof(r->stop_reason), c->reason);
+    base_strcpy(r->live->stop_reason, sizeof(r->live->stop_reason), c->reason);
     if (r->next != RUN_RUNNING && r->next != RUN_PAUSED)
         return 1;
     queue_move(r, RUN_STOPPING, c, w);

@@ -31,7 +31,7 @@ static char *end_reason(const struct queue_item *r, const struct result *res)
 {
     switch (res->cause) {
     case RESULT_STOPPED:
-        return base_strdup(r->stop_reason[0] ? r->stop_reason : "cancelled");
+        return base_strdup(r->live->stop_reason[0] ? r->live->stop_reason : "cancelled");
     case RESULT_TIMED_OUT:
         return base_strdup("time limit reached");
     case RESULT_OOM:
@@ -104,13 +104,13 @@ static bool this_boot(const struct queue_item *r)
 void queue_end_begin(struct queue_item *r, const struct result *res)
 {
     struct queue *q = r->q;
-    r->result = *res;
+    r->live->result = *res;
     r->window_open = false;
     r->ticket = 0;
     r->deadline_ns = 0;
-    r->filing.window = (struct energy_window){r->row.boot, res->t0_ns, res->t1_ns};
-    r->filing.main_exit_ns = res->main_exit_ns;
-    r->filing.overlapped = !r->alone;
+    r->live->filing.window = (struct energy_window){r->row.boot, res->t0_ns, res->t1_ns};
+    r->live->filing.main_exit_ns = res->main_exit_ns;
+    r->live->filing.overlapped = !r->alone;
     catch_up(r, res);
     queue_commit(r);
     queue_metrics_open(r);
@@ -138,14 +138,14 @@ static void move_to_end(struct queue_item *r)
     if (r->lost_text) {
         run_change_init(&c);
         c.reason = r->lost_text;
-        c.t1_ns = r->filing.window.t1_ns;
+        c.t1_ns = r->live->filing.window.t1_ns;
         c.ended_utc_ns = clock_utc_ns();
         queue_move(r, RUN_LOST, &c, NULL);
         return;
     }
-    enum run_state to = end_state(&r->result);
-    char *reason CLEANUP(base_freep) = end_reason(r, &r->result);
-    change_from_result(r, &r->result, &c);
+    enum run_state to = end_state(&r->live->result);
+    char *reason CLEANUP(base_freep) = end_reason(r, &r->live->result);
+    change_from_result(r, &r->live->result, &c);
     c.reason = reason;
     if (!run_move_allowed(r->next, to))
         to = RUN_FAILED; /* starting: nothing of it ran */
@@ -164,12 +164,12 @@ void queue_end_lost(struct queue_item *r, const char *reason, int64_t t1_ns)
     r->window_open = false;
     r->ticket = 0;
     r->deadline_ns = 0;
-    if (r->filing.window.t0_ns == 0)
-        r->filing.window.t0_ns = r->row.t0_ns;
-    r->filing.window.boot = r->row.boot;
-    r->filing.window.t1_ns = t1_ns;
-    r->filing.main_exit_ns = r->row.main_exit_ns;
-    r->filing.overlapped = !r->alone;
+    if (r->live->filing.window.t0_ns == 0)
+        r->live->filing.window.t0_ns = r->row.t0_ns;
+    r->live->filing.window.boot = r->row.boot;
+    r->live->filing.window.t1_ns = t1_ns;
+    r->live->filing.main_exit_ns = r->row.main_exit_ns;
+    r->live->filing.overlapped = !r->alone;
     queue_metrics_open(r);
     queue_end_swept(r);
 }
@@ -179,7 +179,8 @@ void queue_end_plain(struct queue_item *r, enum run_state to, const struct run_c
 {
     struct run_change full = *c;
     full.ended_utc_ns = clock_utc_ns();
-    r->filing.window.t0_ns = RUN_NONE;
+    queue_item_wake(r);
+    r->live->filing.window.t0_ns = RUN_NONE;
     r->ticket = 0;
     r->deadline_ns = 0;
     r->life = LIFE_ABORTING;
@@ -201,7 +202,7 @@ static bool may_be_retried(const struct queue_item *r)
 
 int queue_end_work(struct store *s, struct queue_item *r, struct err *e)
 {
-    struct queue_filing *f = &r->filing;
+    struct queue_filing *f = &r->live->filing;
     int rc = 0;
     f->has_total = false;
     f->env_unused = false;
@@ -254,7 +255,7 @@ void queue_end_filed(struct queue_item *r)
     if (q->closing)
         return;
     launch_ack(q->cfg.launch, r->row.id);
-    if (r->filing.env_unused)
+    if (r->live->filing.env_unused)
         remove_env(q, r->row.env_hash);
     queue_retire(q, r);
     if (r->row.state == RUN_LOST && r->row.kind == SPEC_TRAIN && r->requeue)

@@ -89,7 +89,7 @@ struct stamp {
  * when the one before was. */
 static struct stamp stamp_line(const struct queue_import *m, int64_t end, const json_t *line)
 {
-    int64_t earliest = m->r->filing.window.t0_ns;
+    int64_t earliest = m->r->live->filing.window.t0_ns;
     int64_t arrival = clock_boot_ns();
     const char *kind = "arrival";
     for (size_t i = 0; i < m->nmarks; i++) {

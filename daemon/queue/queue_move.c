@@ -18,6 +18,7 @@ void queue_move(struct queue_item *r, enum run_state to, const struct run_change
                 const struct queue_waiter *w)
 {
     assert(run_move_allowed(r->next, to));
+    queue_item_wake(r);
     struct queue_move *m = base_alloc(sizeof(*m));
     m->from = r->next;
     m->to = to;
@@ -88,7 +89,7 @@ static void apply(struct run_row *row, const struct queue_move *m)
 /* Storage thread. */
 static int work(struct store *s, struct storage_job *job, struct err *e)
 {
-    struct queue_item *r = container_of(job, struct queue_item, job);
+    struct queue_item *r = container_of(job, struct queue_live, job)->r;
     for (struct queue_move *m = r->flying; m; m = m->next) {
         int rc = runs_move(s, r->row.id, m->from, m->to, &m->change, e);
         if (rc < 0)
@@ -111,8 +112,8 @@ static void committed(struct queue_item *r)
     bool filed = r->flying_file;
     r->flying_file = false;
     if (filed) {
-        r->total = r->filing.total;
-        r->has_total = r->filing.has_total;
+        r->live->total = r->live->filing.total;
+        r->live->has_total = r->live->filing.has_total;
     }
     struct queue_move *list = r->flying;
     r->flying = NULL; /* what the callbacks below send goes into a new job */
@@ -168,7 +169,7 @@ static void failed(struct queue_item *r, int rc, const struct err *e)
 
 static void done(struct storage_job *job, int rc, const struct err *e)
 {
-    struct queue_item *r = container_of(job, struct queue_item, job);
+    struct queue_item *r = container_of(job, struct queue_live, job)->r;
     struct queue *q = r->q;
     r->job_busy = false;
     queue_job_back(q);
@@ -187,8 +188,8 @@ void queue_commit(struct queue_item *r)
     r->flying_file = r->file_now;
     r->file_now = false;
     r->job_busy = true;
-    r->job = (struct storage_job){.work = work, .done = done};
-    queue_submit_job(r->q, &r->job);
+    r->live->job = (struct storage_job){.work = work, .done = done};
+    queue_submit_job(r->q, &r->live->job);
 }
 
 void queue_moves_free(struct queue_item *r)

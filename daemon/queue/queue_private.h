@@ -50,8 +50,21 @@ struct queue_filing {
     bool has_total;
 };
 
+/* What only a run needs that moves; 100,000 that wait do without. */
+struct queue_live {
+    struct queue_item *r;
+    struct queue_filing filing;
+    struct storage_job job;
+    struct storage_job seal; /* commit of the open sweep */
+    struct result result;
+    char stop_reason[160]; /* why somebody stopped it */
+    struct energy_figure total;
+    bool has_total;
+};
+
 struct queue_item {
     struct queue *q;
+    struct queue_live *live; /* NULL until queue_item_wake */
     struct run_row row;
     enum run_state next;
     enum life life;
@@ -68,16 +81,9 @@ struct queue_item {
     bool job_busy;
     bool file_now;    /* the next job is the last: with the figures */
     bool flying_file; /* the job that is out is the last */
-    struct queue_filing filing;
-    struct storage_job job;
-    struct storage_job seal; /* commit of the open sweep */
-    struct result result;
-    char stop_reason[160]; /* why somebody stopped it */
-    char *lost_text;       /* the end is `lost`, and why; NULL = result says */
-    bool requeue;          /* lost to a reboot: a built-in trainer's run is tried again */
-    struct energy_figure total;
-    bool has_total;
-    bool ended; /* leaves the lists as soon as its job is back */
+    char *lost_text;  /* the end is `lost`, and why; NULL = result says */
+    bool requeue;     /* lost to a reboot: a built-in trainer's run is tried again */
+    bool ended;       /* leaves the lists as soon as its job is back */
     struct queue_import *import;
     int64_t
         metrics_seen; /* largest metric row the database had when the daemon started; -1 = none */
@@ -137,6 +143,7 @@ struct queue {
 /* queue.c: the lists */
 struct queue_item *queue_item_new(struct queue *q);
 void queue_item_free(struct queue_item *r);
+void queue_item_wake(struct queue_item *r); /* live is there from now on */
 void queue_add(struct queue *q,
                struct queue_item *r); /* takes it; row.state says where it belongs */
 void queue_remove(struct queue *q, struct queue_item *r); /* from all lists; not freed */

@@ -8,8 +8,7 @@
 #include "daemon/log.h"
 #include "daemon/queue/queue_private.h"
 
-struct load_job {
-    struct storage_job job;
+struct load {
     struct queue *q;
     struct queue_item **live;
     size_t n;
@@ -21,7 +20,7 @@ struct load_job {
     int64_t boot;
 };
 
-/* ---- storage thread ----------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------------------------------ */
 
 static char *dup_or_null(const char *s)
 {
@@ -46,7 +45,7 @@ static struct queue_item *copy_item(struct queue *q, const struct run_row *row)
 
 static int take_live(void *arg, const struct run_row *row)
 {
-    struct load_job *j = arg;
+    struct load *j = arg;
     if (j->n == j->cap) {
         j->cap = j->cap ? 2 * j->cap : 256;
         j->live = realloc(j->live, j->cap * sizeof(struct queue_item *));
@@ -59,7 +58,7 @@ static int take_live(void *arg, const struct run_row *row)
 
 static int take_recent(void *arg, const struct run_row *row)
 {
-    struct load_job *j = arg;
+    struct load *j = arg;
     j->recent[j->nrecent] = copy_item(j->q, row);
     j->recent[j->nrecent++]->ended = true;
     return 0;
@@ -71,7 +70,8 @@ static int take_total(void *arg, const struct run_energy *f)
     struct queue_item *r = arg;
     if (f->channel != 0 || strcmp(f->figure, "machine") != 0 || strcmp(f->part, "window") != 0)
         return 0;
-    struct energy_figure *t = &r->total;
+    queue_item_wake(r);
+    struct energy_figure *t = &r->live->total;
     *t = (struct energy_figure){.known = f->energy_uj != RUN_NONE,
                                 .energy_uj = f->energy_uj,
                                 .bounded = f->lo_uj != RUN_NONE && f->hi_uj != RUN_NONE,
@@ -91,14 +91,14 @@ static int take_total(void *arg, const struct run_energy *f)
     base_strcpy(t->bound_basis, sizeof(t->bound_basis), f->bound_basis);
     base_strcpy(t->flags, sizeof(t->flags), f->flags);
     base_strcpy(t->reason, sizeof(t->reason), f->reason ? f->reason : "");
-    r->has_total = true;
+    r->live->has_total = true;
     r->alone = strstr(f->flags, "overlap") == NULL;
     return 0;
 }
 
 static int take_sweep(void *arg, const struct run_sweep *w)
 {
-    struct load_job *j = arg;
+    struct load *j = arg;
     if (strcmp(w->state, "ended") == 0)
         return 0;
     struct queue_sweep_state *list = realloc(j->sweeps, (j->nsweeps + 1) * sizeof(*list));
@@ -113,21 +113,8 @@ static int take_sweep(void *arg, const struct run_sweep *w)
     return 0;
 }
 
-/* A kill between the file and its row, or between the row and the file's removal, leaves a file. */
-static void clean_envs(struct store *s, const char *dir)
+static int load(struct load *j, struct store *s, struct err *e)
 {
-    DIR *d = opendir(dir);
-    if (!d)
-        return;
-    for (struct dirent *ent; (ent = readdir(d)) != NULL;)
-        if (strlen(ent->d_name) == 64 && strspn(ent->d_name, "0123456789abcdef") == 64)
-            queue_env_remove(s, dir, ent->d_name);
-    closedir(d);
-}
-
-static int load_work(struct store *s, struct storage_job *job, struct err *e)
-{
-    struct load_job *j = container_of(job, struct load_job, job);
     j->boot = store_boot(s);
     int rc = runs_live(s, take_live, j, e);
     if (rc == 0)
@@ -142,8 +129,6 @@ static int load_work(struct store *s, struct storage_job *job, struct err *e)
         if (r->row.t0_ns != RUN_NONE)
             rc = runs_metric_count(s, r->row.id, &count, &r->metrics_seen, e);
     }
-    if (rc == 0)
-        clean_envs(s, j->q->envs_dir);
     return rc;
 }
 
@@ -151,9 +136,10 @@ static int load_work(struct store *s, struct storage_job *job, struct err *e)
 
 static void reattach(struct queue *q, struct queue_item *r)
 {
+    queue_item_wake(r);
     r->life = LIFE_SPAWNING;
     r->window_open = r->row.state != RUN_STARTING;
-    r->filing.window = (struct energy_window){r->row.boot, r->row.t0_ns, RUN_NONE};
+    r->live->filing.window = (struct energy_window){r->row.boot, r->row.t0_ns, RUN_NONE};
     log_info("run %" PRId64 " found again state=%s", r->row.id, run_state_name(r->row.state));
     launch_reattach(q->cfg.launch, r->row.id, r->row.token);
 }
@@ -176,7 +162,7 @@ static void mark_overlaps(struct queue *q)
         q->active.at[i]->alone = false;
 }
 
-static void take_loaded(struct queue *q, struct load_job *j)
+static void take_loaded(struct queue *q, struct load *j)
 {
     q->boot = j->boot;
     for (size_t i = 0; i < j->nsweeps; i++) {
@@ -207,34 +193,68 @@ static void end_empty_sweeps(struct queue *q)
             queue_sweep_end(q, &q->sweeps[i]);
 }
 
-static void load_done(struct storage_job *job, int rc, const struct err *e)
+/* A kill between the file and its row, or between the row and the file's removal, leaves a file. Storage thread. */
+static void clean_envs(struct store *s, const char *dir)
 {
-    struct load_job *j = container_of(job, struct load_job, job);
-    struct queue *q = j->q;
-    queue_job_back(q);
-    if (rc < 0)
-        log_error("the queue cannot be read, nothing is started: %s", e->text);
-    else if (!q->closing)
-        take_loaded(q, j);
-    for (size_t i = 0; !q->started && i < j->n; i++)
+    DIR *d = opendir(dir);
+    if (!d)
+        return;
+    for (struct dirent *ent; (ent = readdir(d)) != NULL;)
+        if (strlen(ent->d_name) == 64 && strspn(ent->d_name, "0123456789abcdef") == 64)
+            queue_env_remove(s, dir, ent->d_name);
+    closedir(d);
+}
+
+struct clean_job {
+    struct storage_job job;
+    struct queue *q;
+};
+
+static int clean_work(struct store *s, struct storage_job *job, struct err *e)
+{
+    (void)e;
+    clean_envs(s, container_of(job, struct clean_job, job)->q->envs_dir);
+    return 0;
+}
+
+static void clean_done(struct storage_job *job, int rc, const struct err *e)
+{
+    struct clean_job *j = container_of(job, struct clean_job, job);
+    (void)rc; /* files that stay are found at the next start */
+    (void)e;
+    queue_job_back(j->q);
+    free(j);
+}
+
+static void free_load(struct load *j, bool taken)
+{
+    for (size_t i = 0; !taken && i < j->n; i++)
         queue_item_free(j->live[i]);
-    for (size_t i = 0; !q->started && i < j->nrecent; i++)
+    for (size_t i = 0; !taken && i < j->nrecent; i++)
         queue_item_free(j->recent[i]);
     free(j->live);
     free(j->sweeps);
-    free(j);
-    if (!q->started)
-        return;
-    end_empty_sweeps(q);
-    queue_kick(q);
 }
 
+/* Read here and now, before anybody can ask: a queue that is half there would answer wrongly. */
 int queue_start(struct queue *q, struct err *e)
 {
-    (void)e;
-    struct load_job *j = base_alloc(sizeof(*j));
-    j->job = (struct storage_job){.work = load_work, .done = load_done};
-    j->q = q;
-    queue_submit_job(q, &j->job);
+    struct load j = {.q = q};
+    struct store *s = NULL;
+    int rc = store_open_reader(&s, q->cfg.database, e);
+    if (rc == 0)
+        rc = load(&j, s, e);
+    store_close(s);
+    if (rc == 0)
+        take_loaded(q, &j);
+    free_load(&j, rc == 0);
+    if (rc < 0)
+        return rc;
+    struct clean_job *c = base_alloc(sizeof(*c));
+    c->job = (struct storage_job){.work = clean_work, .done = clean_done};
+    c->q = q;
+    queue_submit_job(q, &c->job);
+    end_empty_sweeps(q);
+    queue_kick(q);
     return 0;
 }

@@ -134,7 +134,7 @@ void queue_abort(struct queue_item *r, const struct run_change *c, const struct 
 
 static void sealed(struct storage_job *job, int rc, const struct err *e)
 {
-    struct queue_item *r = container_of(job, struct queue_item, seal);
+    struct queue_item *r = container_of(job, struct queue_live, seal)->r;
     struct queue *q = r->q;
     struct err refused;
     queue_job_back(q);
@@ -159,8 +159,8 @@ void queue_swept(struct queue_item *r)
         queue_end_swept(r);
     } else if (r->life == LIFE_OPENING) {
         r->life = LIFE_SEALING;
-        r->seal = (struct storage_job){.done = sealed};
-        queue_submit_job(r->q, &r->seal);
+        r->live->seal = (struct storage_job){.done = sealed};
+        queue_submit_job(r->q, &r->live->seal);
     }
 }
 
@@ -195,7 +195,7 @@ static void started(struct queue_item *r, const struct launch_event *ev)
     queue_metrics_open(r);
     if (r->next != RUN_STARTING)
         return; /* after a restart: all that is known already */
-    r->filing.window = (struct energy_window){r->row.boot, ev->t_ns, RUN_NONE};
+    r->live->filing.window = (struct energy_window){r->row.boot, ev->t_ns, RUN_NONE};
     queue_ask_sweep(r->q, NULL, ev->t_ns + meter_settle_ns(r->q->cfg.meter));
     run_change_init(&c);
     c.t_ns = c.t0_ns = ev->t_ns;
@@ -263,7 +263,7 @@ static void lost_shepherd(struct queue_item *r, const struct launch_event *ev)
 
 static void lost_to_reboot(struct queue_item *r)
 {
-    r->filing.to_last_sample = true;
+    r->live->filing.to_last_sample = true;
     r->requeue = true;
     queue_end_lost(r, "lost(reboot): the machine went down while it was running", RUN_NONE);
 }

@@ -200,6 +200,7 @@ static void submit_done(struct storage_job *job, int rc, const struct err *e)
         memset(j->items, 0, j->n * sizeof(struct queue_item *)); /* the queue has them */
     free_job(j);
     if (claimed) {
+        queue_item_wake(claimed);
         tell_started(q, claimed);
         claimed->life = LIFE_CLAIMING;
         queue_claimed(claimed, 0);
