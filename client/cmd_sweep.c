@@ -122,6 +122,8 @@ static int read_train(struct sweep *s, struct app *app, struct err *e)
     int rc =
         opt_parse(a, OPT_COMMON | app->cmd->options, OPT_PASS, (int)rest.npos - 1, rest.pos + 1, e);
     free(rest.pos);
+    app->json = args_has(a, OPT_JSON);
+    app->quiet = args_has(a, OPT_QUIET);
     if (rc == 0)
         rc = train_args_init(&s->train, a, 0, e);
     if (rc == 0)

@@ -354,7 +354,7 @@ static void add_to_total(struct curve_figure *total, const struct curve_figure *
 
 static void figures(struct standalone *s, int64_t t1_ns, struct curve_figure *total)
 {
-    const struct meter_channel **m CLEANUP(base_freep) = base_alloc((s->n + 1) * sizeof(*m));
+    const struct meter_channel **m CLEANUP(base_freep) = base_alloc((s->n + 1) * sizeof(void *));
     bool *usable CLEANUP(base_freep) = base_alloc((s->n + 1) * sizeof *usable);
     uint8_t *chosen CLEANUP(base_freep) = base_alloc(s->n + 1);
     struct curve_figure *f CLEANUP(base_freep) = base_alloc((s->n + 1) * sizeof *f);

@@ -13,6 +13,7 @@
 
 #include "client/curve.h"
 #include "client/finding.h"
+#include "client_golden.h"
 
 /* ---- curve: a staircase counter with a known truth ------------------------------------------------ */
 
@@ -247,6 +248,73 @@ static void points_without_a_network_are_named(void **state)
     finding_fini(&f);
 }
 
+/* A run as `show` tells it; widths as text, as the daemon keeps them. */
+static struct wire_msg *shown_run(const char *widths, int64_t inputs)
+{
+    struct wire_out o = {0};
+    wire_out_reset(&o);
+    wire_put_int(&o, "run", 7);
+    wire_put_int(&o, "elapsed_ns", 2 * NS_PER_S);
+    wire_begin_map(&o, "info");
+    wire_put_str(&o, "dataset", "banana");
+    wire_put_str(&o, "shape", "rectangle");
+    wire_put_bool(&o, "standin", true);
+    wire_put_int(&o, "inputs", inputs);
+    wire_put_str(&o, "widths", widths);
+    wire_put_int(&o, "params", 8193);
+    wire_put_int(&o, "threads", 1);
+    wire_end(&o);
+    wire_begin_map(&o, "summary");
+    wire_put_int(&o, "rows_train_seen", 1000);
+    wire_put_int(&o, "train_ns", NS_PER_S);
+    wire_put_f64(&o, "test_loss", 0.25);
+    wire_end(&o);
+    wire_begin_map(&o, "params");
+    wire_put_str(&o, "depth", "2");
+    wire_put_str(&o, "size", "2^13");
+    wire_end(&o);
+    wire_begin_array(&o, "energy");
+    for (int i = 0; i < 2; i++) {
+        wire_begin_map(&o, NULL);
+        wire_put_nil(&o, "channel");
+        wire_put_str(&o, "figure", i ? "machine" : "attributed");
+        wire_put_str(&o, "part", "window");
+        wire_put_str(&o, "quality", "modelled");
+        wire_put_str(&o, "method", "counter");
+        wire_put_int(&o, "energy_uj", i ? 100000000 : 1);
+        wire_end(&o);
+    }
+    wire_end(&o);
+    return wired(&o);
+}
+
+static void a_row_is_read_from_what_show_says(void **state)
+{
+    (void)state;
+    struct finding f = {
+        .caches = {.n = 2,
+                   .level = {{.name = "L1", .level = 1, .bytes = 49152, .units = 1},
+                             {.name = "L2", .level = 2, .bytes = 1 << 24, .units = 1}}}};
+    static const char *const widths[] = {"[2048,1]", "[4,1]", "[0,1]", "[a]", "nonsense"};
+    static const int homes[] = {1, 0, -1, -1, -1};
+    for (size_t i = 0; i < ARRAY_LEN(widths); i++) {
+        struct wire_msg *m = shown_run(widths[i], 2);
+        finding_add(&f, wire_msg_root(m));
+        const struct finding_row *r = &f.rows[i];
+        assert_int_equal(r->home, homes[i]);
+        assert_int_equal(r->size, 8192);
+        assert_int_equal(r->params, 8193);
+        assert_int_equal(r->depth, 2);
+        assert_true(r->standin && r->whole_run && !r->estimated);
+        assert_true(r->energy_j == 100); /* the machine's, not a share */
+        assert_true(r->j_per_datum == 0.1 && r->s_per_datum == 1e-3);
+        assert_true(r->test_loss == 0.25 && isnan(r->lo_j));
+        wire_msg_free(m);
+    }
+    assert_true(f.measured);
+    finding_fini(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +326,7 @@ int main(void)
         cmocka_unit_test(an_estimate_carries_no_energy_factor),
         cmocka_unit_test(medians_by_size),
         cmocka_unit_test(points_without_a_network_are_named),
+        cmocka_unit_test(a_row_is_read_from_what_show_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
