@@ -293,6 +293,8 @@ static void a_row_is_read_from_what_show_says(void **state)
     (void)state;
     struct finding f = {
         .caches = {.n = 2,
+                   .cores = 1,
+                   .cpus = 1,
                    .level = {{.name = "L1", .level = 1, .bytes = 49152, .units = 1},
                              {.name = "L2", .level = 2, .bytes = 1 << 24, .units = 1}}}};
     static const char *const widths[] = {"[2048,1]", "[4,1]", "[0,1]", "[a]", "nonsense"};
