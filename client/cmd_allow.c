@@ -61,6 +61,10 @@ static int whom(const struct app *app, uid_t *uid, gid_t *gid, struct err *e)
         err_set(e, WATTQ_E_NOT_FOUND, "there is no user '%.60s'", name ? name : "who called this");
         return err_next(e, "name one: wattq meters allow --user NAME");
     }
+    if (pw->pw_uid == 0) {
+        err_set(e, WATTQ_E_USAGE, "root may read the energy counters anyway");
+        return err_next(e, "name the user who runs wattqd: wattq meters allow --user NAME");
+    }
     *uid = pw->pw_uid;
     *gid = pw->pw_gid;
     return 0;
@@ -99,7 +103,8 @@ static const char risk[] = "This lets that user read the CPU's energy counters u
 static int confirm(const struct app *app, struct err *e)
 {
     char answer[16] = "";
-    (void)fputs(risk, stderr);
+    if (!app->quiet || !args_has(&app->args, OPT_YES))
+        (void)fputs(risk, stderr);
     if (args_has(&app->args, OPT_YES))
         return 0;
     if (isatty(0) == 1) {
@@ -110,6 +115,28 @@ static int confirm(const struct app *app, struct err *e)
     }
     err_set(e, WATTQ_E_CONFLICT, "nothing was changed");
     return err_next(e, "to allow it: wattq meters allow --yes");
+}
+
+/* Who is not root asks sudo, which asks for the password; comes back only when there is no sudo. */
+static int by_sudo(const struct app *app, uid_t uid, bool allow, struct err *e)
+{
+    char exe[WATTQ_PATH_MAX];
+    char user[24];
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    bool may_ask = isatty(0) == 1 && !args_has(&app->args, OPT_SYSFS_ROOT);
+    const struct passwd *pw = getpwuid(uid);
+    if (n <= 0 || !may_ask)
+        return no_right(allow, e);
+    exe[n] = '\0';
+    if (allow && pw && base_strcpy(user, sizeof user, pw->pw_name)) {
+        cmd_say(app, "sudo wattq meters allow --user %s", user);
+        (void)execlp("sudo", "sudo", "--", exe, "meters", "allow", "--yes", "--quiet", "--user",
+                     user, (char *)NULL);
+    } else if (!allow) {
+        cmd_say(app, "sudo wattq meters revoke");
+        (void)execlp("sudo", "sudo", "--", exe, "meters", "revoke", (char *)NULL);
+    }
+    return no_right(allow, e);
 }
 
 static int report(const struct app *app, const struct zones *z, uid_t uid, bool allow,
@@ -160,6 +187,8 @@ int cmd_meters_allow(struct app *app, bool allow, struct err *e)
     int rc = allow ? whom(app, &uid, &gid, e) : 0;
     if (rc == 0 && allow)
         rc = confirm(app, e);
+    if (rc == 0 && geteuid() != 0)
+        rc = by_sudo(app, uid, allow, e);
     for (size_t i = 0; rc == 0 && i < z.n; i++)
         rc = change(z.path[i], uid, gid, allow, e);
     return rc < 0 ? rc : report(app, &z, uid, allow, e);

@@ -21,6 +21,8 @@ static void on_end(void *arg, const struct wire_val *run)
         end->json_rc = cmd_print_jsonl(end->app, "run", run, end->e);
     else if (!end->app->quiet)
         follow_print_end(end->app, stderr, run);
+    if (end->exit_code != 0 && !end->app->json)
+        cmd_say(end->app, "its output: wattq logs %lld", (long long)wire_int(run, "run", 0));
 }
 
 static int wait_for(struct app *app, int64_t run, struct err *e)

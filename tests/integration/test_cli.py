@@ -664,6 +664,24 @@ class Allow(Base):
         for f in files:
             self.assertEqual((os.stat(f).st_uid, os.stat(f).st_mode & 0o777), (0, 0o400))
 
+    @unittest.skipUnless(os.geteuid() == 0, "needs root, to become somebody else")
+    def test_who_is_not_root(self):
+        root = self.tree()[0]
+        os.chmod(self.d.dir, 0o755)
+        os.chmod(root, 0o755)
+        try:
+            p = subprocess.run([WATTQ, "meters", "allow", "--yes", "--sysfs-root", root], capture_output=True,
+                               text=True, env=self.env(), user=65534, cwd="/", stdin=subprocess.DEVNULL)
+        except PermissionError:
+            self.skipTest("nobody may not run the program where it was built")
+        self.assertEqual(p.returncode, 3, p.stderr)
+        self.assertIn("sudo wattq meters allow", p.stderr)
+
+    def test_root_needs_no_allowance(self):
+        if os.geteuid() == 0:
+            root = self.tree()[0]
+            self.assertIn("--user NAME", self.err("meters", "allow", "--sysfs-root", root, code=2))
+
     def test_nothing_there(self):
         self.assertIn("no energy counter", self.err("meters", "allow", "--yes", "--sysfs-root", self.d.dir, code=1))
         self.assertIn("does not know", self.err("meters", "alow", code=2))
