@@ -49,14 +49,14 @@ static void insert(struct items *l, size_t i, struct queue_item *r)
         if (!l->at)
             abort();
     }
-    memmove(&l->at[i + 1], &l->at[i], (l->n - i) * sizeof(l->at[0]));
+    memmove(&l->at[i + 1], &l->at[i], (l->n - i) * sizeof(struct queue_item *));
     l->at[i] = r;
     l->n++;
 }
 
 static void take_at(struct items *l, size_t i)
 {
-    memmove(&l->at[i], &l->at[i + 1], (l->n - i - 1) * sizeof(l->at[0]));
+    memmove(&l->at[i], &l->at[i + 1], (l->n - i - 1) * sizeof(struct queue_item *));
     l->n--;
 }
 
