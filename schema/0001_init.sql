@@ -256,7 +256,7 @@ CREATE TABLE run(
     machine_start INTEGER REFERENCES machine(id),
     machine_end INTEGER REFERENCES machine(id)
 ) STRICT;
-CREATE INDEX run_state ON run(state, priority DESC, id);
+CREATE INDEX run_state ON run(state, id);
 CREATE INDEX run_sweep ON run(sweep, id);
 CREATE INDEX run_label ON run(label);
 CREATE INDEX run_window ON run(boot, t1_ns, t0_ns) WHERE t1_ns IS NOT NULL; -- what ran beside a run

@@ -95,6 +95,7 @@ int runs_list(struct store *s, const struct run_query *q, run_visit fn, void *ar
 {
     enum stmt_id id = q->sweep != RUN_NONE ? STMT_RUN_LIST_SWEEP
                       : q->label           ? STMT_RUN_LIST_LABEL
+                      : q->state >= 0      ? STMT_RUN_LIST_STATE
                                            : STMT_RUN_LIST;
     sqlite3_stmt *st CLEANUP(stmt_put) = stmt_get(s, id);
     stmt_bind_int(st, 1, q->before_id != RUN_NONE ? q->before_id : INT64_MAX);
@@ -107,6 +108,8 @@ int runs_list(struct store *s, const struct run_query *q, run_visit fn, void *ar
         stmt_bind_int(st, 7, q->sweep);
     else if (id == STMT_RUN_LIST_LABEL)
         stmt_bind_text(st, 7, q->label);
+    else if (id == STMT_RUN_LIST_STATE)
+        stmt_bind_text(st, 7, run_state_name((enum run_state)q->state));
     return visit_rows(st, fn, arg, e);
 }
 

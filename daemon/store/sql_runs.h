@@ -100,6 +100,8 @@
     X(RUN_LIST, "SELECT " SQL_RUN_COLS " FROM run" SQL_RUN_WHERE " ORDER BY id DESC LIMIT ?6")     \
     X(RUN_LIST_LABEL, "SELECT " SQL_RUN_COLS " FROM run" SQL_RUN_WHERE                             \
                       " AND label = ?7 ORDER BY id DESC LIMIT ?6")                                 \
+    X(RUN_LIST_STATE, "SELECT " SQL_RUN_COLS " FROM run" SQL_RUN_WHERE                             \
+                      " AND state = ?7 ORDER BY id DESC LIMIT ?6")                                 \
     X(RUN_LIST_SWEEP, "SELECT " SQL_RUN_COLS " FROM run" SQL_RUN_WHERE                             \
                       " AND sweep = ?7 ORDER BY id DESC LIMIT ?6")                                 \
     X(RUN_RETRIED_BY, "SELECT id FROM run WHERE retry_of = ?1 ORDER BY id")                        \
