@@ -238,7 +238,7 @@ static int cross_gap(struct samples *w, struct wchannel *c, const struct walk_sa
         c->state.bridged_uj += gap.e_uj;
         c->state.bridged_ns += gap.t1_ns - gap.t0_ns;
     } else {
-        if (x->state & TICK_RESET)
+        if (!suspended && (x->state & TICK_RESET))
             gap.kind = "reset";
         c->state.unknown_ns += gap.t1_ns - gap.t0_ns;
     }

@@ -7,6 +7,7 @@
 #include "daemon/store/storage_internal.h"
 
 #define FLUSH_NS       (900 * NS_PER_MS) /* a kill costs what came since: < 1 s */
+#define LEARN_NS       (60 * NS_PER_S)   /* how often learned update periods are looked at */
 #define BACKOFF_MIN_NS NS_PER_S          /* while commits fail */
 #define BACKOFF_MAX_NS (30 * NS_PER_S)
 
@@ -19,6 +20,9 @@ struct storage {
     struct store *store;     /* storage thread while it runs */
     struct samples *samples; /* likewise */
     struct ring *ring;       /* the storage thread is its consumer */
+    struct meter *meter;     /* outlives us; may be NULL */
+    int64_t *learned_ns;     /* per channel of the meter: update period as stored */
+    int64_t learn_ns;        /* when it was last asked */
     struct readers *readers;
     uv_async_t async; /* done jobs wait for the loop */
     uv_thread_t thread;
@@ -134,15 +138,39 @@ static int begin_with_samples(struct storage *st, bool full, int64_t *ticks, str
     }
 }
 
+/* Update periods that nobody declared are watched by the meter; bounds want them later, from the file.
+ * Changes below a tenth are not worth a row. */
+static int store_learned(struct storage *st, struct err *e)
+{
+    if (!st->meter || st->flushed_ns - st->learn_ns < LEARN_NS)
+        return 0;
+    st->learn_ns = st->flushed_ns;
+    for (size_t i = 0; i < meter_count(st->meter); i++) {
+        struct meter_status now;
+        meter_get_status(st->meter, i, &now);
+        int64_t moved = now.period_learned_ns - st->learned_ns[i];
+        if (now.period_learned_ns <= 0 || (moved < 0 ? -moved : moved) <= st->learned_ns[i] / 10)
+            continue;
+        int rc =
+            samples_learned(st->store, meter_channel(st->meter, i)->id, now.period_learned_ns, e);
+        if (rc)
+            return rc;
+        st->learned_ns[i] = now.period_learned_ns;
+    }
+    return 0;
+}
+
 static void flush(struct storage *st)
 {
     struct err e = {0};
     int64_t ticks = 0;
     st->flushed_ns = clock_mono_ns();
-    if (samples_pending(st->samples) == 0)
+    if (samples_pending(st->samples) == 0 || begin_with_samples(st, false, &ticks, &e) != 0)
         return;
-    if (begin_with_samples(st, false, &ticks, &e) == 0)
-        (void)commit(st, ticks, 0, &e); /* failure: degraded, tried again later */
+    int rc = store_learned(st, &e);
+    rc = rc ? fail_back(st, rc, &e) : commit(st, ticks, 0, &e);
+    if (rc && st->meter) /* degraded, tried again later: what was learned too */
+        memset(st->learned_ns, 0, meter_count(st->meter) * sizeof(int64_t));
 }
 
 /* A job in its savepoint. False when the whole transaction is gone. */
@@ -301,11 +329,15 @@ int storage_open_parts(struct storage **out, uv_loop_t *loop, const char *path,
     st->store = parts->store;
     st->samples = parts->samples;
     st->ring = parts->ring;
+    st->meter = parts->meter;
+    st->learned_ns = base_alloc(((st->meter ? meter_count(st->meter) : 0) + 1) * sizeof(int64_t));
+    st->learn_ns = clock_mono_ns();
     st->flushed_ns = clock_mono_ns();
     int rc = uv_async_init(loop, &st->async, on_async);
     if (rc) {
         samples_close(st->samples);
         store_close(st->store);
+        free(st->learned_ns);
         free(st);
         return err_set(e, WATTQ_E_INTERNAL, "the storage thread cannot be set up: %s",
                        uv_strerror(rc));
@@ -320,7 +352,7 @@ int storage_open_parts(struct storage **out, uv_loop_t *loop, const char *path,
 int storage_open(struct storage **out, uv_loop_t *loop, const char *path, struct meter *m,
                  struct err *e)
 {
-    struct storage_parts parts = {.ring = meter_ring(m)};
+    struct storage_parts parts = {.ring = meter_ring(m), .meter = m};
     *out = NULL;
     int rc = store_open(&parts.store, path, e);
     if (rc)
@@ -413,6 +445,7 @@ static void on_closed(uv_handle_t *handle)
     call_done(st);
     uv_mutex_destroy(&st->lock);
     uv_cond_destroy(&st->cond);
+    free(st->learned_ns);
     free(st);
     if (closed)
         closed(arg);

@@ -10,6 +10,7 @@ struct storage_parts {
     struct store *store;
     struct samples *samples;
     struct ring *ring;
+    struct meter *meter; /* asked now and then what it has learned; NULL = nobody to ask */
 };
 int storage_open_parts(struct storage **out, uv_loop_t *loop, const char *path,
                        const struct storage_parts *parts, struct err *e) MUST_USE;

@@ -31,7 +31,8 @@ static void rig_open(struct rig *r)
 {
     struct err e = {0};
     rec_open_as(&r->rec, REC_BOOT, clock_boot_ns());
-    struct storage_parts parts = {r->rec.store, r->rec.samples, r->ring = ring_new(1 << 20)};
+    struct storage_parts parts = {.store = r->rec.store, .samples = r->rec.samples};
+    parts.ring = r->ring = ring_new(1 << 20);
     assert_int_equal(uv_loop_init(&r->loop), 0);
     rec_must(storage_open_parts(&r->storage, &r->loop, r->rec.path, &parts, &e), &e,
              "storage_open");
