@@ -216,7 +216,7 @@ int blocks_next(struct blocks_iter *it, struct codec_view *v, struct err *e)
         if (rc)
             return rc;
     }
-    if (it->tail_at == it->tails)
+    if (!it->tail || it->tail_at == it->tails)
         return 0;
     it->row = it->tail[it->tail_at++];
     int rc = fetch(it->store, true, &it->row, v, e);
