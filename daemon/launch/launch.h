@@ -24,6 +24,7 @@ enum launch_event_kind {
     LAUNCH_AT_GATE,   /* shepherd is up, child waits */
     LAUNCH_STARTED,   /* gate opened: t_ns = t0 */
     LAUNCH_MAIN_EXIT, /* t_ns */
+    LAUNCH_EMPTY,     /* the last process is gone, t_ns = t1; the result is being written */
     LAUNCH_PAUSED,
     LAUNCH_RESUMED,
     LAUNCH_ENDED, /* result is complete */

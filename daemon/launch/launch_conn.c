@@ -94,6 +94,8 @@ static void on_state(struct launch_run *r, const struct frame *f)
         r->main_exited = true;
         conn_event(r, LAUNCH_MAIN_EXIT, f->main_exit_ns);
     }
+    if (phase == SHEPHERD_DRAINING && f->t1_ns > 0 && r->conn == conn)
+        conn_event(r, LAUNCH_EMPTY, f->t1_ns);
 }
 
 static void on_frame(struct launch_conn *c)

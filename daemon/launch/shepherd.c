@@ -81,6 +81,8 @@ static void conclude(struct shepherd *s, int64_t now_ns)
     if (s->phase != SHEPHERD_ENDED) {
         if (s->r.t0_ns != RESULT_NONE) {
             s->r.t1_ns = clock_boot_ns();
+            s->phase = SHEPHERD_DRAINING;
+            ctl_announce(s); /* before the slow part: the meters are read at this instant */
             take_usage(s);
         }
         take_files(s);

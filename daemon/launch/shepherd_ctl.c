@@ -36,7 +36,7 @@ static struct frame state_frame(const struct shepherd *s)
                           .token = s->block->token,
                           .t0_ns = or_zero(s->r.t0_ns),
                           .main_exit_ns = or_zero(s->r.main_exit_ns),
-                          .t1_ns = s->phase == SHEPHERD_ENDED ? or_zero(s->r.t1_ns) : 0,
+                          .t1_ns = or_zero(s->r.t1_ns),
                           .pid = s->main_pid};
 }
 

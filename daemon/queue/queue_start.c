@@ -132,6 +132,16 @@ void queue_abort(struct queue_item *r, const struct run_change *c, const struct 
 
 /* ---- open sweep and GO -------------------------------------------------------------------------- */
 
+/* The shepherd writes "released" to disk before it opens the gate. Sweeps in that time stand nearer to
+ * the gate than the committed one and tighten the upper bound; losing them would only widen it. */
+static void sweep_up_to_gate(struct queue *q)
+{
+    int64_t now_ns = clock_boot_ns();
+    queue_ask_sweep(q, NULL, 0);
+    for (int64_t ms = 1; ms <= 4; ms *= 2)
+        queue_ask_sweep(q, NULL, now_ns + ms * NS_PER_MS);
+}
+
 static void sealed(struct storage_job *job, int rc, const struct err *e)
 {
     struct queue_item *r = container_of(job, struct queue_live, seal)->r;
@@ -151,6 +161,7 @@ static void sealed(struct storage_job *job, int rc, const struct err *e)
     rc = launch_go(q->cfg.launch, r->row.id, r->row.token, &refused);
     if (rc < 0)
         log_warn("run %" PRId64 ": GO was refused: %s", r->row.id, refused.text);
+    sweep_up_to_gate(q);
 }
 
 void queue_swept(struct queue_item *r)
@@ -296,9 +307,12 @@ void queue_on_launch(struct queue *q, const struct launch_event *ev)
     case LAUNCH_STARTED:
         started(r, ev);
         break;
-    case LAUNCH_MAIN_EXIT: /* most often nothing is left then, and this is the close sweep */
+    case LAUNCH_MAIN_EXIT: /* for the part up to here */
         queue_ask_sweep(q, NULL, 0);
         move_to(r, RUN_STOPPING, ev, "main process ended");
+        break;
+    case LAUNCH_EMPTY: /* the close sweep */
+        queue_ask_sweep(q, NULL, 0);
         break;
     case LAUNCH_PAUSED:
         move_to(r, RUN_PAUSED, ev, "paused");

@@ -314,12 +314,14 @@ static void exit_code_and_events(void **state)
     assert_true(f->r.term_signal == RESULT_NONE);
     assert_true(f->r.t0_ns > before && f->r.main_exit_ns >= f->r.t0_ns);
     assert_true(f->r.t1_ns >= f->r.main_exit_ns && f->r.t1_ns <= clock_boot_ns());
-    assert_int_equal(f->n, 4);
+    assert_int_equal(f->n, 5);
     assert_int_equal(f->seen[0].kind, LAUNCH_AT_GATE);
     assert_int_equal(f->seen[1].kind, LAUNCH_STARTED);
     assert_true(f->seen[1].t_ns == f->r.t0_ns);
     assert_true(f->seen[1].pid > 0);
     assert_int_equal(f->seen[2].kind, LAUNCH_MAIN_EXIT);
+    assert_int_equal(f->seen[3].kind, LAUNCH_EMPTY);
+    assert_true(f->seen[3].t_ns == f->r.t1_ns);
     assert_true(f->r.maxrss_bytes > 0);
     assert_true(f->r.cpu_us >= 0);
     char *log = run_file(f, "log");
