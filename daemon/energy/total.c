@@ -56,12 +56,13 @@ static int index_of(const struct energy_set *x, int64_t id)
 }
 
 /* The antichain wants the meter's own words; only what the choice depends on is filled in. */
-static void choose(struct energy_set *x)
+static int choose(struct store *s, int64_t boot, struct energy_set *x, struct err *e)
 {
     struct meter_channel *m = base_alloc((x->n + 1) * sizeof(*m));
     const struct meter_channel **list = base_alloc((x->n + 1) * sizeof(struct meter_channel *));
     bool *usable = base_alloc((x->n + 1) * sizeof(*usable));
-    for (size_t i = 0; i < x->n; i++) {
+    int rc = 0;
+    for (size_t i = 0; rc >= 0 && i < x->n; i++) {
         const struct channel_row *ch = &x->channels[i];
         m[i] = (struct meter_channel){.source = ch->source, .id = ch->id};
         base_strcpy(m[i].desc.uid, sizeof(m[i].desc.uid), ch->uid);
@@ -75,13 +76,16 @@ static void choose(struct energy_set *x)
         m[i].desc.parent = index_of(x, ch->parent);
         m[i].desc.mirror_of = index_of(x, ch->mirror_of);
         list[i] = &m[i];
-        usable[i] = x->figures[i].known;
+        rc = samples_doubted(s, ch->id, boot,
+                             e); /* shows another's register, or less than its parts */
+        usable[i] = x->figures[i].known && rc == 0;
     }
-    if (x->n > 0)
+    if (rc >= 0 && x->n > 0)
         (void)meter_antichain(list, x->n, usable, x->in_total);
     free(m);
     free(list);
     free(usable);
+    return rc < 0 ? rc : 0;
 }
 
 /* ---- the sum ------------------------------------------------------------------------------------ */
@@ -274,11 +278,12 @@ int energy_of_window(struct store *s, const struct energy_window *w, struct ener
     int rc = samples_channels(s, &out->channels, &out->n, e);
     if (rc == 0)
         rc = compute(s, w, out, e);
+    if (rc == 0)
+        rc = choose(s, w->boot, out, e);
     if (rc) {
         energy_set_fini(out);
         return rc;
     }
-    choose(out);
     sum(out);
     name_meter(out);
     name_covered(out);

@@ -48,6 +48,12 @@ int samples_channels(struct store *s, struct channel_row **out, size_t *n, struc
 int samples_channel(struct store *s, int64_t id, struct channel_row *out, struct err *e) MUST_USE;
 /* Writer, inside a transaction: what watching a channel showed about its update period. */
 int samples_learned(struct store *s, int64_t channel, int64_t period_ns, struct err *e) MUST_USE;
+/* Writer, inside a transaction: the channel is left out of totals of this boot from now on, and why.
+ * kind: 'mirror' or 'demoted'. */
+int samples_doubt(struct store *s, int64_t channel, int64_t t_ns, const char *kind,
+                  const char *text, struct err *e) MUST_USE;
+/* 1 = a doubt of that boot is stored, 0, < 0. */
+int samples_doubted(struct store *s, int64_t channel, int64_t boot, struct err *e) MUST_USE;
 
 /* A stored reading of one channel. */
 struct sample {

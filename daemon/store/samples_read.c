@@ -125,6 +125,27 @@ int samples_learned(struct store *s, int64_t channel, int64_t period_ns, struct 
     return stmt_run(st, e);
 }
 
+int samples_doubt(struct store *s, int64_t channel, int64_t t_ns, const char *kind,
+                  const char *text, struct err *e)
+{
+    STMT_USE(st, s, NOTE_INSERT);
+    stmt_bind_int(st, 1, channel);
+    stmt_bind_int(st, 2, store_boot(s));
+    stmt_bind_int(st, 3, t_ns);
+    stmt_bind_text(st, 4, kind);
+    stmt_bind_text(st, 5, text);
+    return stmt_run(st, e);
+}
+
+int samples_doubted(struct store *s, int64_t channel, int64_t boot, struct err *e)
+{
+    STMT_USE(st, s, NOTE_DOUBT);
+    stmt_bind_int(st, 1, channel);
+    stmt_bind_int(st, 2, boot);
+    int rc = stmt_step(st, e);
+    return rc > 0 ? stmt_int(st, 0) != 0 : rc;
+}
+
 /* ---- gaps, steps -------------------------------------------------------------------------------- */
 
 int samples_gaps(struct store *s, int64_t channel, int64_t boot, int64_t t0_ns, int64_t t1_ns,

@@ -37,6 +37,11 @@
     X(CHANNEL_ALL, CHANNEL_COLUMNS " ORDER BY c.id")                                               \
     X(CHANNEL_GET, CHANNEL_COLUMNS " WHERE c.id = ?1")                                             \
     X(CHANNEL_LEARNED, "UPDATE channel SET period_learned_ns = ?2 WHERE id = ?1")                  \
+    X(NOTE_INSERT,                                                                                 \
+      "INSERT INTO channel_note(channel, boot, t_ns, kind, text)"                                  \
+      " VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT(channel, boot, t_ns, kind) DO NOTHING")             \
+    X(NOTE_DOUBT, "SELECT EXISTS(SELECT 1 FROM channel_note WHERE channel = ?1"                    \
+                  " AND boot = ?2 AND kind IN ('mirror', 'demoted'))")                             \
     X(GRP_FIND, "SELECT id FROM grp WHERE period_ns = ?1 ORDER BY id DESC")                        \
     X(GRP_SLOTS,                                                                                   \
       "SELECT s.slot, s.channel, c.kind, g.period_ns FROM grp_slot s JOIN channel c ON c.id"       \

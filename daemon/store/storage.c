@@ -22,6 +22,7 @@ struct storage {
     struct ring *ring;       /* the storage thread is its consumer */
     struct meter *meter;     /* outlives us; may be NULL */
     int64_t *learned_ns;     /* per channel of the meter: update period as stored */
+    bool *doubted;           /* likewise: its doubt is stored */
     int64_t learn_ns;        /* when it was last asked */
     struct readers *readers;
     uv_async_t async; /* done jobs wait for the loop */
@@ -101,10 +102,65 @@ static void drain(struct storage *st)
     }
 }
 
+/* Update periods that nobody declared are watched by the meter; bounds want them later, from the file.
+ * Changes below a tenth are not worth a write. */
+static int store_period(struct storage *st, size_t i, int64_t learned_ns, struct err *e)
+{
+    int64_t moved = learned_ns - st->learned_ns[i];
+    if (learned_ns <= 0 || (moved < 0 ? -moved : moved) <= st->learned_ns[i] / 10)
+        return 0;
+    int rc = samples_learned(st->store, meter_channel(st->meter, i)->id, learned_ns, e);
+    if (rc == 0)
+        st->learned_ns[i] = learned_ns;
+    return rc;
+}
+
+/* What watching the channels showed: this one is left out of totals, those from the file too. */
+static int store_doubt(struct storage *st, size_t i, const struct meter_status *now, struct err *e)
+{
+    char text[160];
+    if (now->doubt == METER_DOUBT_NONE || st->doubted[i])
+        return 0;
+    const struct meter_channel *c = meter_channel(st->meter, i);
+    snprintf(text, sizeof(text), "%s %s", meter_doubt_text(now->doubt),
+             now->doubt_about >= 0 ? meter_channel(st->meter, (size_t)now->doubt_about)->desc.label
+                                   : "others");
+    int rc = samples_doubt(st->store, c->id, clock_boot_ns(),
+                           now->doubt == METER_DOUBT_MIRROR ? "mirror" : "demoted", text, e);
+    st->doubted[i] = rc == 0;
+    return rc;
+}
+
+/* Inside a transaction. */
+static int store_learned(struct storage *st, struct err *e)
+{
+    bool periods = clock_mono_ns() - st->learn_ns >= LEARN_NS;
+    if (periods)
+        st->learn_ns = clock_mono_ns();
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && st->meter && i < meter_count(st->meter); i++) {
+        struct meter_status now;
+        meter_get_status(st->meter, i, &now);
+        rc = store_doubt(st, i, &now, e);
+        if (rc == 0 && periods)
+            rc = store_period(st, i, now.period_learned_ns, e);
+    }
+    return rc;
+}
+
+/* The transaction is gone, and with it what store_learned wrote: write it again. */
+static void forget_learned(struct storage *st)
+{
+    size_t n = st->meter ? meter_count(st->meter) : 0;
+    memset(st->learned_ns, 0, n * sizeof(*st->learned_ns));
+    memset(st->doubted, 0, n * sizeof(*st->doubted));
+}
+
 static int fail_back(struct storage *st, int rc, const struct err *e)
 {
     store_rollback(st->store);
     samples_rolled_back(st->samples);
+    forget_learned(st);
     degrade(st, e);
     return rc;
 }
@@ -130,34 +186,14 @@ static int begin_with_samples(struct storage *st, bool full, int64_t *ticks, str
         if (rc < 0)
             return fail_back(st, rc, e);
         *ticks = before - samples_pending(st->samples);
-        if (rc == 0)
-            return 0;
+        if (rc == 0) {
+            rc = store_learned(st, e);
+            return rc ? fail_back(st, rc, e) : 0;
+        }
         rc = commit(st, *ticks, 0, e);
         if (rc)
             return rc;
     }
-}
-
-/* Update periods that nobody declared are watched by the meter; bounds want them later, from the file.
- * Changes below a tenth are not worth a row. */
-static int store_learned(struct storage *st, struct err *e)
-{
-    if (!st->meter || st->flushed_ns - st->learn_ns < LEARN_NS)
-        return 0;
-    st->learn_ns = st->flushed_ns;
-    for (size_t i = 0; i < meter_count(st->meter); i++) {
-        struct meter_status now;
-        meter_get_status(st->meter, i, &now);
-        int64_t moved = now.period_learned_ns - st->learned_ns[i];
-        if (now.period_learned_ns <= 0 || (moved < 0 ? -moved : moved) <= st->learned_ns[i] / 10)
-            continue;
-        int rc =
-            samples_learned(st->store, meter_channel(st->meter, i)->id, now.period_learned_ns, e);
-        if (rc)
-            return rc;
-        st->learned_ns[i] = now.period_learned_ns;
-    }
-    return 0;
 }
 
 static void flush(struct storage *st)
@@ -165,12 +201,10 @@ static void flush(struct storage *st)
     struct err e = {0};
     int64_t ticks = 0;
     st->flushed_ns = clock_mono_ns();
-    if (samples_pending(st->samples) == 0 || begin_with_samples(st, false, &ticks, &e) != 0)
+    if (samples_pending(st->samples) == 0)
         return;
-    int rc = store_learned(st, &e);
-    rc = rc ? fail_back(st, rc, &e) : commit(st, ticks, 0, &e);
-    if (rc && st->meter) /* degraded, tried again later: what was learned too */
-        memset(st->learned_ns, 0, meter_count(st->meter) * sizeof(int64_t));
+    if (begin_with_samples(st, false, &ticks, &e) == 0)
+        (void)commit(st, ticks, 0, &e); /* failure: degraded, tried again later */
 }
 
 /* A job in its savepoint. False when the whole transaction is gone. */
@@ -330,7 +364,9 @@ int storage_open_parts(struct storage **out, uv_loop_t *loop, const char *path,
     st->samples = parts->samples;
     st->ring = parts->ring;
     st->meter = parts->meter;
-    st->learned_ns = base_alloc(((st->meter ? meter_count(st->meter) : 0) + 1) * sizeof(int64_t));
+    size_t n = st->meter ? meter_count(st->meter) : 0;
+    st->learned_ns = base_alloc((n + 1) * sizeof(*st->learned_ns));
+    st->doubted = base_alloc((n + 1) * sizeof(*st->doubted));
     st->learn_ns = clock_mono_ns();
     st->flushed_ns = clock_mono_ns();
     int rc = uv_async_init(loop, &st->async, on_async);
@@ -338,6 +374,7 @@ int storage_open_parts(struct storage **out, uv_loop_t *loop, const char *path,
         samples_close(st->samples);
         store_close(st->store);
         free(st->learned_ns);
+        free(st->doubted);
         free(st);
         return err_set(e, WATTQ_E_INTERNAL, "the storage thread cannot be set up: %s",
                        uv_strerror(rc));
@@ -446,6 +483,7 @@ static void on_closed(uv_handle_t *handle)
     uv_mutex_destroy(&st->lock);
     uv_cond_destroy(&st->cond);
     free(st->learned_ns);
+    free(st->doubted);
     free(st);
     if (closed)
         closed(arg);

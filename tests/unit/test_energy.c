@@ -384,6 +384,13 @@ static void test_total(void **state)
     assert_int_equal(set.total.hi_uj, set.figures[0].hi_uj + set.figures[2].hi_uj);
     assert_null(strstr(set.total.flags, "estimate"));
     energy_set_fini(&set);
+    /* Watching showed that the DRAM zone is the package again: the total follows. */
+    rec_must(samples_doubt(rec.store, rec.id[2], NS_PER_S, "mirror", "shows package-0", &e), &e,
+             "doubt");
+    rec_must(energy_of_window(rec.store, &w, &set, &e), &e, "window");
+    assert_int_equal(set.total.energy_uj, 20000);
+    assert_string_equal(set.meter, "package-0");
+    energy_set_fini(&set);
     w.t0_ns = 100 * NS_PER_S;
     w.t1_ns = 101 * NS_PER_S;
     rec_must(energy_of_window(rec.store, &w, &set, &e), &e, "window");
