@@ -7,7 +7,7 @@
 
 #include "common/err.h"
 
-#define NET_DEPTH_MAX 64                  /* dense layers, output included */
+#define NET_DEPTH_MAX 64 /* dense layers, output included */
 #define NET_WIDTH_MAX (INT64_C(1) << 30)
 
 enum net_shape {
@@ -19,20 +19,20 @@ enum net_shape {
     NET_WIDE_FIRST_8X,
     NET_WIDE_FIRST_16X,
     NET_RECTANGLE_RESIDUAL,
-    NET_SHAPES,   /* how many named shapes there are */
-    NET_FREE      /* widths given by the user */
+    NET_SHAPES, /* how many named shapes there are */
+    NET_FREE    /* widths given by the user */
 };
 
 /* One network: widths[0 .. depth-1] are the dense layers' outputs, the last is the network's output. */
 struct net {
     enum net_shape shape;
     int depth;
-    int64_t inputs;                 /* encoded inputs of the first layer */
+    int64_t inputs; /* encoded inputs of the first layer */
     int64_t widths[NET_DEPTH_MAX];
-    int64_t params;                 /* trainable parameters, biases counted */
+    int64_t params; /* trainable parameters, biases counted */
 };
 
-const char *net_shape_name(enum net_shape s);           /* "wide_first_4x"; "layers" for NET_FREE */
+const char *net_shape_name(enum net_shape s); /* "wide_first_4x"; "layers" for NET_FREE */
 int net_shape_parse(const char *s, enum net_shape *out, struct err *e) MUST_USE;
 
 /* Widths for first-layer width w. Rounds half to even, as the study's Python did. depth >= 2. */
@@ -56,9 +56,9 @@ struct net_dataset {
     const char *name;
     int64_t rows;
     int64_t raw_features;
-    int64_t inputs;   /* encoded */
+    int64_t inputs; /* encoded */
     int64_t outputs;
-    int64_t classes;  /* distinct values of a target encoded as classes (two of them are then
+    int64_t classes;    /* distinct values of a target encoded as classes (two of them are then
                          trained with MSE all the same); 0 for a min-max target */
     enum net_loss loss; /* as run in the energy sweeps */
 };
