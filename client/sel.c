@@ -247,16 +247,17 @@ int sel_runs(struct sel *s, struct conn *c, char *const *words, size_t n, struct
 
 int sel_one(int64_t *run, struct conn *c, const char *word, struct err *e)
 {
-    struct sel s CLEANUP(sel_finip) = {0};
+    struct sel s = {0};
     int rc = one_word(&s, c, word, e);
-    if (rc < 0)
-        return rc;
-    if (s.n != 1) {
+    if (rc >= 0 && s.n != 1) {
         err_set(e, WATTQ_E_USAGE, "'%.60s' names %zu runs, but this command takes one", word, s.n);
-        return err_next(e, "name one of them: %lld", (long long)s.ids[0]);
+        rc = err_next(e, "name one run by its id; `wattq runs` lists them");
+    } else if (rc >= 0) {
+        *run = s.ids[0];
+        rc = 0;
     }
-    *run = s.ids[0];
-    return 0;
+    sel_fini(&s);
+    return rc;
 }
 
 void sel_put(const struct sel *s, struct wire_out *o)

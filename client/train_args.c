@@ -34,7 +34,7 @@ static bool find(const struct train_args *t, const char *option, size_t *at, con
     size_t n = strlen(option);
     for (size_t i = 0; i < t->n; i++) {
         const char *a = t->argv[i];
-        if (strncmp(a, "--", 2) != 0 || strncmp(a + 2, option, n) != 0)
+        if (!a || strncmp(a, "--", 2) != 0 || strncmp(a + 2, option, n) != 0)
             continue;
         if (a[2 + n] != '=' && (a[2 + n] != '\0' || i + 1 >= t->n))
             continue;

@@ -64,10 +64,12 @@ static void put_storage(struct op_call *c, struct wire_out *o)
 static int64_t own_rss(void)
 {
     long long pages = 0;
-    FILE *f CLEANUP(base_fclosep) = fopen("/proc/self/statm", "re");
-    if (!f || fscanf(f, "%*s %lld", &pages) != 1)
+    FILE *f = fopen("/proc/self/statm", "re");
+    if (!f)
         return RUN_NONE;
-    return (int64_t)pages * sysconf(_SC_PAGESIZE);
+    int fields = fscanf(f, "%*s %lld", &pages);
+    fclose(f);
+    return fields == 1 ? (int64_t)pages * sysconf(_SC_PAGESIZE) : RUN_NONE;
 }
 
 static int64_t own_cpu(void)

@@ -52,7 +52,7 @@ static void free_move(struct queue_move *m)
 
 static void set_text(char **to, const char *from)
 {
-    if (!from)
+    if (!from || from == *to)
         return;
     free(*to);
     *to = base_strdup(from);
