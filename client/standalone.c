@@ -308,7 +308,7 @@ static void on_state(void *arg, const struct frame *f)
         s->t0_ns = f->t0_ns;
         sleep_until(f->t0_ns + settle_time(s));
         sweep(s, "settle");
-    } else if (f->phase == SHEPHERD_ENDED && !s->closed) {
+    } else if (f->t1_ns > 0 && !s->closed) { /* empty: the result is being written */
         s->closed = true;
         sweep(s, "close");
         sleep_until(f->t1_ns + settle_time(s));

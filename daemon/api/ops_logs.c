@@ -50,8 +50,9 @@ static void finish(struct ops_log *l)
     if (l->closing)
         return;
     l->closing = true;
-    struct ops_peer *s = peer_closing(l->t.p) ? NULL : peer_data(l->t.p);
-    for (struct ops_log **at = s ? &s->logs : NULL; at && *at; at = &(*at)->next) {
+    /* A peer may be closing already; its list is there until ops_logs_closed has emptied it. */
+    struct ops_peer *s = peer_data(l->t.p);
+    for (struct ops_log **at = &s->logs; *at; at = &(*at)->next) {
         if (*at == l) {
             *at = l->next;
             break;

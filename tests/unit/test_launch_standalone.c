@@ -100,10 +100,11 @@ static void result_and_states(void **state)
     assert_int_equal(r.cause, RESULT_EXITED);
     assert_int_equal(r.exit_code, 5);
     assert_true(r.t0_ns >= seen.gate_ns);
-    assert_int_equal(seen.n, 3);
+    assert_int_equal(seen.n, 4);
     assert_int_equal(seen.phases[0], SHEPHERD_GATE);
     assert_int_equal(seen.phases[1], SHEPHERD_RUNNING);
-    assert_int_equal(seen.phases[2], SHEPHERD_ENDED);
+    assert_int_equal(seen.phases[2], SHEPHERD_DRAINING);
+    assert_int_equal(seen.phases[3], SHEPHERD_ENDED);
     assert_in_range(seen.ticks, 3, 7);
 }
 
