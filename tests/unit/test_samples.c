@@ -171,6 +171,38 @@ static void test_heads_agree(void **state)
     assert_true(rec_ask(&rec, "SELECT count(*) FROM head a JOIN head b ON a.channel = b.channel AND"
                               " a.t1_ns = b.t0_ns AND a.t0_ns < b.t0_ns") > 30);
     assert_int_equal(rec_ask(&rec, "SELECT count(*) FROM pragma_foreign_key_check"), 0);
+    /* Every chunk but the first says that its tick 0 is the last one of the chunk before. */
+    assert_int_equal(rec_ask(&rec, "SELECT count(*) FROM chunk WHERE substr(b, 3, 1) <> x'02'"), 1);
+    assert_true(rec_ask(&rec, "SELECT count(*) FROM chunk") > 15);
+}
+
+/* Reads fail, then an edge sweep that does not touch the channel is the last tick of a chunk: nothing in
+ * the next chunk says that reads failed, only its head. The gap must be a gap all the same. */
+static void test_failure_across_chunks(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct curve_point p;
+    rec.chunk_ticks = 5;
+    rec_add(&rec, "c", CHANNEL_COUNTER);
+    rec_add(&rec, "g", CHANNEL_GAUGE);
+    rec_open_as(&rec, REC_BOOT, 0);
+    for (int i = 0; i < 10; i++) {
+        bool edge = i == 4, failed = i == 3;
+        for (size_t c = 0; c < 2; c++)
+            rec_set(&rec, c, i * 1000, edge || failed ? READING_IO : 0);
+        rec_put(&rec, i * 100 * NS_PER_MS, i * 100 * NS_PER_MS, edge ? TICK_EDGE : 0);
+        rec_flush(&rec);
+    }
+    assert_int_equal(rec_ask(&rec, "SELECT count(*) FROM chunk"), 2);
+    assert_int_equal(rec_ask(&rec, "SELECT sum(failed) FROM head"), 2);
+    assert_int_equal(samples_curve(rec.store, rec.id[0], 1, 800 * NS_PER_MS, &p, &e), 0);
+    assert_int_equal(p.e_uj, 8000);
+    assert_int_equal(p.bridged_ns, 300 * NS_PER_MS);
+    assert_int_equal(p.bridged_uj, 3000);
+    assert_int_equal(samples_curve(rec.store, rec.id[1], 1, 800 * NS_PER_MS, &p, &e), 0);
+    assert_int_equal(p.unknown_ns, 300 * NS_PER_MS);
+    assert_int_equal(rec_ask(&rec, "SELECT count(*) FROM gap WHERE kind = 'failed'"), 2);
 }
 
 static void test_bad_ticks(void **state)
@@ -337,8 +369,11 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_neighbours), T(test_rolled_back), T(test_heads_agree), T(test_bad_ticks),
-        T(test_thinning),   T(test_anchors),     T(test_series),      T(test_channels_stay),
+        T(test_neighbours),    T(test_rolled_back),
+        T(test_heads_agree),   T(test_failure_across_chunks),
+        T(test_bad_ticks),     T(test_thinning),
+        T(test_anchors),       T(test_series),
+        T(test_channels_stay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
