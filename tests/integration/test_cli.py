@@ -240,8 +240,8 @@ class Look(Base):
         self.assertLessEqual(f["hi_j"], float(high))
 
     def test_energy_of_any_window(self):
-        time.sleep(1.2)
-        text = self.out("energy", "--since", "-1s")
+        time.sleep(2.2)
+        text = self.out("energy", "--since", "-2s", "--until", "-1s")  # up to now the newest sample may be missing
         self.assertRegex(text, r"TOTAL +5\d\.\d J")
         self.json("energy", "--since", "-1s")
         self.assertIn("not both", self.err("energy", code=2))
@@ -318,8 +318,8 @@ class Look(Base):
 
     def test_power(self):
         time.sleep(1.2)
-        self.assertRegex(self.out("power"), r"pkg +50\.\d W")
-        self.assertRegex(self.out("power", "--channel", "dram"), r"dram +5\.\d+ W")
+        self.assertRegex(self.out("power"), r"pkg +(49|50)\.\d+ W")
+        self.assertRegex(self.out("power", "--channel", "dram"), r"dram +(4\.9|5\.0)\d* W")
         self.json("power")
         lines = self.out("power", "--json", "-n", 3, "-d", "100ms").splitlines()
         self.assertEqual(len(lines), 3)
