@@ -197,7 +197,10 @@ def test_told_to_end(run_dir):
 
 BOMB = """
 import os, time
-os.setsid()
+try:
+    os.setsid()
+except PermissionError:
+    pass            # the main process leads a session already
 end = time.time() + 60
 n = 0
 while time.time() < end:
