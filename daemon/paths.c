@@ -37,11 +37,8 @@ struct place {
 
 static int no_dir(const struct place *p, struct err *e)
 {
-    int saved = errno;
     err_errno(e, WATTQ_E_IO, "cannot create the %s %.200s", p->what, p->path);
-    if (saved == EROFS || saved == EACCES)
-        return err_next(e, "choose a directory you can write to: %s DIR", p->option);
-    return e ? e->code : WATTQ_E_IO;
+    return err_next(e, "choose a directory you can write to: %s DIR", p->option);
 }
 
 /* mkdir -p, 0700 each. Components that are there already are left as they are. */

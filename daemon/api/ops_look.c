@@ -236,7 +236,7 @@ static int sweeps_work(struct store *s, struct reader_job *job, struct err *e)
         return rc;
     if (j->id != RUN_NONE && j->n == 0) {
         err_set(e, WATTQ_E_NOT_FOUND, "there is no sweep %" PRId64, j->id);
-        return err_next(e, "wattq sweeps");
+        return err_next(e, "wattq runs, which shows the sweep of each run");
     }
     ops_list_end(&j->l);
     return 0;
@@ -245,13 +245,7 @@ static int sweeps_work(struct store *s, struct reader_job *job, struct err *e)
 static void sweeps_done(struct reader_job *job, int rc, const struct err *e)
 {
     struct sweeps_job *j = container_of(job, struct sweeps_job, job);
-    if (rc < 0) {
-        peer_send_error(j->t.p, j->t.id, e);
-        ops_list_free(&j->l);
-    } else {
-        ops_list_send(&j->l, j->t.p);
-    }
-    ops_drop(&j->t);
+    ops_answer_list(&j->t, &j->l, rc, e);
     free(j);
 }
 

@@ -56,7 +56,7 @@ struct queue_item *queue_pick(struct queue *q)
     for (size_t i = 0; i < q->line.n; i++) {
         struct queue_item *r = q->line.at[i];
         const struct queue_sweep_state *sw = queue_sweep_find(q, r->row.sweep);
-        if ((sw && sw->held) || r->job_busy || r->todo)
+        if ((sw && sw->held) || r->job_busy || r->unsent)
             continue;
         return fits(q, r) ? r : NULL;
     }
@@ -147,7 +147,7 @@ void queue_sweep_release(struct queue *q, int64_t sweep, int64_t uid, queue_done
     (void)uid; /* user mode: the socket answers one uid only */
     if (!sw) {
         rc = err_set(&e, WATTQ_E_NOT_FOUND, "no sweep %" PRId64 " is under way", sweep);
-        err_next(&e, "wattq sweeps");
+        err_next(&e, "wattq queue, which shows the sweeps under way");
     } else if (!sw->held) {
         rc = err_set(&e, WATTQ_E_CONFLICT, "sweep %" PRId64 " is not held", sweep);
     }
