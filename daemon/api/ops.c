@@ -181,6 +181,29 @@ void ops_list_send(struct ops_list *l, struct peer *p)
     ops_list_free(l);
 }
 
+/* ---- answers ------------------------------------------------------------------------------------ */
+
+void ops_answer(struct ops_ticket *t, struct wire_out *o, int rc, const struct err *e)
+{
+    if (rc < 0)
+        peer_send_error(t->p, t->id, e);
+    else
+        peer_send(t->p, o);
+    wire_out_free(o);
+    ops_drop(t);
+}
+
+void ops_answer_list(struct ops_ticket *t, struct ops_list *l, int rc, const struct err *e)
+{
+    if (rc < 0) {
+        peer_send_error(t->p, t->id, e);
+        ops_list_free(l);
+    } else {
+        ops_list_send(l, t->p);
+    }
+    ops_drop(t);
+}
+
 /* ---- request keys ------------------------------------------------------------------------------- */
 
 int ops_need_int(const struct op_call *c, const char *key, int64_t *out, struct err *e)

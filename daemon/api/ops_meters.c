@@ -219,13 +219,7 @@ static int series_work(struct store *s, struct reader_job *job, struct err *e)
 static void series_done(struct reader_job *job, int rc, const struct err *e)
 {
     struct series_job *j = container_of(job, struct series_job, job);
-    if (rc < 0) {
-        peer_send_error(j->t.p, j->t.id, e);
-        ops_list_free(&j->l);
-    } else {
-        ops_list_send(&j->l, j->t.p);
-    }
-    ops_drop(&j->t);
+    ops_answer_list(&j->t, &j->l, rc, e);
     free(j);
 }
 

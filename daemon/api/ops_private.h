@@ -60,6 +60,10 @@ ops_list_end(struct ops_list *l); /* array closed: last frame's other keys go he
 void ops_list_send(struct ops_list *l, struct peer *p); /* also frees */
 void ops_list_free(struct ops_list *l);
 
+/* How every read ends: the answer, or the error when rc < 0; then answer and ticket are let go. */
+void ops_answer(struct ops_ticket *t, struct wire_out *o, int rc, const struct err *e);
+void ops_answer_list(struct ops_ticket *t, struct ops_list *l, int rc, const struct err *e);
+
 /* 0; WATTQ_E_USAGE naming the key. Ids go to new memory. */
 int ops_need_int(const struct op_call *c, const char *key, int64_t *out, struct err *e) MUST_USE;
 int ops_need_runs(const struct op_call *c, int64_t **ids, size_t *n, struct err *e) MUST_USE;

@@ -220,12 +220,7 @@ static int show_work(struct store *s, struct reader_job *job, struct err *e)
 static void show_done(struct reader_job *job, int rc, const struct err *e)
 {
     struct show_job *j = container_of(job, struct show_job, job);
-    if (rc < 0)
-        peer_send_error(j->t.p, j->t.id, e);
-    else
-        peer_send(j->t.p, &j->o);
-    wire_out_free(&j->o);
-    ops_drop(&j->t);
+    ops_answer(&j->t, &j->o, rc, e);
     free(j);
 }
 

@@ -30,7 +30,7 @@ void queue_move(struct queue_item *r, enum run_state to, const struct run_change
         m->change.t_ns = clock_boot_ns();
     if (w)
         m->waiter = *w;
-    struct queue_move **at = &r->todo;
+    struct queue_move **at = &r->unsent;
     while (*at)
         at = &(*at)->next;
     *at = m;
@@ -143,7 +143,7 @@ static void committed(struct queue_item *r)
  * a run whose start cannot be written down is not started. */
 static void failed(struct queue_item *r, int rc, const struct err *e)
 {
-    if (r->flying && r->flying->to == RUN_STARTING && !r->flying->next && !r->todo) {
+    if (r->flying && r->flying->to == RUN_STARTING && !r->flying->next && !r->unsent) {
         free_move(r->flying);
         r->flying = NULL;
         r->next = r->row.state;
@@ -158,8 +158,8 @@ static void failed(struct queue_item *r, int rc, const struct err *e)
         (*at)->waiter.done = NULL;
         at = &(*at)->next;
     }
-    *at = r->todo;
-    r->todo = r->flying;
+    *at = r->unsent;
+    r->unsent = r->flying;
     r->flying = NULL;
     r->file_now |= r->flying_file;
     r->flying_file = false;
@@ -181,10 +181,10 @@ static void done(struct storage_job *job, int rc, const struct err *e)
 
 void queue_commit(struct queue_item *r)
 {
-    if (r->job_busy || (!r->todo && !r->file_now) || r->q->closing)
+    if (r->job_busy || (!r->unsent && !r->file_now) || r->q->closing)
         return;
-    r->flying = r->todo;
-    r->todo = NULL;
+    r->flying = r->unsent;
+    r->unsent = NULL;
     r->flying_file = r->file_now;
     r->file_now = false;
     r->job_busy = true;
@@ -194,9 +194,9 @@ void queue_commit(struct queue_item *r)
 
 void queue_moves_free(struct queue_item *r)
 {
-    while (r->todo) {
-        struct queue_move *m = r->todo;
-        r->todo = m->next;
+    while (r->unsent) {
+        struct queue_move *m = r->unsent;
+        r->unsent = m->next;
         free_move(m);
     }
 }

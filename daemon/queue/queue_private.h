@@ -76,7 +76,7 @@ struct queue_item {
     int64_t ticket;     /* of the sweep that is waited for; 0 = none */
     int64_t
         deadline_ns; /* CLOCK_BOOTTIME; go on without the sweep, or try the commit again; 0 = none */
-    struct queue_move *todo;
+    struct queue_move *unsent;
     struct queue_move *flying;
     bool job_busy;
     bool file_now;    /* the next job is the last: with the figures */
