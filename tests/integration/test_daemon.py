@@ -281,7 +281,8 @@ class Life(TestCase):
         client.connect(path)  # before the daemon is there
         pid = os.fork()
         if pid == 0:
-            os.dup2(listener.fileno(), 3, inheritable=True)
+            os.dup2(listener.fileno(), 3)
+            os.set_inheritable(3, True)  # dup2 onto itself leaves it as it was
             env = dict(environment(), LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
             log = os.open(os.path.join(self.dir.name, "log"), os.O_CREAT | os.O_WRONLY)
             os.dup2(log, 2)
