@@ -11,7 +11,7 @@ const struct opt_def opt_defs[OPT_COUNT_OF_ALL] = {
     OPT_TABLE(X)
 #undef X
 };
-_Static_assert(OPT_COUNT_OF_ALL <= 64, "opt_set has 64 bits");
+_Static_assert(OPT_COUNT_OF_ALL <= 128, "opt_set has 128 bits");
 
 static bool in_set(opt_set set, size_t id)
 {

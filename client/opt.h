@@ -63,8 +63,8 @@ enum opt_id {
         OPT_COUNT_OF_ALL
 };
 
-typedef uint64_t opt_set;
-#define OPT(id) (UINT64_C(1) << OPT_##id)
+__extension__ typedef unsigned __int128 opt_set; /* one bit per option */
+#define OPT(id) ((opt_set)1 << OPT_##id)
 /* What every command takes. */
 #define OPT_COMMON (OPT(HELP) | OPT(JSON) | OPT(SOCKET) | OPT(COLOR) | OPT(ASCII) | OPT(QUIET))
 

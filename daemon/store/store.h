@@ -10,7 +10,7 @@
 
 struct store;
 
-#define STORE_SCHEMA_VERSION 1
+#define STORE_SCHEMA_VERSION 2
 
 /* Open read-write: creates the file (0600) and its schema, migrates an older one in one transaction per
  * version, refuses a newer one (WATTQ_E_VERSION, says which program to use) and a damaged one
