@@ -1,4 +1,4 @@
-/* energy, idle: windows of the past. */
+/* energy: windows of the past. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,10 +6,6 @@
 #include "common/units.h"
 #include "daemon/api/encode_db.h"
 #include "daemon/api/ops_private.h"
-
-#define IDLE_SECONDS 30
-#define IDLE_BACK_NS (3600 * NS_PER_S) /* how far back an idle stretch is looked for */
-#define SETTLE_NS    (1 * NS_PER_S)    /* after a run: fans and caches calm down */
 
 struct energy_job {
     struct storage_job flush; /* samples of the last second are in the database before we look */
@@ -19,9 +15,6 @@ struct energy_job {
     int64_t since_utc_ns, until_utc_ns;
     struct energy_window w;
     struct wire_out o;
-    struct store *s;
-    int64_t busy_from_ns; /* idle: a run goes on since then; RUN_NONE = none does */
-    int64_t idle_ns;
 };
 
 /* ---- windows ------------------------------------------------------------------------------------ */
@@ -155,135 +148,6 @@ int op_energy(struct op_call *c, struct err *e)
     j->since_utc_ns = since;
     j->until_utc_ns = until;
     j->w = w;
-    storage_submit(c->d->storage, &j->flush);
-    return 0;
-}
-
-/* ---- idle --------------------------------------------------------------------------------------- */
-
-struct stretch {
-    int64_t t0_ns;
-    int64_t t1_ns;
-};
-struct stretches {
-    struct stretch *at;
-    size_t n;
-    int64_t free_from; /* up to here everything is known to be busy or taken */
-    int64_t end_ns;
-};
-
-static void put_stretch(struct stretches *l, int64_t t0_ns, int64_t t1_ns)
-{
-    if (t1_ns - t0_ns < NS_PER_S)
-        return;
-    l->at = realloc(l->at, (l->n + 1) * sizeof(*l->at));
-    if (!l->at)
-        abort();
-    l->at[l->n++] = (struct stretch){t0_ns, t1_ns};
-}
-
-static int take_run(void *arg, int64_t t0_ns, int64_t t1_ns)
-{
-    struct stretches *l = arg;
-    put_stretch(l, l->free_from, t0_ns < l->end_ns ? t0_ns : l->end_ns);
-    if (t1_ns + SETTLE_NS > l->free_from)
-        l->free_from = t1_ns + SETTLE_NS;
-    return 0;
-}
-
-/* The part of a stretch for which the channel has samples. */
-static void clamp_to_samples(struct store *s, int64_t channel, struct energy_window *w)
-{
-    struct sample at;
-    struct err e;
-    if (samples_before(s, channel, w->boot, w->t1_ns, &at, &e) == 0 && at.t_ns < w->t1_ns)
-        w->t1_ns = at.t_ns;
-    if (samples_after(s, channel, w->boot, w->t0_ns, &at, &e) == 0 && at.t_ns > w->t0_ns)
-        w->t0_ns = at.t_ns;
-}
-
-/* Energy of one channel over the newest stretches that make up the time asked for. */
-static void put_idle_channel(struct store *s, struct wire_out *o, const struct channel_row *c,
-                             const struct stretches *l, const struct energy_job *j)
-{
-    int64_t uj = 0;
-    int64_t ns = 0;
-    int64_t since = RUN_NONE;
-    struct err e;
-    for (size_t i = l->n; i-- > 0 && ns < j->idle_ns;) {
-        struct energy_figure f;
-        struct energy_window w = {j->w.boot, l->at[i].t0_ns, l->at[i].t1_ns};
-        clamp_to_samples(s, c->id, &w);
-        if (w.t1_ns - w.t0_ns > j->idle_ns - ns)
-            w.t0_ns = w.t1_ns - (j->idle_ns - ns);
-        if (w.t1_ns - w.t0_ns < NS_PER_S / 2)
-            continue;
-        if (energy_of_channel(s, c, &w, &f, &e) < 0 || !f.known || f.unknown_ns > 0)
-            continue;
-        uj += f.energy_uj;
-        ns += w.t1_ns - w.t0_ns;
-        since = w.t0_ns;
-    }
-    wire_begin_map(o, NULL);
-    wire_put_int(o, "channel", c->id);
-    wire_put_str(o, "label", c->label);
-    wire_put_str(o, "quality", channel_quality_name(c->quality));
-    encode_opt(o, "power_uw", ns > 0 ? units_muldiv_floor(uj, NS_PER_S, ns) : RUN_NONE);
-    if (ns == 0)
-        wire_put_str(o, "reason", "no second without a run was measured in the last hour");
-    wire_put_int(o, "n", ns / NS_PER_S);
-    encode_opt(o, "since_utc_ns", since == RUN_NONE ? RUN_NONE : store_utc_of(s, j->w.boot, since));
-    wire_end(o);
-}
-
-static int idle_work(struct store *s, struct reader_job *job, struct err *e)
-{
-    struct energy_job *j = container_of(job, struct energy_job, job);
-    struct channel_row *channels CLEANUP(base_freep) = NULL;
-    size_t n = 0;
-    j->w.boot = store_boot(s);
-    struct stretches l = {.free_from = j->w.t0_ns, .end_ns = j->w.t1_ns};
-    if (j->busy_from_ns != RUN_NONE && j->busy_from_ns < l.end_ns)
-        l.end_ns = j->busy_from_ns;
-    int rc = runs_windows(s, &j->w, take_run, &l, e);
-    if (rc == 0)
-        rc = samples_channels(s, &channels, &n, e);
-    if (rc == 0) {
-        put_stretch(&l, l.free_from, l.end_ns);
-        ops_begin(&j->o, j->t.id);
-        wire_begin_array(&j->o, "channels");
-        for (size_t i = 0; i < n; i++)
-            if (channels[i].quality != QUALITY_NONE)
-                put_idle_channel(s, &j->o, &channels[i], &l, j);
-        wire_end(&j->o);
-    }
-    free(l.at);
-    return rc;
-}
-
-static int find_busy(void *arg, const struct queue_run *r)
-{
-    int64_t *from = arg;
-    int64_t t0 = r->row->t0_ns;
-    if (run_state_ended(r->row->state) || t0 == RUN_NONE)
-        return 0;
-    if (*from == RUN_NONE || t0 < *from)
-        *from = t0;
-    return 0;
-}
-
-int op_idle(struct op_call *c, struct err *e)
-{
-    int64_t seconds = wire_int(c->req, "seconds", IDLE_SECONDS);
-    if (seconds < 1 || seconds > 3600)
-        return err_set(e, WATTQ_E_USAGE, "'seconds' is 1 to 3600");
-    struct energy_job *j = new_job(c);
-    j->job.work = idle_work;
-    j->idle_ns = seconds * NS_PER_S;
-    j->w.t1_ns = clock_boot_ns();
-    j->w.t0_ns = j->w.t1_ns > IDLE_BACK_NS ? j->w.t1_ns - IDLE_BACK_NS : 0;
-    j->busy_from_ns = RUN_NONE;
-    queue_visit(c->d->queue, find_busy, &j->busy_from_ns);
     storage_submit(c->d->storage, &j->flush);
     return 0;
 }

@@ -159,6 +159,24 @@ class Life(Base):
         by = {c["label"]: c["power_uw"] / 1e6 for c in idle}
         self.assertAlmostEqual(by["pkg"], 50, delta=0.5)
 
+    def test_idle_power_of_a_range(self):
+        """Two runs with a gap of 3.2 s: the second that follows the first run does not count."""
+        first = self.d.wait(self.d.sh("sleep 0.1"))
+        time.sleep(3.2)
+        second = self.d.wait(self.d.sh("sleep 0.1"))
+        until = second["started_utc_ns"] + 50_000_000
+        r = self.d.call("idle", since_utc_ns=first["started_utc_ns"], until_utc_ns=until)
+        self.assertAlmostEqual(r["total"]["power_uw"] / 1e6, 55, delta=0.5)
+        self.assertAlmostEqual(r["total"]["median_uw"] / 1e6, 55, delta=0.5)
+        self.assertLess(r["total"]["spread_uw"], 500_000)
+        self.assertEqual((r["total"]["n"], r["total"]["pieces"]), (2, 2))
+        self.assertEqual(r["total"]["quality"], "measured")
+        short = self.d.call("idle", since_utc_ns=first["started_utc_ns"],
+                            until_utc_ns=first["started_utc_ns"] + 1_500_000_000)
+        self.assertIsNone(short["total"]["power_uw"])
+        self.assertIn("without a run", short["total"]["reason"])
+        self.refused("usage", "idle", since_utc_ns=until, until_utc_ns=until - 1)
+
 
 class Cancel(Base):
     def test_queued_held_and_running(self):
