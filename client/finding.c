@@ -8,6 +8,7 @@
 #include "client/json.h"
 #include "client/print.h"
 #include "common/units.h"
+#include "daemon/model/stats.h"
 #include "daemon/model/workset.h"
 
 void finding_init(struct finding *f)
@@ -230,7 +231,7 @@ static void compute_load(struct finding *f)
     for (size_t i = 0; i < f->n; i++)
         if (!isnan(f->rows[i].energy_j) && f->rows[i].elapsed_s > 0)
             v[n++] = f->rows[i].energy_j / f->rows[i].elapsed_s;
-    f->load_w = finding_median(v, n);
+    f->load_w = stats_median(v, n);
 }
 
 int finding_read(struct finding *f, struct conn *c, const int64_t *runs, size_t n, struct err *e)

@@ -99,7 +99,6 @@ enum finding_cost { FINDING_TIME, FINDING_ENERGY };
 void finding_cross(struct finding_crossing *out, const struct finding *f, int level,
                    enum finding_cost cost);
 
-double finding_median(double *v, size_t n); /* sorts v; NAN for n = 0 */
 json_t *finding_json(const struct finding *f);
 
 #endif

@@ -4,24 +4,10 @@
 
 #include "client/finding.h"
 #include "common/net.h"
+#include "daemon/model/stats.h"
 
 #define POINTS_MAX 64 /* sizes of one series */
 #define SERIES_MIN 3
-
-static int compare_double(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-double finding_median(double *v, size_t n)
-{
-    if (n == 0)
-        return NAN;
-    qsort(v, n, sizeof *v, compare_double);
-    return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
-}
 
 static int compare_i64(int64_t a, int64_t b)
 {
@@ -68,7 +54,7 @@ static double median_of(const struct finding *f, int64_t size, size_t offset)
             return NAN;
         v[n++] = x;
     }
-    return finding_median(v, n);
+    return stats_median(v, n);
 }
 
 static void fill_size(struct finding_size *out, const struct finding *f, int64_t size)

@@ -5,28 +5,9 @@
 #include <string.h>
 
 #include "common/net.h"
+#include "common/random.h"
 #include "common/units.h"
 #include "daemon/queue/queue.h"
-
-/* SplitMix64. source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014. */
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
-
-/* Fisher-Yates. The modulo's bias is below 2^-46 for the largest sweep. */
-static void shuffle(size_t *order, size_t n, uint64_t *state)
-{
-    for (size_t i = n; i > 1; i--) {
-        size_t j = (size_t)(next_random(state) % i);
-        size_t t = order[i - 1];
-        order[i - 1] = order[j];
-        order[j] = t;
-    }
-}
 
 struct expansion {
     const struct queue_sweep *sw;
@@ -344,7 +325,7 @@ int queue_expand(const struct queue_sweep *sw, struct spec **specs, size_t *n,
         for (size_t i = 0; i < points; i++)
             order[i] = i;
         if (sw->random)
-            shuffle(order, points, &state);
+            random_shuffle(order, points, &state);
         rc = one_pass(&x, order, r, e);
     }
     free(x.at);

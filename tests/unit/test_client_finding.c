@@ -221,9 +221,6 @@ static void medians_by_size(void **state)
     assert_int_equal(s[9].home_lo, 1);
     assert_int_equal(finding_by_size(&f, s, 2), 10);
     finding_fini(&f);
-    double v[] = {3, 1, 2, 10};
-    assert_true(finding_median(v, 4) == 2.5);
-    assert_true(isnan(finding_median(v, 0)));
 }
 
 /* mnist has 784 inputs: no rectangle of depth 3 has 32 parameters. */
