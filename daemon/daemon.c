@@ -81,40 +81,47 @@ static void stop_handles(struct daemon *d)
         uv_close(handles[i], daemon_on_handle_closed);
 }
 
-/* Starts one step. false: it had nothing to do or is done; true: it calls stop_next when it is done. */
+/* Starts one step. false: it had nothing to do or is done; true: it calls stop_next when it is done - which
+ * may be before this returns, so what is closed is asked for first. */
 static bool stop_one(struct daemon *d, enum stop_step step)
 {
+    bool closes = true;
     switch (step) {
     case STOP_LISTENING:
-        if (d->server)
+        closes = d->server != NULL;
+        if (closes)
             server_close(d->server, stop_next, d);
-        return d->server != NULL;
+        return closes;
     case STOP_STREAMS:
         d->server = NULL;
-        if (d->streams)
+        closes = d->streams != NULL;
+        if (closes)
             streams_close(d->streams, stop_next, d);
-        return d->streams != NULL;
+        return closes;
     case STOP_QUEUE:
         d->streams = NULL;
-        if (d->queue)
+        closes = d->queue != NULL;
+        if (closes)
             queue_close(d->queue, stop_next, d);
-        return d->queue != NULL;
+        return closes;
     case STOP_LAUNCH:
         d->queue = NULL;
-        if (d->launch)
+        closes = d->launch != NULL;
+        if (closes)
             launch_close(d->launch, stop_next, d);
-        return d->launch != NULL;
+        return closes;
     case STOP_SAMPLING: /* before storage: its last samples are still to be written */
         d->launch = NULL;
         if (d->meter)
             meter_stop(d->meter);
         return false;
     case STOP_STORAGE:
-        if (d->storage) {
+        closes = d->storage != NULL;
+        if (closes) {
             storage_stop(d->storage);
             storage_close(d->storage, stop_next, d);
         }
-        return d->storage != NULL;
+        return closes;
     case STOP_METER:
         d->storage = NULL;
         meter_close(d->meter);

@@ -53,6 +53,13 @@ class Life(Base):
         self.assertIn("launch:", rb["reason"])
         self.assertIn(rb["exit_code"], (126, 127))
 
+    def test_stop_while_the_ends_of_runs_are_stored(self):
+        """A SIGTERM that finds the queue with jobs in flight waits for them, and then the daemon is gone."""
+        for _ in range(5):
+            self.d.wait(self.d.sh("kill -9 $$"), self.d.submit(["/no/such/program"]))
+            self.d.stop()
+            self.d.start()
+
     def test_environment_cwd_and_umask(self):
         run = self.d.submit(["sh", "-c", "umask; pwd; echo $COLOUR; touch f; stat -c %a f"],
                             env={"COLOUR": "blue", "OMP_NUM_THREADS": "2", "MY_TOKEN": "canary-1",
