@@ -24,9 +24,9 @@ json_t *json_number(double v)
     return isfinite(v) ? json_real(v) : json_null();
 }
 
-/* Length of a well-formed UTF-8 sequence at s, 0 = none. */
-static size_t sequence(const unsigned char *s, size_t left)
+size_t json_utf8(const char *text, size_t left)
 {
+    const unsigned char *s = (const unsigned char *)text;
     size_t n = s[0] < 0x80                   ? 1
                : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
                : (s[0] & 0xf0) == 0xe0       ? 3
@@ -54,7 +54,7 @@ json_t *json_text(const char *s, size_t bytes)
         abort();
     size_t at = 0;
     for (size_t i = 0; i < bytes;) {
-        size_t n = sequence((const unsigned char *)s + i, bytes - i);
+        size_t n = json_utf8(s + i, bytes - i);
         memcpy(clean + at, n ? s + i : "\xef\xbf\xbd", n ? n : 3);
         at += n ? n : 3;
         i += n ? n : 1;

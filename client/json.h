@@ -19,6 +19,8 @@ json_t *json_from_wire(const struct wire_val *v); /* new reference; never NULL *
 json_t *json_document(const char *schema, const struct wire_val *reply);
 /* Text that may not be UTF-8. */
 json_t *json_text(const char *s, size_t bytes);
+/* Length of the well-formed UTF-8 sequence at s; 0 = there is none. left > 0 bytes may be looked at. */
+size_t json_utf8(const char *s, size_t left);
 /* A number that prints without binary noise; null unless finite. */
 json_t *json_number(double v);
 /* One line (in a stream) or indented, with a newline; takes the reference. 0, or WATTQ_E_IO. */
