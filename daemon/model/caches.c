@@ -7,8 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CPUS_MAX    4096 /* Linux's own limit is 8192; beyond ours the rest is not looked at */
-#define CPU_WORDS   (CPUS_MAX / 64)
+#include "common/cpulist.h"
+
+#define CPUS_MAX    CPULIST_MAX
 #define INDICES_MAX 16
 #define FILE_MAX    65536 /* a sysfs file is a page; a list of 4096 CPUs fits well */
 #define BYTES_MAX   (INT64_C(1) << 50)
@@ -32,50 +33,6 @@ const struct caches caches_study_gpu = {
     .cpus = 168,
     .cores = 168,
 };
-
-struct cpuset {
-    uint64_t word[CPU_WORDS];
-};
-
-static bool has(const struct cpuset *s, int cpu)
-{
-    return (s->word[cpu / 64] >> (cpu % 64) & 1) != 0;
-}
-
-static int count(const struct cpuset *s)
-{
-    int n = 0;
-    for (size_t i = 0; i < CPU_WORDS; i++)
-        n += __builtin_popcountll(s->word[i]);
-    return n;
-}
-
-/* "0-3,8" into a set; numbers beyond CPUS_MAX are dropped. False for anything else. */
-static bool parse_list(struct cpuset *s, const char *text)
-{
-    memset(s, 0, sizeof(*s));
-    while (*text != '\0' && *text != '\n') {
-        char *end;
-        if (*text < '0' || *text > '9')
-            return false;
-        unsigned long first = strtoul(text, &end, 10);
-        unsigned long last = first;
-        if (*end == '-') {
-            text = end + 1;
-            if (*text < '0' || *text > '9')
-                return false;
-            last = strtoul(text, &end, 10);
-        }
-        if (last < first)
-            return false;
-        for (unsigned long c = first; c <= last && c < CPUS_MAX; c++)
-            s->word[c / 64] |= UINT64_C(1) << (c % 64);
-        text = *end == ',' ? end + 1 : end;
-        if (*end != ',' && *end != '\0' && *end != '\n')
-            return false;
-    }
-    return true;
-}
 
 /* "48K", "260M": bytes; -1 for anything else. */
 static int64_t parse_size(const char *text)
@@ -101,7 +58,7 @@ static char *read_attr(const char *root, int cpu, int index, const char *name)
 struct seen {
     int level;
     int64_t bytes;
-    struct cpuset shared;
+    struct cpulist shared;
 };
 
 enum { SEEN_OK, SEEN_OTHER, SEEN_END };
@@ -121,7 +78,7 @@ static int read_cache(struct seen *out, const char *root, int cpu, int index)
         return SEEN_OTHER;
     out->level = level[0] - '0';
     out->bytes = parse_size(size);
-    return out->bytes > 0 && parse_list(&out->shared, shared) ? SEEN_OK : SEEN_OTHER;
+    return out->bytes > 0 && cpulist_parse(&out->shared, shared) ? SEEN_OK : SEEN_OTHER;
 }
 
 /* The level's entry, kept in order of level; NULL when the table is full (RAM needs the last place). */
@@ -142,10 +99,10 @@ static struct caches_level *entry(struct caches *c, int level)
 }
 
 /* A cache is counted once, by the lowest of the chosen CPUs that share it. */
-static bool counts_for(const struct seen *s, const struct cpuset *chosen, int cpu)
+static bool counts_for(const struct seen *s, const struct cpulist *chosen, int cpu)
 {
     for (int c = 0; c < cpu; c++)
-        if (has(&s->shared, c) && has(chosen, c))
+        if (cpulist_has(&s->shared, c) && cpulist_has(chosen, c))
             return false;
     return true;
 }
@@ -155,7 +112,7 @@ static void add_unit(struct caches *out, const struct seen *s)
     struct caches_level *l = entry(out, s->level);
     if (l == NULL)
         return;
-    int sharers = count(&s->shared);
+    int sharers = cpulist_count(&s->shared);
     if (l->units == 0 || s->bytes < l->bytes)
         l->bytes = s->bytes;
     if (s->bytes > l->bytes_max)
@@ -165,7 +122,7 @@ static void add_unit(struct caches *out, const struct seen *s)
     l->units++;
 }
 
-static void add_cpu(struct caches *out, const char *root, const struct cpuset *chosen, int cpu)
+static void add_cpu(struct caches *out, const char *root, const struct cpulist *chosen, int cpu)
 {
     for (int index = 0; index < INDICES_MAX; index++) {
         struct seen s;
@@ -184,7 +141,7 @@ static void closedirp(DIR **d)
 }
 
 /* The CPUs that have a cache directory: an offline one has none. */
-static void find_cpus(struct cpuset *out, const char *root)
+static void find_cpus(struct cpulist *out, const char *root)
 {
     memset(out, 0, sizeof(*out));
     char *path CLEANUP(base_freep) = base_printf("%s" CPU_DIR, root);
@@ -222,18 +179,18 @@ int caches_detect(struct caches *out, const char *root, const char *cpulist, str
 {
     *out = (struct caches){0};
     root = root == NULL ? "" : root;
-    struct cpuset chosen;
+    struct cpulist chosen;
     find_cpus(&chosen, root);
     if (cpulist != NULL && cpulist[0] != '\0') {
-        struct cpuset wanted;
-        if (!parse_list(&wanted, cpulist))
+        struct cpulist wanted;
+        if (!cpulist_parse(&wanted, cpulist))
             return err_set(e, WATTQ_E_INVALID, "\"%.60s\" is not a list of CPUs", cpulist);
-        for (size_t i = 0; i < CPU_WORDS; i++)
+        for (size_t i = 0; i < CPULIST_WORDS; i++)
             chosen.word[i] &= wanted.word[i];
     }
-    out->cpus = count(&chosen);
+    out->cpus = cpulist_count(&chosen);
     for (int cpu = 0; cpu < CPUS_MAX; cpu++)
-        if (has(&chosen, cpu))
+        if (cpulist_has(&chosen, cpu))
             add_cpu(out, root, &chosen, cpu);
     out->cores = out->n == 0 ? 0 : out->level[0].units;
     bool ram = add_ram(out, root);

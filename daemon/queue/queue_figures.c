@@ -165,6 +165,7 @@ static int put_phases(struct store *s, int64_t run, const struct queue_filing *f
 struct datum {
     int64_t train_uj; /* RUN_NONE = not known */
     int64_t test_uj;
+    int64_t warmup_uj;
     int64_t train_ns; /* of the train phases */
     int64_t epochs, rows_seen, test_inside_ns, rows_train;
 };
@@ -178,6 +179,8 @@ static int take_energy(void *arg, const struct run_energy *f)
         d->train_uj = f->energy_uj;
     else if (strcmp(f->part, "phase:test") == 0)
         d->test_uj = f->energy_uj;
+    else if (strcmp(f->part, "phase:warmup") == 0)
+        d->warmup_uj = f->energy_uj;
     return 0;
 }
 
@@ -235,11 +238,11 @@ static const char *why_not_study(const struct datum *d)
 }
 
 /* exact: train energy without the tests inside the train phase, over the rows really seen.
- * study: train and test energy over epochs x ceil(training rows / 256) x 256, as the study counted.
+ * study: energy of warm-up, train and test over all epochs x ceil(training rows / 256) x 256, as the study counted.
  * source: docs/measurement.md, joules per datum. */
 static int put_j_per_datum(struct store *s, int64_t run, struct err *e)
 {
-    struct datum d = {.train_uj = RUN_NONE, .test_uj = RUN_NONE};
+    struct datum d = {.train_uj = RUN_NONE, .test_uj = RUN_NONE, .warmup_uj = RUN_NONE};
     int rc = runs_params(s, run, take_param, &d, e);
     if (rc < 0 || (d.epochs == 0 && d.rows_seen == 0 && d.rows_train == 0))
         return rc; /* not a run of the trainer */
@@ -259,7 +262,8 @@ static int put_j_per_datum(struct store *s, int64_t run, struct err *e)
     reason = why_not_study(&d);
     if (!reason) {
         int64_t batches = (d.rows_train + STUDY_BATCH - 1) / STUDY_BATCH;
-        int64_t both = d.train_uj + (d.test_uj == RUN_NONE ? 0 : d.test_uj);
+        int64_t both = d.train_uj + (d.test_uj == RUN_NONE ? 0 : d.test_uj) +
+                       (d.warmup_uj == RUN_NONE ? 0 : d.warmup_uj);
         j = (double)both * 1e-6 / ((double)d.epochs * (double)batches * STUDY_BATCH);
     }
     return put_value(s, run, "study", j, reason, e);

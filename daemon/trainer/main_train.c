@@ -1,7 +1,9 @@
 /* wattq-train: trains one network and says how it went. Knows nothing of sockets, SQLite or energy. */
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 
+#include "common/cpulist.h"
 #include "common/units.h"
 #include "daemon/trainer/train.h"
 
@@ -33,6 +35,23 @@ static int fail(const struct err *e)
         fprintf(stderr, "; %s", e->next);
     fputc('\n', stderr);
     return e->code == WATTQ_E_USAGE ? 2 : 1;
+}
+
+/* --cpus: the threads that a backend starts later inherit it. */
+static int bind_cpus(const char *list, struct err *e)
+{
+    struct cpulist wanted;
+    cpu_set_t set;
+    if (!list || !cpulist_parse(&wanted, list))
+        return 0; /* options_parse has refused what is none */
+    CPU_ZERO(&set);
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (cpulist_has(&wanted, cpu))
+            CPU_SET(cpu, &set);
+    if (sched_setaffinity(0, sizeof(set), &set) == 0)
+        return 0;
+    err_errno(e, WATTQ_E_UNAVAILABLE, "cannot run on the CPUs %.60s", list);
+    return err_next(e, "name CPUs that this machine has and this run may use (taskset -cp $$)");
 }
 
 static int train(const struct train_plan *p, int64_t start_boot_ns, struct err *e)
@@ -67,6 +86,8 @@ int main(int argc, char **argv)
     }
     catch_signals();
     struct train_plan p;
+    if (!o.describe && bind_cpus(o.cpus, &e) < 0)
+        return fail(&e);
     if (train_plan_open(&p, &o, &e) < 0)
         return fail(&e);
     int code = 0;

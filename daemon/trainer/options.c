@@ -5,9 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/cpulist.h"
 #include "common/units.h"
 
-enum kind { TEXT, COUNT, REAL, CHOICE, FLAG };
+enum kind { TEXT, COUNT, AUTO_COUNT, REAL, CHOICE, FLAG };
 
 struct row {
     const char *name;
@@ -43,7 +44,14 @@ static const struct row rows[] = {
      "parameters wanted, within 20 %; also 2^14, 64Ki"},
     {"layers", "W,W,..", TEXT, AT(layers), 0, 0, NULL, NULL,
      "widths instead of shape, depth and size; the last is the number of outputs"},
-    {"epochs", "N", COUNT, AT(epochs), 1, 1e9, NULL, "30", "passes over the training rows"},
+    {"epochs", "N|auto", AUTO_COUNT, AT(epochs), 1, 1e9, NULL, "30",
+     "passes over the training rows; auto: whole ones until --min-seconds have passed"},
+    {"min-seconds", "S", REAL, AT(min_seconds), 0, 1e9, NULL, NULL,
+     "with --epochs auto: train at least that long, test passes not counted"},
+    {"min-epochs", "N", COUNT, AT(min_epochs), 1, 1e9, NULL, "1",
+     "with --epochs auto: and at least that many epochs"},
+    {"warmup-seconds", "S", REAL, AT(warmup_seconds), 0, 1e6, NULL, NULL,
+     "first train that long in phase warmup, whose time and rows are not counted"},
     {"batch", "N", COUNT, AT(batch), 1, 65536, NULL, "256", "rows in one step"},
     {"lr", "X", REAL, AT(lr), 1e-12, 1e3, NULL, "1e-4", "learning rate of Adam"},
     {"eps", "X", REAL, AT(eps), 1e-30, 1, NULL, "1e-7", "epsilon of Adam"},
@@ -57,6 +65,7 @@ static const struct row rows[] = {
      "f32, or f64 (reference only)"},
     {"threads", "N", COUNT, AT(threads), 1, 1, NULL, "1",
      "one; use the cores by running several networks side by side"},
+    {"cpus", "LIST", TEXT, AT(cpus), 0, 0, NULL, NULL, "run only on these CPUs: 0-3,8"},
     {"max-seconds", "S", REAL, AT(max_seconds), 0, 1e9, NULL, NULL,
      "stop after that much training and testing, at the next batch"},
     {"loss-target", "X", REAL, AT(loss_target), 0, 1e30, NULL, NULL,
@@ -119,6 +128,12 @@ static int set(struct options *o, const struct row *r, const char *value, struct
     case TEXT:
         *(const char **)field(o, r) = value;
         return 0;
+    case AUTO_COUNT:
+        if (strcmp(value, "auto") == 0) {
+            *(int64_t *)field(o, r) = OPTIONS_AUTO;
+            return 0;
+        }
+        return set_count(field(o, r), r, value, e);
     case COUNT:
         return set_count(field(o, r), r, value, e);
     case REAL:
@@ -175,10 +190,31 @@ static int parse_one(struct options *o, int argc, char **argv, int *i, struct er
     return set(o, r, value, e);
 }
 
+static int check_length(const struct options *o, struct err *e)
+{
+    struct cpulist cpus;
+    if (o->epochs == OPTIONS_AUTO && !(o->min_seconds > 0)) {
+        err_set(e, WATTQ_E_USAGE, "--epochs auto needs to know for how long");
+        return err_next(e, "give --min-seconds 5");
+    }
+    if (o->epochs != OPTIONS_AUTO && (o->min_seconds > 0 || o->min_epochs > 1)) {
+        err_set(e, WATTQ_E_USAGE, "--min-seconds and --min-epochs need --epochs auto");
+        return err_next(e, "give --epochs auto, or leave them out");
+    }
+    if (o->cpus && (!cpulist_parse(&cpus, o->cpus) || cpulist_count(&cpus) == 0)) {
+        err_set(e, WATTQ_E_USAGE, "--cpus cannot be '%.60s'", o->cpus);
+        return err_next(e, "write numbers and ranges: --cpus 0-3,8");
+    }
+    return 0;
+}
+
 static int check(const struct options *o, struct err *e)
 {
     if (o->help || o->version)
         return 0;
+    int rc = check_length(o, e);
+    if (rc < 0)
+        return rc;
     if (!o->dataset || !*o->dataset) {
         err_set(e, WATTQ_E_USAGE, "no data set is named");
         return err_next(e, "try --dataset standin:adult --size 4096");

@@ -5,6 +5,8 @@
 
 #include "daemon/trainer/backend.h"
 
+#define OPTIONS_AUTO 0 /* epochs: "auto" */
+
 struct options {
     const char *dataset;
     const char *data_dir;
@@ -13,9 +15,11 @@ struct options {
     const char *shape;
     const char *layers;
     const char *backend;
+    const char *cpus; /* "0-3,8"; NULL = wherever the system puts it */
     int64_t depth;
-    int64_t size; /* wanted parameters; 0 with layers */
-    int64_t epochs;
+    int64_t size;   /* wanted parameters; 0 with layers */
+    int64_t epochs; /* OPTIONS_AUTO: until min_seconds and min_epochs have passed */
+    int64_t min_epochs;
     int64_t batch;
     int64_t seed;
     int64_t threads;
@@ -24,8 +28,10 @@ struct options {
     int64_t precision; /* enum backend_precision */
     double lr;
     double eps;
-    double max_seconds; /* 0 = no limit */
-    double loss_target; /* 0 = none */
+    double min_seconds;    /* of training steps; 0 = not given */
+    double warmup_seconds; /* 0 = no phase warmup */
+    double max_seconds;    /* 0 = no limit */
+    double loss_target;    /* 0 = none */
     bool describe;
     bool help;
     bool version;

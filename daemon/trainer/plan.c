@@ -90,6 +90,21 @@ static void network_json(const struct train_plan *p, struct json *j)
     json_i64(j, "params", p->net.params);
 }
 
+/* How many epochs it will be is not known before they are over where their time decides. */
+static void epochs_json(const struct options *o, struct json *j)
+{
+    if (o->epochs == OPTIONS_AUTO) {
+        json_text(j, "epochs_asked", "auto");
+        json_f64(j, "min_seconds", o->min_seconds);
+        json_i64(j, "min_epochs", o->min_epochs);
+    } else {
+        json_i64(j, "epochs", o->epochs);
+        json_i64(j, "epochs_asked", o->epochs);
+    }
+    if (o->warmup_seconds > 0)
+        json_f64(j, "warmup_seconds", o->warmup_seconds);
+}
+
 void train_plan_json(const struct train_plan *p, struct json *j)
 {
     const struct options *o = &p->opt;
@@ -98,7 +113,7 @@ void train_plan_json(const struct train_plan *p, struct json *j)
     json_i64(j, "batch", o->batch);
     json_i64(j, "batches_train", batches(p->data.rows_train, o->batch));
     json_i64(j, "batches_test", batches(p->data.rows_test, o->batch));
-    json_i64(j, "epochs", o->epochs);
+    epochs_json(o, j);
     json_f64(j, "lr", o->lr);
     json_i64(j, "seed", o->seed);
     char isa[64];
@@ -107,6 +122,8 @@ void train_plan_json(const struct train_plan *p, struct json *j)
     json_text(j, "isa", isa);
     json_text(j, "precision", options_word("precision", o->precision));
     json_i64(j, "threads", o->threads);
+    if (o->cpus)
+        json_text(j, "cpus", o->cpus);
     json_f64(j, "eps", o->eps);
     json_text(j, "adam", options_word("adam", o->adam));
     json_text(j, "init", options_word("init", o->init));

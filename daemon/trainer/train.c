@@ -16,11 +16,13 @@ struct loop {
     const struct train_hooks *h;
     struct train_result *r;
     struct backend *b;
-    int64_t begin_ns;     /* first batch */
+    int64_t begin_ns;     /* first batch that counts; while warming, the very first */
     int64_t metric_ns;    /* when the last epoch line was written */
     int64_t metric_epoch; /* and its epoch */
     int64_t show_ns;
     int64_t last_test_ns; /* length of the last test pass */
+    bool warming;         /* phase warmup */
+    bool stepped;         /* a batch has been trained */
     bool stopped;         /* no further batch */
 };
 
@@ -65,16 +67,21 @@ static void write_epoch(struct loop *l, int64_t now_ns)
 
 static void write_summary(const struct loop *l)
 {
-    static const char *const ends[] = {[TRAIN_EPOCHS] = "epochs",
-                                       [TRAIN_MAX_SECONDS] = "max_seconds",
-                                       [TRAIN_LOSS_TARGET] = "loss_target",
-                                       [TRAIN_SIGNAL] = "signal",
-                                       [TRAIN_NOT_FINITE] = "not_finite"};
+    static const char *const ends[] = {
+        [TRAIN_EPOCHS] = "epochs",           [TRAIN_AUTO] = "auto",
+        [TRAIN_MAX_SECONDS] = "max_seconds", [TRAIN_LOSS_TARGET] = "loss_target",
+        [TRAIN_SIGNAL] = "signal",           [TRAIN_NOT_FINITE] = "not_finite"};
     const struct train_result *r = l->r;
     struct json j;
     json_start(&j);
     json_open(&j, "summary");
     json_i64(&j, "epochs", r->epochs);
+    if (l->p->opt.epochs == OPTIONS_AUTO)
+        json_text(&j, "epochs_asked", "auto");
+    if (l->p->opt.warmup_seconds > 0) {
+        json_i64(&j, "epochs_warmup", r->epochs_warmup);
+        json_i64(&j, "warmup_ns", r->warmup_ns);
+    }
     json_i64(&j, "rows_train_seen", r->rows_train_seen);
     json_i64(&j, "train_ns", r->train_ns);
     json_i64(&j, "test_ns", r->test_ns);
@@ -115,8 +122,10 @@ static void show_epoch(struct loop *l, int64_t now_ns)
     l->show_ns = now_ns;
     if (!f)
         return;
-    fprintf(f, "epoch %" PRId64 "/%" PRId64 "  train %.6g  test %.6g", r->epochs, l->p->opt.epochs,
-            r->train_loss, r->test_loss);
+    fprintf(f, "epoch %" PRId64, r->epochs);
+    if (l->p->opt.epochs != OPTIONS_AUTO)
+        fprintf(f, "/%" PRId64, l->p->opt.epochs + r->epochs_warmup);
+    fprintf(f, "  train %.6g  test %.6g", r->train_loss, r->test_loss);
     if (l->p->data.classes)
         fprintf(f, "  accuracy %.2f %%", 100 * r->test_accuracy);
     fprintf(f, "  %.1f s\n", (double)(now_ns - l->begin_ns) / 1e9);
@@ -126,6 +135,7 @@ static void show_epoch(struct loop *l, int64_t now_ns)
 static void show_end(const struct loop *l)
 {
     static const char *const words[] = {[TRAIN_EPOCHS] = "done",
+                                        [TRAIN_AUTO] = "done",
                                         [TRAIN_MAX_SECONDS] = "stopped at the time limit",
                                         [TRAIN_LOSS_TARGET] = "stopped at the loss target",
                                         [TRAIN_SIGNAL] = "stopped by a signal",
@@ -147,9 +157,37 @@ static bool asked_to_stop(const struct loop *l)
     return l->h->stop && l->h->stop();
 }
 
+/* The steps of phase warmup are real ones: the network that is measured afterwards has been trained by them.
+ * Only their time, energy and rows are not counted, so that caches, clocks and page tables are as they will
+ * be. It ends between two batches, also in the middle of an epoch. */
+static void end_warmup(struct loop *l)
+{
+    int64_t now = clock_boot_ns();
+    if (!l->warming || !l->stepped || (double)(now - l->begin_ns) < l->p->opt.warmup_seconds * 1e9)
+        return;
+    l->r->warmup_ns = now - l->begin_ns;
+    l->r->epochs_warmup = l->r->epochs;
+    l->warming = false;
+    l->begin_ns = now;
+    mark(l, "train", now);
+}
+
+/* Is another epoch due when `epochs` have ended? */
+static bool wants_epoch(const struct loop *l, int64_t epochs)
+{
+    const struct options *o = &l->p->opt;
+    int64_t counted = epochs - l->r->epochs_warmup;
+    if (l->warming)
+        return true;
+    if (o->epochs != OPTIONS_AUTO)
+        return counted < o->epochs;
+    return (double)l->r->train_ns < o->min_seconds * 1e9 || counted < o->min_epochs;
+}
+
 /* Before a batch: may it run? The first batch always does, so that --max-seconds 0.001 trains something. */
 static bool may_go_on(struct loop *l)
 {
+    end_warmup(l);
     if (asked_to_stop(l))
         l->r->end = TRAIN_SIGNAL;
     else if (l->p->opt.max_seconds > 0 && l->r->rows_train_seen > 0 &&
@@ -172,7 +210,8 @@ static int train_epoch(struct loop *l, double *loss, struct err *e)
         struct backend_score s;
         int64_t n = d->rows_train - row < batch ? d->rows_train - row : batch;
         l->b->ops->step(l->b, row, n, &s);
-        l->r->rows_train_seen += n;
+        l->stepped = true;
+        l->r->rows_train_seen += l->warming ? 0 : n;
         sum += s.loss;
         if (!isfinite(s.loss)) {
             l->r->end = TRAIN_NOT_FINITE;
@@ -201,16 +240,18 @@ static void test_epoch(struct loop *l)
 /* The test pass, with marks around it where the epoch is long enough to see them in a meter's trace. */
 static void timed_test(struct loop *l, int64_t train_ns, int64_t start_ns)
 {
-    bool marked = train_ns + l->last_test_ns >= MARKED_EPOCH_NS;
+    bool marked = !l->warming && train_ns + l->last_test_ns >= MARKED_EPOCH_NS;
     if (marked)
         mark(l, "test", start_ns);
     test_epoch(l);
     int64_t end_ns = clock_boot_ns();
     l->last_test_ns = end_ns - start_ns;
+    if (l->warming)
+        return;
     l->r->test_ns += l->last_test_ns;
     if (!marked)
         l->r->test_ns_inside_train += l->last_test_ns;
-    else if (l->r->epochs + 1 < l->p->opt.epochs)
+    else if (wants_epoch(l, l->r->epochs + 1))
         mark(l, "train", end_ns);
 }
 
@@ -223,7 +264,7 @@ static void after_epoch(struct loop *l, double train_loss)
         l->r->end = TRAIN_LOSS_TARGET;
         l->stopped = true;
     }
-    bool edge = l->r->epochs == 1 || l->r->epochs == l->p->opt.epochs;
+    bool edge = l->r->epochs == 1 || !wants_epoch(l, l->r->epochs);
     if (edge || now - l->metric_ns >= METRIC_EVERY_NS)
         write_epoch(l, now);
     if (edge || now - l->show_ns >= SHOW_EVERY_NS)
@@ -237,7 +278,8 @@ static int run_epoch(struct loop *l, struct err *e)
     double loss = NAN;
     int rc = train_epoch(l, &loss, e);
     int64_t t1 = clock_boot_ns();
-    l->r->train_ns += t1 - t0;
+    if (!l->warming)
+        l->r->train_ns += t1 - (t0 > l->begin_ns ? t0 : l->begin_ns);
     if (rc < 0 || l->stopped)
         return rc;
     timed_test(l, t1 - t0, t1);
@@ -249,10 +291,17 @@ static int run_epochs(struct loop *l, struct err *e)
 {
     int rc = 0;
     l->begin_ns = clock_boot_ns();
-    mark(l, "train", l->begin_ns);
-    while (rc == 0 && !l->stopped && l->r->epochs < l->p->opt.epochs)
+    l->warming = l->p->opt.warmup_seconds > 0;
+    if (l->p->opt.epochs == OPTIONS_AUTO)
+        l->r->end = TRAIN_AUTO;
+    mark(l, l->warming ? "warmup" : "train", l->begin_ns);
+    while (rc == 0 && !l->stopped && wants_epoch(l, l->r->epochs))
         rc = run_epoch(l, e);
     int64_t now = clock_boot_ns();
+    if (l->warming) { /* stopped before anything counted */
+        l->r->warmup_ns = now - l->begin_ns;
+        l->r->epochs_warmup = l->r->epochs;
+    }
     mark(l, NULL, now);
     if (l->r->epochs > l->metric_epoch)
         write_epoch(l, now);

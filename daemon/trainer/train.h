@@ -25,6 +25,7 @@ void train_describe(const struct train_plan *p, FILE *out);
 
 enum train_end {
     TRAIN_EPOCHS,
+    TRAIN_AUTO, /* long enough */
     TRAIN_MAX_SECONDS,
     TRAIN_LOSS_TARGET,
     TRAIN_SIGNAL,
@@ -34,8 +35,10 @@ enum train_end {
 /* Final figures; a loss that no epoch gave is NaN. Durations in CLOCK_BOOTTIME ns. */
 struct train_result {
     enum train_end end;
-    int64_t epochs; /* finished ones */
+    int64_t epochs;        /* finished ones */
+    int64_t epochs_warmup; /* of them, those that ended in phase warmup */
     int64_t rows_train_seen;
+    int64_t warmup_ns; /* training and testing; its rows and time are in nothing below or above */
     int64_t train_ns;
     int64_t test_ns;
     int64_t test_ns_inside_train; /* of test_ns, what was not marked as a phase of its own */

@@ -100,6 +100,39 @@ def test_phases(tmp):
     check("phases: tests outside", summary["test_ns_inside_train"] == 0)
 
 
+def test_auto_phases(tmp):
+    """Warm-up, then whole epochs until the steps of phase train have taken the time asked for."""
+    path = os.path.join(tmp, "auto.jsonl")
+    r = train("--dataset", "standin:adult", "--size", "65536", "--depth", "3", "--epochs", "auto",
+              "--min-seconds", "0.4", "--warmup-seconds", "0.2", metrics=path)
+    check("auto: exit", r.returncode == 0, r.stderr)
+    got = lines(path)
+    marks = [(m["phase"], m["t_boot_ns"]) for m in got if "phase" in m]
+    summary = got[-1]["summary"]
+    check("auto: order", [m[0] for m in marks[:3]] == ["setup", "warmup", "train"], marks)
+    warm = marks[2][1] - marks[1][1]
+    check("auto: warmup", warm >= 2e8 and summary["warmup_ns"] == warm, (warm, summary))
+    marked = sum(b[1] - a[1] for a, b in zip(marks, marks[1:]) if a[0] == "train")
+    check("auto: long enough", summary["train_ns"] >= 4e8, summary)
+    check("auto: train_ns", abs(marked - summary["test_ns_inside_train"] - summary["train_ns"]) < 0.02 * marked,
+          (marked, summary))
+    check("auto: end", summary["end"] == "auto" and summary["epochs_asked"] == "auto", summary)
+
+
+def test_cpus(tmp):
+    here = sorted(os.sched_getaffinity(0))
+    p = subprocess.Popen([BIN, "--dataset", "standin:banana", "--size", "4096", "--epochs", "100000000", "--cpus",
+                          str(here[0])], stdout=subprocess.PIPE, env=ENV)
+    p.stdout.readline()
+    check("cpus", os.sched_getaffinity(p.pid) == {here[0]}, os.sched_getaffinity(p.pid))
+    p.kill()
+    p.communicate()
+    r = train("--dataset", "standin:banana", "--size", "64", "--cpus", "4095")
+    check("cpus: not there", r.returncode == 1 and "cannot run on the CPUs 4095" in r.stderr, r.stderr)
+    r = train("--dataset", "standin:banana", "--size", "64", "--cpus", "0-3", "--describe")
+    check("cpus: recorded", json.loads(r.stdout)["cpus"] == "0-3", r.stdout)
+
+
 def stop_with(sig, code, tmp):
     path = os.path.join(tmp, f"sig{int(sig)}.jsonl")
     p = subprocess.Popen([BIN, "--dataset", "standin:banana", "--size", "4096", "--epochs", "100000000"],
@@ -143,6 +176,8 @@ def main():
         test_describe()
         test_learns(tmp)
         test_phases(tmp)
+        test_auto_phases(tmp)
+        test_cpus(tmp)
         stop_with(signal.SIGTERM, 143, tmp)
         stop_with(signal.SIGINT, 130, tmp)
         test_real(tmp)

@@ -203,6 +203,115 @@ static void test_limits(void **state)
     train_plan_close(&p);
 }
 
+/* Losses as kept in the lines: those of the same epoch must be the same bits in every run. */
+static double loss_of_epoch(const struct trace *t, int epoch)
+{
+    char key[40];
+    snprintf(key, sizeof(key), "{\"epoch\":%d,", epoch);
+    for (int i = 0; i < t->lines; i++)
+        if (strncmp(t->line[i], key, strlen(key)) == 0)
+            return number_after(t->line[i], "\"test_loss\":");
+    return NAN;
+}
+
+static int count_lines(const struct trace *t, const char *start)
+{
+    int n = 0;
+    for (int i = 0; i < t->lines; i++)
+        n += strncmp(t->line[i], start, strlen(start)) == 0;
+    return n;
+}
+
+static void test_auto_epochs(void **state)
+{
+    (void)state;
+    struct train_plan p;
+    struct train_result r;
+    struct train_result fixed;
+    struct trace t;
+    struct err e = {0};
+    plan_of(&p, "1", "1", "auto");
+    p.opt.epochs = OPTIONS_AUTO;
+    p.opt.min_seconds = 0.2;
+    assert_int_equal(run(&p, NULL, &r, &t, &e), 0);
+    assert_int_equal(r.end, TRAIN_AUTO);
+    assert_true(r.train_ns >= NS_PER_S / 5);
+    assert_true(r.epochs > 1);
+    assert_int_equal(r.rows_train_seen, r.epochs * 4240); /* whole epochs only */
+    assert_non_null(strstr(t.line[0], "\"epochs_asked\":\"auto\",\"min_seconds\":0.2"));
+    assert_null(strstr(t.line[0], "\"epochs\":"));
+    assert_non_null(strstr(t.line[t.lines - 1], "\"epochs_asked\":\"auto\""));
+    assert_non_null(strstr(t.line[t.lines - 1], "\"end\":\"auto\""));
+    int last = (int)r.epochs;
+    double loss = loss_of_epoch(&t, last);
+    free(t.text);
+    p.opt.epochs = last;
+    p.opt.min_seconds = 0;
+    assert_int_equal(run(&p, NULL, &fixed, &t, &e), 0);
+    assert_true(fixed.test_loss == r.test_loss);
+    assert_true(loss_of_epoch(&t, last) == loss);
+    free(t.text);
+    p.opt.epochs = OPTIONS_AUTO;
+    p.opt.min_seconds = 1e-6;
+    p.opt.min_epochs = 7;
+    assert_int_equal(run(&p, NULL, &r, &t, &e), 0);
+    assert_int_equal(r.epochs, 7);
+    free(t.text);
+    train_plan_close(&p);
+}
+
+static void test_warmup(void **state)
+{
+    (void)state;
+    struct train_plan p;
+    struct train_result r;
+    struct train_result cold;
+    struct trace t;
+    struct err e = {0};
+    plan_of(&p, "3", "1", "auto");
+    p.opt.warmup_seconds = 0.05;
+    assert_int_equal(run(&p, NULL, &r, &t, &e), 0);
+    assert_int_equal(r.end, TRAIN_EPOCHS);
+    assert_true(r.warmup_ns >= NS_PER_S / 20);
+    assert_true(r.epochs_warmup > 0);
+    assert_int_equal(r.epochs, r.epochs_warmup + 3);
+    assert_true(r.rows_train_seen > 2 * 4240 && r.rows_train_seen <= 3 * 4240);
+    assert_int_equal(count_lines(&t, "{\"phase\":\"warmup\""), 1);
+    assert_int_equal(count_lines(&t, "{\"phase\":\"train\""), 1);
+    assert_int_equal(strncmp(t.line[2], "{\"phase\":\"warmup\"", 17), 0);
+    assert_non_null(strstr(t.line[t.lines - 1], "\"epochs_warmup\":"));
+    free(t.text);
+    p.opt.epochs = r.epochs; /* the steps of the warm-up were real ones */
+    p.opt.warmup_seconds = 0;
+    assert_int_equal(run(&p, NULL, &cold, &t, &e), 0);
+    assert_true(cold.test_loss == r.test_loss);
+    assert_int_equal(cold.epochs_warmup, 0);
+    assert_null(strstr(t.line[t.lines - 1], "warmup"));
+    free(t.text);
+    train_plan_close(&p);
+}
+
+/* A stop in the warm-up: nothing counted, and the record says so. */
+static void test_stop_in_warmup(void **state)
+{
+    (void)state;
+    struct train_plan p;
+    struct train_result r;
+    struct trace t;
+    struct err e = {0};
+    plan_of(&p, "3", "1", "auto");
+    p.opt.warmup_seconds = 1000;
+    asked = 0;
+    assert_int_equal(run(&p, stop_at_30, &r, &t, &e), 0);
+    assert_int_equal(r.end, TRAIN_SIGNAL);
+    assert_int_equal(r.rows_train_seen, 0);
+    assert_int_equal(r.train_ns, 0);
+    assert_int_equal(r.epochs_warmup, r.epochs);
+    assert_int_equal(count_lines(&t, "{\"phase\":\"train\""), 0);
+    free(t.text);
+    train_plan_close(&p);
+}
+
 static void test_not_finite(void **state)
 {
     (void)state;
@@ -243,14 +352,22 @@ static void test_options(void **state)
     assert_true(o.lr == 1e-4 && o.eps == 1e-7);
     assert_string_equal(options_word("init", o.init), "glorot");
     assert_string_equal(options_word("adam", o.adam), "keras");
+    assert_int_equal(PARSE(&o, &e, "--dataset=x", "--size", "9", "--epochs", "auto",
+                           "--min-seconds", "5", "--cpus", "0-3,8"),
+                     0);
+    assert_int_equal(o.epochs, OPTIONS_AUTO);
+    assert_true(o.min_seconds == 5 && o.min_epochs == 1);
     assert_int_equal(PARSE(&o, &e, "--size", "32"), WATTQ_E_USAGE);
     assert_int_equal(PARSE(&o, &e, "--dataset", "x"), WATTQ_E_USAGE);
     assert_int_equal(PARSE(&o, &e, "--dataset", "x", "--size", "9", "--layers", "1"),
                      WATTQ_E_USAGE);
     static const char *const bad[][2] = {
-        {"--depth", "1"}, {"--depth", "x"},       {"--epochs", "0"},    {"--batch", "-1"},
-        {"--lr", "nan"},  {"--lr", "0"},          {"--threads", "2"},   {"--init", "normal"},
-        {"--what", "1"},  {"--precision", "f16"}, {"--describe=1", ""}, {"stray", ""}};
+        {"--depth", "1"},       {"--depth", "x"},       {"--epochs", "0"},
+        {"--batch", "-1"},      {"--lr", "nan"},        {"--lr", "0"},
+        {"--threads", "2"},     {"--init", "normal"},   {"--what", "1"},
+        {"--precision", "f16"}, {"--describe=1", ""},   {"stray", ""},
+        {"--epochs", "auto"},   {"--min-seconds", "5"}, {"--min-epochs", "2"},
+        {"--cpus", "a"},        {"--cpus", ""},         {"--epochs", "automatic"}};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         int rc = PARSE(&o, &e, "--dataset", "x", "--size", "64", bad[i][0], bad[i][1]);
         if (rc != WATTQ_E_USAGE || !e.text[0] || !e.next[0])
@@ -282,15 +399,12 @@ static void test_json(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lines),
-        cmocka_unit_test(test_thinned),
-        cmocka_unit_test(test_bit_equal_runs),
-        cmocka_unit_test(test_stop),
-        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_not_finite),
-        cmocka_unit_test(test_unreachable_size),
-        cmocka_unit_test(test_options),
-        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_lines),          cmocka_unit_test(test_thinned),
+        cmocka_unit_test(test_bit_equal_runs), cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_limits),         cmocka_unit_test(test_auto_epochs),
+        cmocka_unit_test(test_warmup),         cmocka_unit_test(test_stop_in_warmup),
+        cmocka_unit_test(test_not_finite),     cmocka_unit_test(test_unreachable_size),
+        cmocka_unit_test(test_options),        cmocka_unit_test(test_json),
     };
     return cmocka_run_group_tests_name("train_run", tests, NULL, NULL);
 }
