@@ -36,6 +36,8 @@ const struct op ops_table[] = {
     {"exec_ready", op_exec_ready},
     {"exec_abort", op_exec_abort},
     {"idle", op_idle},
+    {"export", op_export},
+    {"pin", op_pin},
 };
 const size_t ops_count = ARRAY_LEN(ops_table);
 

@@ -104,6 +104,8 @@ int op_energy(struct op_call *c, struct err *e);
 int op_power(struct op_call *c, struct err *e);
 int op_meters(struct op_call *c, struct err *e);
 int op_idle(struct op_call *c, struct err *e);
+int op_export(struct op_call *c, struct err *e);
+int op_pin(struct op_call *c, struct err *e);
 int op_exec_begin(struct op_call *c, struct err *e);
 int op_exec_ready(struct op_call *c, struct err *e);
 int op_exec_abort(struct op_call *c, struct err *e);

@@ -111,6 +111,10 @@ int runs_metric_put(struct store *s, int64_t run, int64_t seq, int64_t step, con
                     double value, int64_t t_ns, const char *stamp, struct err *e) MUST_USE;
 int runs_param_put(struct store *s, int64_t run, const char *key, const char *value,
                    struct err *e) MUST_USE;
+/* Keep this run's raw samples; a run that is pinned already stays so with its first reason.
+ * WATTQ_E_NOT_FOUND where there is no such run. */
+int runs_pin(struct store *s, int64_t run, int64_t uid, int64_t utc_ns, const char *reason,
+             struct err *e) MUST_USE;
 /* part "window", "main" or "phase:NAME"; figure "machine" or "attributed".
  * Every figure of a set for one run; older figures of the same run and part are superseded. */
 int runs_energy_put(struct store *s, int64_t run, const char *figure, const char *part,

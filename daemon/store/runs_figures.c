@@ -70,6 +70,25 @@ int runs_param_put(struct store *s, int64_t run, const char *key, const char *va
     return stmt_run(st, e);
 }
 
+int runs_pin(struct store *s, int64_t run, int64_t uid, int64_t utc_ns, const char *reason,
+             struct err *e)
+{
+    {
+        STMT_USE(st, s, RUN_STATE_OF);
+        stmt_bind_int(st, 1, run);
+        int rc = stmt_step(st, e);
+        if (rc <= 0)
+            return rc < 0 ? rc
+                          : err_set(e, WATTQ_E_NOT_FOUND, "there is no run %lld", (long long)run);
+    }
+    STMT_USE(st, s, PIN_PUT);
+    stmt_bind_int(st, 1, run);
+    stmt_bind_int(st, 2, uid);
+    stmt_bind_int(st, 3, utc_ns);
+    stmt_bind_text(st, 4, reason);
+    return stmt_run(st, e);
+}
+
 struct put_figure {
     int64_t run;
     const char *figure;

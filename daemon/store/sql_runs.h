@@ -72,6 +72,8 @@
     X(PARAM_PUT, "INSERT INTO run_param(run, key, type, value) VALUES(?1, ?2, ?3, ?4)"             \
                  " ON CONFLICT(run, key) DO UPDATE SET type = excluded.type,"                      \
                  " value = excluded.value")                                                        \
+    X(PIN_PUT, "INSERT INTO pin(run, uid, utc_ns, reason) VALUES(?1, ?2, ?3, ?4)"                  \
+               " ON CONFLICT(run) DO NOTHING")                                                     \
     X(PARAMS, "SELECT key, type, value FROM run_param WHERE run = ?1 ORDER BY key")                \
     X(ENERGY_PUT,                                                                                  \
       "INSERT INTO energy(run, channel, figure, part, method, algo, energy_uj, lo_uj, hi_uj,"      \

@@ -141,6 +141,21 @@ char *stmt_dup(sqlite3_stmt *st, int col)
     return s ? base_strdup(s) : NULL;
 }
 
+int stmt_type(sqlite3_stmt *st, int col)
+{
+    return sqlite3_column_type(st, col);
+}
+
+const char *stmt_name(sqlite3_stmt *st, int col)
+{
+    return sqlite3_column_name(st, col);
+}
+
+size_t stmt_columns(sqlite3_stmt *st)
+{
+    return (size_t)sqlite3_column_count(st);
+}
+
 const void *stmt_blob(sqlite3_stmt *st, int col, size_t *bytes)
 {
     const void *p = sqlite3_column_blob(st, col);

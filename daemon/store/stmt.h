@@ -20,13 +20,14 @@
 
 #include <sqlite3.h>
 
+#include "daemon/store/sql_export.h"
 #include "daemon/store/sql_runs.h"
 #include "daemon/store/sql_samples.h"
 #include "daemon/store/sql_store.h"
 #include "daemon/store/store.h"
 
 /* X(NAME, "sql"): parameters are ?1, ?2 ... */
-#define SQL_ALL(X) SQL_STORE(X) SQL_SAMPLES(X) SQL_RUNS(X)
+#define SQL_ALL(X) SQL_STORE(X) SQL_SAMPLES(X) SQL_RUNS(X) SQL_EXPORT(X)
 
 enum stmt_id {
 #define STMT_ID(name, sql) STMT_##name,
@@ -60,8 +61,11 @@ bool stmt_is_null(sqlite3_stmt *st, int col);
 int64_t stmt_int(sqlite3_stmt *st, int col); /* 0 for NULL: only for NOT NULL columns */
 int64_t stmt_opt(sqlite3_stmt *st, int col); /* STMT_NULL for NULL */
 double stmt_real(sqlite3_stmt *st, int col);
-const char *stmt_text(sqlite3_stmt *st, int col);                /* NULL for NULL */
-char *stmt_dup(sqlite3_stmt *st, int col);                       /* caller frees; NULL for NULL */
+const char *stmt_text(sqlite3_stmt *st, int col); /* NULL for NULL */
+char *stmt_dup(sqlite3_stmt *st, int col);        /* caller frees; NULL for NULL */
+int stmt_type(sqlite3_stmt *st, int col);         /* SQLITE_INTEGER, ... */
+const char *stmt_name(sqlite3_stmt *st, int col);
+size_t stmt_columns(sqlite3_stmt *st);
 const void *stmt_blob(sqlite3_stmt *st, int col, size_t *bytes); /* NULL for NULL or empty */
 
 int64_t stmt_last_id(struct store *s); /* rowid of the newest INSERT */
