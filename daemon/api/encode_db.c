@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PARTS_MAX 64 /* channels of one total */
+#define PARTS_MAX  64 /* channels of one total */
+#define PHASES_MAX 16 /* names of phases with a figure */
 
 /* ---- energy ------------------------------------------------------------------------------------- */
 
@@ -13,17 +14,37 @@ struct part {
     int64_t energy_uj;
 };
 
+struct phase_figure {
+    char name[SPEC_KEY_MAX];
+    int64_t energy_uj;
+    int64_t lo_uj;
+    int64_t hi_uj;
+};
+
 struct energies {
     struct wire_out *o;
     struct part parts[PARTS_MAX];
     size_t n;
+    struct phase_figure phases[PHASES_MAX];
+    size_t nphases;
     bool has_total;
     bool overlap;
 };
 
+static void take_phase(struct energies *x, const struct run_energy *f)
+{
+    if (f->channel != 0 || x->nphases == PHASES_MAX)
+        return;
+    struct phase_figure *p = &x->phases[x->nphases++];
+    *p = (struct phase_figure){.energy_uj = f->energy_uj, .lo_uj = f->lo_uj, .hi_uj = f->hi_uj};
+    base_strcpy(p->name, sizeof(p->name), f->part + strlen("phase:"));
+}
+
 static int take_energy(void *arg, const struct run_energy *f)
 {
     struct energies *x = arg;
+    if (strcmp(f->figure, "machine") == 0 && strncmp(f->part, "phase:", strlen("phase:")) == 0)
+        take_phase(x, f);
     if (strcmp(f->figure, "machine") != 0 || strcmp(f->part, "window") != 0)
         return 0;
     if (f->channel == 0) {
@@ -37,6 +58,23 @@ static int take_energy(void *arg, const struct run_energy *f)
         p->energy_uj = f->energy_uj;
     }
     return 0;
+}
+
+static void put_phases(struct wire_out *o, const struct energies *x)
+{
+    wire_begin_array(o, "phase_energy");
+    for (size_t i = 0; i < x->nphases; i++) {
+        const struct phase_figure *p = &x->phases[i];
+        wire_begin_map(o, NULL);
+        wire_put_str(o, "name", p->name);
+        encode_opt(o, "energy_uj", p->energy_uj);
+        encode_opt(o, "lo_uj", p->lo_uj);
+        encode_opt(o, "hi_uj", p->hi_uj);
+        if (p->energy_uj == RUN_NONE)
+            wire_put_str(o, "reason", "this phase has no energy figure");
+        wire_end(o);
+    }
+    wire_end(o);
 }
 
 static int put_energy(struct store *s, struct wire_out *o, const struct run_row *row, struct err *e)
@@ -58,6 +96,7 @@ static int put_energy(struct store *s, struct wire_out *o, const struct run_row 
         wire_end(o);
     }
     wire_end(o);
+    put_phases(o, &x);
     return 0;
 }
 
@@ -140,6 +179,16 @@ static void put_params(struct wire_out *o, const struct run_row *row)
     wire_end(o);
 }
 
+static int put_place(struct store *s, struct wire_out *o, int64_t run, struct err *e)
+{
+    struct run_place p;
+    int rc = runs_place(s, run, &p, e);
+    wire_put_str(o, "machine", p.machine[0] ? p.machine : NULL);
+    encode_opt(o, "origin", p.origin);
+    encode_opt(o, "train_t0_ns", p.train_t0_ns);
+    return rc;
+}
+
 int encode_params(struct store *s, struct wire_out *o, const struct run_row *row, struct err *e)
 {
     static const char *const kinds[] = {"info", "summary", "j_per_datum"};
@@ -147,6 +196,8 @@ int encode_params(struct store *s, struct wire_out *o, const struct run_row *row
     put_params(o, row);
     for (size_t i = 0; rc == 0 && i < ARRAY_LEN(kinds); i++)
         rc = put_facts(s, o, row->id, kinds[i], e);
+    if (rc == 0)
+        rc = put_place(s, o, row->id, e);
     return rc < 0 ? rc : put_last_metrics(s, o, row->id, e);
 }
 

@@ -18,6 +18,8 @@ struct runs_job {
     struct ops_list l;
     struct store *s;
     struct err *e;
+    int64_t *ids; /* NULL = a page of the history; else these runs */
+    size_t nids;
     int64_t seen;
     int64_t next; /* RUN_NONE = that was all */
 };
@@ -37,12 +39,33 @@ static int put_row(void *arg, const struct run_row *row)
     return 1;
 }
 
+/* The runs named, in the order named; the reply says where it stopped when it became too long. */
+static int put_named(struct store *s, struct runs_job *j, struct err *e)
+{
+    for (size_t i = 0; i < j->nids; i++) {
+        struct run_row row CLEANUP(run_row_fini) = {0};
+        if (ops_list_full(&j->l)) {
+            j->next = j->ids[i];
+            return 0;
+        }
+        int rc = runs_get(s, j->ids[i], &row, e);
+        if (rc > 0)
+            return ops_no_run(j->ids[i], e);
+        if (rc == 0)
+            rc = put_row(j, &row);
+        if (rc < 0)
+            return rc;
+    }
+    j->next = RUN_NONE;
+    return 0;
+}
+
 static int runs_work(struct store *s, struct reader_job *job, struct err *e)
 {
     struct runs_job *j = container_of(job, struct runs_job, job);
     j->s = s;
     j->e = e;
-    int rc = runs_list(s, &j->q, put_row, j, e);
+    int rc = j->ids ? put_named(s, j, e) : runs_list(s, &j->q, put_row, j, e);
     if (rc < 0)
         return rc;
     encode_opt(ops_list_end(&j->l), "next", j->next);
@@ -54,6 +77,7 @@ static void runs_done(struct reader_job *job, int rc, const struct err *e)
     struct runs_job *j = container_of(job, struct runs_job, job);
     ops_answer_list(&j->t, &j->l, rc, e);
     free(j->label);
+    free(j->ids);
     free(j);
 }
 
@@ -82,7 +106,15 @@ int op_runs(struct op_call *c, struct err *e)
         return rc;
     if (limit < 1 || limit > LIMIT_MAX)
         return err_set(e, WATTQ_E_LIMIT, "a page has 1 to %d runs", LIMIT_MAX);
+    int64_t *ids = NULL;
+    size_t nids = 0;
+    if (wire_type(wire_get(c->req, "runs")) != WIRE_NIL)
+        rc = ops_need_runs(c, &ids, &nids, e);
+    if (rc < 0)
+        return rc;
     struct runs_job *j = base_alloc(sizeof(*j));
+    j->ids = ids;
+    j->nids = nids;
     const char *label = wire_str(c->req, "label", NULL);
     j->job = (struct reader_job){.work = runs_work, .done = runs_done};
     j->label = label ? base_strdup(label) : NULL;

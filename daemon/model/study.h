@@ -63,6 +63,9 @@ struct study_run {
     char backend[24]; /* "openblas f32"; of a control: "torch f32" */
     char isa[48];
     bool gpu;
+    char hardware[96]; /* class whose runs are compared with each other: machine and backend; of the
+                          study's own rows "cpu" or "gpu" */
+    int64_t origin;    /* 0 = measured by this daemon, else the import it came with */
     /* what */
     char dataset[64];
     bool standin;
@@ -84,13 +87,18 @@ struct study_run {
     double test_s;
     double epochs;    /* finished ones */
     double rows_seen; /* training rows, those of an unfinished epoch included */
+    bool stopped;     /* by a signal, before its last epoch */
     /* how much: joules */
     enum study_quality quality;
     double run_j; /* the whole window, idle included */
     double lo_j;  /* its counter bounds */
     double hi_j;
-    double train_j; /* of train_s */
-    double idle_w;  /* what the machine drew before and after with no run on */
+    double setup_j;   /* of the phase setup */
+    double train_j;   /* of train_s */
+    double test_j;    /* of test_s */
+    double unknown_s; /* of the window, not covered by its meter */
+    char flags[128];  /* words of the figure (daemon/energy/energy.h): "overlap bridged" */
+    double idle_w;    /* what the machine drew before and after with no run on */
     double idle_sd_w;
     double gain;     /* stated accuracy of the meter, relative; NAN = none stated */
     double random_j; /* one standard deviation of run_j */

@@ -179,6 +179,13 @@ int runs_metric_count(struct store *s, int64_t run, int64_t *count, int64_t *max
                       struct err *e) MUST_USE;
 int runs_params(struct store *s, int64_t run, int (*fn)(void *, const char *key, const char *value),
                 void *arg, struct err *e) MUST_USE;
+/* Where a run was made, and when its first phase `train` began. */
+struct run_place {
+    int64_t origin;      /* RUN_NONE = measured here */
+    char machine[128];   /* host name; "" = not known */
+    int64_t train_t0_ns; /* RUN_NONE = no such phase */
+};
+int runs_place(struct store *s, int64_t run, struct run_place *out, struct err *e) MUST_USE;
 struct run_energy {
     int64_t id, channel; /* channel 0 = total */
     const char *figure, *part, *method, *bound_basis, *flags, *reason, *label, *quality, *scope;
