@@ -178,6 +178,17 @@ int units_parse_energy(const char *s, int64_t *out_uj, struct err *e)
     return parse_quantity(&q, s, out_uj, e);
 }
 
+int units_parse_power(const char *s, int64_t *out_uw, struct err *e)
+{
+    static const struct unit table[] = {
+        {"uW", 1}, {"mW", 1e3}, {"W", 1e6}, {"kW", 1e9}, {"MW", 1e12}, {NULL, 0},
+    };
+    char bare[120];
+    snprintf(bare, sizeof(bare), "%.30sW (watts) or %.30smW", s, s);
+    const struct quantity q = {table, "a power", bare, "50W, 1.5kW, 300mW", false};
+    return parse_quantity(&q, s, out_uw, e);
+}
+
 int units_parse_count(const char *s, int64_t *out, struct err *e)
 {
     static const struct unit table[] = {

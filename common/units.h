@@ -22,6 +22,8 @@ int units_parse_duration(const char *s, int64_t *out_ns, struct err *e) MUST_USE
 int units_parse_bytes(const char *s, int64_t *out_bytes, struct err *e) MUST_USE;
 /* "500J" "2kJ" "1.5MJ" "0.2kWh". */
 int units_parse_energy(const char *s, int64_t *out_uj, struct err *e) MUST_USE;
+/* "50W" "1.5kW" "300mW". */
+int units_parse_power(const char *s, int64_t *out_uw, struct err *e) MUST_USE;
 /* An instant: "-2h" (before now), "now", "HH:MM" or "YYYY-MM-DD[ HH:MM[:SS]]" in local time, RFC 3339. */
 int units_parse_time(const char *s, int64_t now_utc_ns, int64_t *out_utc_ns,
                      struct err *e) MUST_USE;
