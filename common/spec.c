@@ -196,6 +196,7 @@ static int take_ints(struct spec *s, const struct wire_val *map, struct err *e)
         {{"time_limit_ns", 0, 10 * year_ns}, &s->time_limit_ns},
         {{"grace_ns", 0, 86400 * NS_PER_S}, &s->grace_ns},
         {{"log_cap_bytes", 0, INT64_C(1) << 50}, &s->log_cap_bytes},
+        {{"pause_ns", 0, SPEC_PAUSE_MAX_NS}, &s->pause_ns},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         int rc = take_int(map, &rows[i].rule, rows[i].out, e);
@@ -220,7 +221,10 @@ static int take_bools(struct spec *s, const struct wire_val *map, struct err *e)
             return err_set(e, WATTQ_E_USAGE, "'%s' must be true or false", rows[i].key);
         *rows[i].out = wire_bool(map, rows[i].key, *rows[i].out);
     }
-    return 0;
+    if (s->pause_ns == 0 || s->exclusive)
+        return 0;
+    err_set(e, WATTQ_E_USAGE, "'pause_ns' needs an exclusive run: beside others nothing is idle");
+    return err_next(e, "leave out --pause, or --shared");
 }
 
 static int take_params(struct spec *s, const struct wire_val *map, struct err *e)
@@ -319,6 +323,8 @@ void spec_put_wire(const struct spec *s, struct wire_out *o)
     wire_put_int(o, "time_limit_ns", s->time_limit_ns);
     wire_put_int(o, "grace_ns", s->grace_ns);
     wire_put_int(o, "log_cap_bytes", s->log_cap_bytes);
+    if (s->pause_ns > 0)
+        wire_put_int(o, "pause_ns", s->pause_ns);
     wire_put_bool(o, "exclusive", s->exclusive);
     wire_put_bool(o, "wait_children", s->wait_children);
     wire_put_bool(o, "hold", s->hold);

@@ -6,14 +6,15 @@
 #include "common/err.h"
 #include "common/wire.h"
 
-#define SPEC_ARGC_MAX   4096
-#define SPEC_ARGV_BYTES (256u << 10)
-#define SPEC_ENV_MAX    8192
-#define SPEC_ENV_BYTES  (512u << 10)
-#define SPEC_LABEL_MAX  100
-#define SPEC_PARAMS_MAX 64
-#define SPEC_KEY_MAX    64
-#define SPEC_SWEEP_RUNS 100000
+#define SPEC_ARGC_MAX     4096
+#define SPEC_ARGV_BYTES   (256u << 10)
+#define SPEC_ENV_MAX      8192
+#define SPEC_ENV_BYTES    (512u << 10)
+#define SPEC_LABEL_MAX    100
+#define SPEC_PARAMS_MAX   64
+#define SPEC_KEY_MAX      64
+#define SPEC_SWEEP_RUNS   100000
+#define SPEC_PAUSE_MAX_NS (3600 * NS_PER_S)
 
 enum spec_kind { SPEC_COMMAND, SPEC_TRAIN, SPEC_EXEC };
 
@@ -40,6 +41,7 @@ struct spec {
     int64_t time_limit_ns; /* 0 = none */
     int64_t grace_ns;      /* between TERM and KILL; default 30 s */
     int64_t log_cap_bytes; /* 0 = none; default 256 MiB */
+    int64_t pause_ns;      /* starts only after that long without any run; exclusive ones only */
     bool exclusive;        /* alone on the machine */
     bool wait_children;    /* the run ends when its last process does */
     bool hold;             /* submitted held */

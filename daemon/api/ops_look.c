@@ -116,16 +116,23 @@ struct listing {
     int64_t left;
     int64_t uid; /* RUN_NONE = everybody */
     bool blocked;
+    char pause[120]; /* room for the sentence */
 };
 
-/* Why one that waits does: the breaker, or a disk that takes no commits. */
-static const char *why_waiting(const struct listing *x, const struct queue_run *r)
+/* Why one that waits does: the breaker, a disk that takes no commits, or its own pause. */
+static const char *why_waiting(struct listing *x, const struct queue_run *r)
 {
     if (r->row->state != RUN_QUEUED)
         return NULL;
     if (x->blocked)
         return "storage is degraded, nothing is started: wattq info";
-    return queue_sweep_reason(x->q, r->row->sweep);
+    int64_t left_ns = queue_pause_left_ns(x->q, r->row->id);
+    if (left_ns == 0)
+        return queue_sweep_reason(x->q, r->row->sweep);
+    snprintf(x->pause, sizeof(x->pause),
+             "the idle pause before it, so that idle power is known: %.1f s are left",
+             (double)left_ns / 1e9);
+    return x->pause;
 }
 
 static int put_run(void *arg, const struct queue_run *r)

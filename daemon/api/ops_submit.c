@@ -160,11 +160,20 @@ struct sweep_request {
     struct run_code code;
 };
 
+static void free_words(char **words, size_t n)
+{
+    for (size_t i = 0; words && i < n; i++)
+        free(words[i]);
+    free(words);
+}
+
 static void free_request(struct sweep_request *q)
 {
     for (size_t i = 0; i < q->sw.naxes; i++)
         spec_axis_fini(&q->sw.axes[i]);
     free(q->sw.axes);
+    free_words(q->sw.canary, q->sw.ncanary);
+    free_words(q->sw.warmup, q->sw.nwarmup);
     if (q->run)
         spec_fini(q->run);
     free(q->run);
@@ -204,6 +213,35 @@ static int take_axes(struct queue_sweep *sw, const struct wire_val *axes, struct
     return 0;
 }
 
+/* A command line beside the grid: an array of text, or absent. */
+static int take_words(char ***out, size_t *n, const struct wire_val *m, const char *key,
+                      struct err *e)
+{
+    const struct wire_val *v = wire_get(m, key);
+    size_t count = wire_len(v);
+    size_t bytes = 0;
+    if (wire_type(v) == WIRE_NIL)
+        return 0;
+    if (wire_type(v) != WIRE_ARRAY || count == 0 || count > SPEC_ARGC_MAX)
+        return err_set(e, WATTQ_E_USAGE, "'%s' needs 1 to %d words", key, SPEC_ARGC_MAX);
+    *out = base_alloc((count + 1) * sizeof(**out));
+    for (size_t i = 0; i < count; i++) {
+        const char *text = wire_as_str(wire_at(v, i), NULL);
+        bytes += text ? strlen(text) + 1 : 0;
+        if (!text || bytes > SPEC_ARGV_BYTES)
+            return err_set(e, WATTQ_E_USAGE, "word %zu of '%s' is not text, or too long", i, key);
+        (*out)[(*n)++] = base_strdup(text);
+    }
+    return 0;
+}
+
+static int take_design(struct queue_sweep *sw, const struct wire_val *m, struct err *e)
+{
+    sw->canary_every = wire_int(m, "canary_every", 0);
+    int rc = take_words(&sw->canary, &sw->ncanary, m, "canary", e);
+    return rc == 0 ? take_words(&sw->warmup, &sw->nwarmup, m, "warmup", e) : rc;
+}
+
 static int take_sweep(struct sweep_request *q, const struct wire_val *m, struct err *e)
 {
     const struct wire_val *run = wire_get(m, "run");
@@ -227,7 +265,8 @@ static int take_sweep(struct sweep_request *q, const struct wire_val *m, struct 
     q->sw.run = q->run;
     request_code(run, &q->code);
     q->sw.code = &q->code;
-    return take_axes(&q->sw, wire_get(m, "axes"), e);
+    rc = take_axes(&q->sw, wire_get(m, "axes"), e);
+    return rc == 0 ? take_design(&q->sw, m, e) : rc;
 }
 
 static int nothing_left(const struct queue_skipped *skipped, size_t n, struct err *e)

@@ -127,6 +127,7 @@ void queue_active_take(struct queue *q, struct queue_item *r)
     for (size_t i = 0; i < q->active.n; i++) {
         if (q->active.at[i] == r) {
             take_at(&q->active, i);
+            q->idle_since_ns = clock_boot_ns();
             return;
         }
     }
@@ -369,6 +370,18 @@ static void on_tick(uv_timer_t *t)
     queue_kick(q);
 }
 
+static void on_pause(uv_timer_t *t)
+{
+    queue_kick(container_of(t, struct queue, pause));
+}
+
+void queue_wait_pause(struct queue *q, int64_t left_ns)
+{
+    uint64_t ms = (uint64_t)((left_ns + NS_PER_MS - 1) / NS_PER_MS);
+    uv_update_time(q->cfg.loop);
+    uv_timer_start(&q->pause, on_pause, ms, 0);
+}
+
 static void on_metrics(uv_timer_t *t)
 {
     queue_metrics_poll(container_of(t, struct queue, metrics));
@@ -395,9 +408,11 @@ int queue_open(struct queue **out, const struct queue_config *cfg, struct err *e
     }
     uv_timer_init(cfg->loop, &q->tick);
     uv_timer_init(cfg->loop, &q->metrics);
+    uv_timer_init(cfg->loop, &q->pause);
     uv_timer_start(&q->tick, on_tick, TICK_MS, TICK_MS);
     uv_timer_start(&q->metrics, on_metrics, METRICS_MS, METRICS_MS);
-    q->handles = 3;
+    q->idle_since_ns = clock_boot_ns();
+    q->handles = 4;
     *out = q;
     return 0;
 }
@@ -447,6 +462,7 @@ static void finish_close(struct queue *q)
     close_handle(q, (uv_handle_t *)&q->ticket_async);
     close_handle(q, (uv_handle_t *)&q->tick);
     close_handle(q, (uv_handle_t *)&q->metrics);
+    close_handle(q, (uv_handle_t *)&q->pause);
 }
 
 void queue_close(struct queue *q, void (*closed)(void *arg), void *arg)
@@ -456,5 +472,6 @@ void queue_close(struct queue *q, void (*closed)(void *arg), void *arg)
     q->closed_arg = arg;
     uv_timer_stop(&q->tick);
     uv_timer_stop(&q->metrics);
+    uv_timer_stop(&q->pause);
     finish_close(q);
 }

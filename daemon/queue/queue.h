@@ -67,13 +67,22 @@ struct queue_sweep {
     char label[SPEC_LABEL_MAX + 1];
     const struct run_code *code;
     int64_t max_fails;
+    /* The design of a measurement (docs/study.md). Lists as argv of `run`, without {key}; NULL = none. */
+    char **canary; /* the same run again and again, for the control chart */
+    size_t ncanary;
+    int64_t canary_every; /* points between two of them; 0 = no canaries and no blocks */
+    char **warmup;        /* runs first and is thrown away */
+    size_t nwarmup;
 };
 struct queue_skipped {
     char *params; /* "dataset=mnist size=32 ..." */
     char *reason;
 };
 /* Pure part: the points of a grid in order, with the ones left out. Order "random" shuffles each repeat
- * anew from seed. The specs have no environment of their own: that of sw->run is theirs. For kind train a
+ * anew from seed, so that each repeat is a randomised block. With canaries there is one before the first
+ * point, one after every canary_every points and one behind the last; every run has a parameter `block`
+ * (from 1; a canary opens its block, the last one closes the last), a canary has `role=canary`, the
+ * warm-up `role=warmup`; both have the network of their argv as parameters. The specs have no environment of their own: that of sw->run is theirs. For kind train a
  * key that argv does not name is appended as `--key value`, points of the study's grid that no width
  * reaches (the 20 % rule) and second shapes of the same depth-2 network are left out. Caller frees with
  * queue_expand_free. */
@@ -119,6 +128,8 @@ int queue_find(struct queue *q, int64_t run, struct queue_run *out);
 const char *queue_sweep_reason(struct queue *q, int64_t sweep);
 int64_t
 queue_boot(const struct queue *q); /* boot.id of the running kernel; RUN_NONE = not read yet */
+/* How long the first of the line is still kept back by its own pause alone; 0 = it is not. */
+int64_t queue_pause_left_ns(struct queue *q, int64_t run);
 struct queue_counts {
     int64_t queued, held, starting, running, paused, stopping;
 };

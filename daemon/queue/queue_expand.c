@@ -20,6 +20,8 @@ struct expansion {
     size_t n;
     struct queue_skipped *skipped;
     size_t nskipped;
+    int64_t block;    /* at hand; 0 = the sweep has none */
+    int64_t in_block; /* points put since the last canary */
 };
 
 static int count_points(const struct queue_sweep *sw, size_t *points, struct err *e)
@@ -64,24 +66,29 @@ static void go_to_point(struct expansion *x, size_t point, const char *repeat)
     }
 }
 
+/* What follows --name in the trainer's arguments; NULL = it is not there. */
+static const char *argv_value(char *const *argv, size_t argc, const char *name)
+{
+    size_t n = strlen(name);
+    for (size_t i = 0; i < argc; i++) {
+        const char *a = argv[i];
+        if (a[0] != '-' || a[1] != '-' || strncmp(a + 2, name, n) != 0)
+            continue;
+        if (a[2 + n] == '=')
+            return a + 3 + n;
+        if (a[2 + n] == '\0' && i + 1 < argc)
+            return argv[i + 1];
+    }
+    return NULL;
+}
+
 /* A value of this point: an axis or parameter of that name, else what follows --name in argv. */
 static const char *point_value(const struct expansion *x, const char *name)
 {
     for (size_t i = 0; i < x->nat; i++)
         if (strcmp(x->at[i].key, name) == 0)
             return x->at[i].value;
-    const struct spec *run = x->sw->run;
-    for (size_t i = 0; i < run->argc; i++) {
-        const char *a = run->argv[i];
-        size_t n = strlen(name);
-        if (a[0] != '-' || a[1] != '-' || strncmp(a + 2, name, n) != 0)
-            continue;
-        if (a[2 + n] == '=')
-            return a + 3 + n;
-        if (a[2 + n] == '\0' && i + 1 < run->argc)
-            return run->argv[i + 1];
-    }
-    return NULL;
+    return argv_value(x->sw->run->argv, x->sw->run->argc, name);
 }
 
 struct grid_point {
@@ -221,14 +228,76 @@ static void copy_scalars(struct spec *s, const struct spec *run)
     s->time_limit_ns = run->time_limit_ns;
     s->grace_ns = run->grace_ns;
     s->log_cap_bytes = run->log_cap_bytes;
+    s->pause_ns = run->pause_ns;
     s->exclusive = run->exclusive;
     s->wait_children = run->wait_children;
     s->hold = run->hold;
 }
 
+static void put_param(struct spec *s, const char *key, const char *value)
+{
+    struct spec_param *p = &s->params[s->nparams++];
+    base_strcpy(p->key, sizeof(p->key), key);
+    p->value = base_strdup(value);
+}
+
+static void put_block(const struct expansion *x, struct spec *s)
+{
+    char text[24];
+    if (x->block == 0)
+        return;
+    snprintf(text, sizeof(text), "%lld", (long long)x->block);
+    put_param(s, "block", text);
+}
+
+/* ---- canaries and warm-up ----------------------------------------------------------------------- */
+
+/* A run that is no point of the grid: its own arguments, all else as the sweep's. */
+static void put_control(struct expansion *x, const char *role, char *const *argv, size_t argc)
+{
+    static const char *const keys[] = {"dataset", "shape", "depth", "size", "epochs"};
+    struct spec *s = &x->specs[x->n++];
+    const char *label = x->sw->label[0] ? x->sw->label : x->sw->run->label;
+    char *text CLEANUP(base_freep) =
+        strchr(label, '{') || !label[0] ? base_strdup(role) : base_printf("%s %s", label, role);
+    spec_init(s);
+    copy_scalars(s, x->sw->run);
+    set_label(s->label, text);
+    s->argv = base_alloc((argc + 1) * sizeof(*s->argv));
+    for (size_t i = 0; i < argc; i++)
+        s->argv[s->argc++] = base_strdup(argv[i]);
+    s->params = base_alloc((ARRAY_LEN(keys) + 2) * sizeof(*s->params));
+    put_param(s, "role", role);
+    put_block(x, s);
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        const char *value = argv_value(argv, argc, keys[i]);
+        if (value)
+            put_param(s, keys[i], value);
+    }
+}
+
+static void put_canary(struct expansion *x)
+{
+    x->in_block = 0;
+    put_control(x, "canary", x->sw->canary, x->sw->ncanary);
+}
+
+/* Before a point: a new block when the last one is full. */
+static void turn_block(struct expansion *x)
+{
+    if (x->sw->canary_every == 0 || (x->block > 0 && x->in_block < x->sw->canary_every))
+        return;
+    x->block++;
+    put_canary(x);
+}
+
+/* ---- points ------------------------------------------------------------------------------------- */
+
 /* The environment stays with the sweep: 100,000 copies of it would be a gigabyte. */
 static int put_point(struct expansion *x, struct err *e)
 {
+    turn_block(x);
+    x->in_block++;
     struct spec *s = &x->specs[x->n++];
     const char *label = x->sw->run->label[0] ? x->sw->run->label : x->sw->label;
     spec_init(s);
@@ -241,12 +310,10 @@ static int put_point(struct expansion *x, struct err *e)
     if (rc < 0)
         return rc;
     set_label(s->label, text);
-    s->params = base_alloc((x->nat + 1) * sizeof(*s->params));
-    for (size_t i = 0; i < x->nat; i++) {
-        memcpy(s->params[i].key, x->at[i].key, sizeof(s->params[i].key));
-        s->params[i].value = base_strdup(x->at[i].value);
-        s->nparams++;
-    }
+    s->params = base_alloc((x->nat + 2) * sizeof(*s->params));
+    for (size_t i = 0; i < x->nat; i++)
+        put_param(s, x->at[i].key, x->at[i].value);
+    put_block(x, s);
     return 0;
 }
 
@@ -292,7 +359,9 @@ static void start_expansion(struct expansion *x, const struct queue_sweep *sw, s
     x->used = base_alloc((x->nat + 1) * sizeof(*x->used));
     for (size_t i = 0; i < sw->run->nparams; i++)
         x->at[i] = sw->run->params[i];
-    x->specs = base_alloc((points * (size_t)sw->repeat + 1) * sizeof(*x->specs));
+    size_t runs = points * (size_t)sw->repeat;
+    size_t canaries = sw->canary_every > 0 ? runs / (size_t)sw->canary_every + 2 : 0;
+    x->specs = base_alloc((runs + canaries + 2) * sizeof(*x->specs));
     x->skipped = base_alloc((points + 1) * sizeof(*x->skipped));
 }
 
@@ -308,6 +377,31 @@ void queue_expand_free(struct spec *specs, size_t n, struct queue_skipped *skipp
     free(skipped);
 }
 
+static int check_design(const struct queue_sweep *sw, struct err *e)
+{
+    static const char *const ours[] = {"block", "role"};
+    if (sw->canary_every < 0 || sw->canary_every > SPEC_SWEEP_RUNS ||
+        (sw->canary_every > 0 && sw->ncanary == 0))
+        return err_set(e, WATTQ_E_USAGE,
+                       "canaries need a network, and a number of runs between two");
+    for (size_t i = 0; (sw->canary_every > 0 || sw->nwarmup > 0) && i < ARRAY_LEN(ours); i++) {
+        if (!has_key(sw, ours[i]))
+            continue;
+        err_set(e, WATTQ_E_USAGE, "the key '%s' is the sweep's own", ours[i]);
+        return err_next(e, "give yours another name, or say --canary-every 0 --warmup 0");
+    }
+    return 0;
+}
+
+/* The last canary; a grid of which nothing is left needs no warm-up either. */
+static void close_blocks(struct expansion *x)
+{
+    if (x->block > 0)
+        put_canary(x);
+    else if (x->n == 1 && x->in_block == 0 && x->sw->nwarmup > 0)
+        spec_fini(&x->specs[--x->n]);
+}
+
 int queue_expand(const struct queue_sweep *sw, struct spec **specs, size_t *n,
                  struct queue_skipped **skipped, size_t *nskipped, struct err *e)
 {
@@ -317,9 +411,14 @@ int queue_expand(const struct queue_sweep *sw, struct spec **specs, size_t *n,
     int rc = count_points(sw, &points, e);
     if (rc < 0)
         return rc;
-    if (sw->run->nparams + sw->naxes + 1 > SPEC_PARAMS_MAX)
+    if (sw->run->nparams + sw->naxes + 2 > SPEC_PARAMS_MAX)
         return err_set(e, WATTQ_E_LIMIT, "a run has at most %d parameters", SPEC_PARAMS_MAX);
+    rc = check_design(sw, e);
+    if (rc < 0)
+        return rc;
     start_expansion(&x, sw, points);
+    if (sw->nwarmup > 0)
+        put_control(&x, "warmup", sw->warmup, sw->nwarmup);
     size_t *order CLEANUP(base_freep) = base_alloc(points * sizeof(*order));
     for (int64_t r = 1; rc == 0 && r <= sw->repeat; r++) {
         for (size_t i = 0; i < points; i++)
@@ -328,6 +427,8 @@ int queue_expand(const struct queue_sweep *sw, struct spec **specs, size_t *n,
             random_shuffle(order, points, &state);
         rc = one_pass(&x, order, r, e);
     }
+    if (rc == 0)
+        close_blocks(&x);
     free(x.at);
     free(x.used);
     if (rc < 0) {

@@ -35,12 +35,22 @@ bool queue_item_exclusive(struct queue_item *r)
     return queue_item_spec(r, &e) < 0 || r->spec->exclusive;
 }
 
+/* With nothing active: how long must it still stay so before r may start? */
+static int64_t pause_left(const struct queue *q, struct queue_item *r)
+{
+    struct err e;
+    if (queue_item_spec(r, &e) < 0 || r->spec->pause_ns == 0)
+        return 0;
+    int64_t left = q->idle_since_ns + r->spec->pause_ns - clock_boot_ns();
+    return left > 0 ? left : 0;
+}
+
 static bool fits(struct queue *q, struct queue_item *r)
 {
     if (q->reserved > 0)
         return false;
     if (q->active.n == 0)
-        return true;
+        return pause_left(q, r) == 0;
     if (queue_item_exclusive(r) || (int64_t)q->active.n >= q->cfg.parallel)
         return false;
     for (size_t i = 0; i < q->active.n; i++)
@@ -51,16 +61,36 @@ static bool fits(struct queue *q, struct queue_item *r)
 
 /* Strictly in turn: whoever stands first and does not fit yet is waited for, so that a stream of small
  * runs cannot starve an exclusive one. Runs of a held sweep are stepped over. */
-struct queue_item *queue_pick(struct queue *q)
+static struct queue_item *first_of_line(struct queue *q)
 {
     for (size_t i = 0; i < q->line.n; i++) {
         struct queue_item *r = q->line.at[i];
         const struct queue_sweep_state *sw = queue_sweep_find(q, r->row.sweep);
-        if ((sw && sw->held) || r->job_busy || r->unsent)
-            continue;
-        return fits(q, r) ? r : NULL;
+        if (!(sw && sw->held) && !r->job_busy && !r->unsent)
+            return r;
     }
     return NULL;
+}
+
+struct queue_item *queue_pick(struct queue *q)
+{
+    struct queue_item *r = first_of_line(q);
+    return r && fits(q, r) ? r : NULL;
+}
+
+int64_t queue_pause_left(struct queue *q, const struct queue_item **first)
+{
+    struct queue_item *r = first_of_line(q);
+    if (first)
+        *first = r;
+    return r && q->active.n == 0 && q->reserved == 0 ? pause_left(q, r) : 0;
+}
+
+int64_t queue_pause_left_ns(struct queue *q, int64_t run)
+{
+    const struct queue_item *first = NULL;
+    int64_t left_ns = queue_pause_left(q, &first);
+    return first && first->row.id == run ? left_ns : 0;
 }
 
 /* ---- breaker ------------------------------------------------------------------------------------ */

@@ -125,6 +125,9 @@ struct queue {
     uv_async_t ticket_async;
     uv_timer_t tick;    /* 1 s: retries, deadlines, storage that came back */
     uv_timer_t metrics; /* 250 ms while something runs */
+    uv_timer_t pause;   /* until the first of the line has had its idle time */
+    int64_t
+        idle_since_ns; /* CLOCK_BOOTTIME; nothing has been active since then, as far as we saw */
     uv_mutex_t ticket_lock;
     int64_t tickets[QUEUE_TICKETS]; /* that came true; written by the sampler */
     size_t ntickets;
@@ -157,7 +160,8 @@ void queue_retire(struct queue *q,
                   struct queue_item *r); /* ended: out of the lists, into `recent` */
 int queue_item_spec(struct queue_item *r, struct err *e) MUST_USE;
 void queue_submit_job(struct queue *q, struct storage_job *job);
-void queue_job_back(struct queue *q); /* first thing in every job's done */
+void queue_wait_pause(struct queue *q, int64_t left_ns); /* then queue_kick */
+void queue_job_back(struct queue *q);                    /* first thing in every job's done */
 /* Ask for a sweep at an instant (0 = now); r->ticket waits for it when r is given. */
 void queue_ask_sweep(struct queue *q, struct queue_item *r, int64_t at_ns);
 
@@ -176,6 +180,8 @@ void queue_sweep_ended_run(struct queue *q, const struct queue_item *r);
 /* The next run that may start now, or NULL. */
 struct queue_item *queue_pick(struct queue *q);
 bool queue_item_exclusive(struct queue_item *r);
+/* What is left of the pause that the first of the line wants, when nothing else keeps it back; 0 = none. */
+int64_t queue_pause_left(struct queue *q, const struct queue_item **first);
 
 /* queue_start.c */
 void queue_kick(struct queue *q);                 /* start whatever may start */

@@ -34,6 +34,9 @@ void queue_kick(struct queue *q)
     storage_get_status(q->cfg.storage, &st);
     while (!st.degraded && (r = queue_pick(q)) != NULL)
         claim(q, r);
+    int64_t left_ns = st.degraded ? 0 : queue_pause_left(q, NULL);
+    if (left_ns > 0)
+        queue_wait_pause(q, left_ns);
 }
 
 /* ---- shepherd ----------------------------------------------------------------------------------- */

@@ -260,7 +260,8 @@ static void make_envs(struct submit_job *j, const struct spec *base)
 static bool starts_now(struct queue *q, const struct spec *s)
 {
     struct storage_status st;
-    if (!q->started || q->closing || q->line.n > 0 || q->active.n > 0 || q->reserved > 0 || s->hold)
+    if (!q->started || q->closing || q->line.n > 0 || q->active.n > 0 || q->reserved > 0 ||
+        s->hold || s->pause_ns > 0)
         return false;
     storage_get_status(q->cfg.storage, &st);
     return !st.degraded;
@@ -315,6 +316,14 @@ static json_t *axes_json(const struct queue_sweep *sw)
     return axes;
 }
 
+static json_t *list_json(char *const *argv, size_t n)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, json_string(argv[i]));
+    return list;
+}
+
 static char *sweep_json(const struct queue_sweep *sw)
 {
     char *run CLEANUP(base_freep) = runs_spec_json(sw->run);
@@ -325,6 +334,12 @@ static char *sweep_json(const struct queue_sweep *sw)
     json_object_set_new(o, "seed", json_integer(sw->seed));
     json_object_set_new(o, "repeat", json_integer(sw->repeat));
     json_object_set_new(o, "max_fails", json_integer(sw->max_fails));
+    if (sw->canary_every > 0) {
+        json_object_set_new(o, "canary_every", json_integer(sw->canary_every));
+        json_object_set_new(o, "canary", list_json(sw->canary, sw->ncanary));
+    }
+    if (sw->nwarmup > 0)
+        json_object_set_new(o, "warmup", list_json(sw->warmup, sw->nwarmup));
     char *text = json_dumps(o, JSON_COMPACT);
     json_decref(o);
     return text ? text : base_strdup("{}");

@@ -217,6 +217,141 @@ static void test_study_grid(void **state)
     end(&g);
 }
 
+/* ---- the design of a measurement ---------------------------------------------------------------- */
+
+static const char *param(const struct spec *s, const char *key)
+{
+    for (size_t i = 0; i < s->nparams; i++)
+        if (strcmp(s->params[i].key, key) == 0)
+            return s->params[i].value;
+    return "";
+}
+
+static char words[5][20] = {"--dataset", "standin:banana", "--size=64", "--epochs", "auto"};
+static char *control[] = {words[0], words[1], words[2], words[3], words[4], NULL};
+
+static void design(struct grid *g, int64_t every)
+{
+    static const char *const argv[] = {"--epochs", "1", NULL};
+    begin(g, SPEC_TRAIN, argv);
+    axis(g, "dataset=standin:banana");
+    axis(g, "shape=rectangle");
+    axis(g, "depth=3");
+    axis(g, "size=128,256,512,1024,2048,4096,8192");
+    g->sw.random = true;
+    g->sw.seed = 5;
+    g->sw.repeat = 3;
+    g->sw.canary = control;
+    g->sw.ncanary = 5;
+    g->sw.canary_every = every;
+    g->sw.warmup = control;
+    g->sw.nwarmup = 5;
+    g->run.pause_ns = 2 * NS_PER_S;
+    strcpy(g->sw.label, "study");
+}
+
+/* 7 points three times over, a canary every 5: warm-up, 21 points, canaries before 1, 6, 11, 16, 21 and at
+ * the end. */
+static void test_canaries_and_blocks(void **state)
+{
+    struct grid g;
+    size_t points = 0;
+    size_t canaries = 0;
+    (void)state;
+    design(&g, 5);
+    assert_int_equal(expand(&g), 0);
+    assert_int_equal(g.n, 1 + 21 + 6);
+    assert_string_equal(param(&g.specs[0], "role"), "warmup");
+    assert_string_equal(param(&g.specs[0], "block"), "");
+    assert_string_equal(g.specs[0].label, "study warmup");
+    for (size_t i = 1; i < g.n; i++) {
+        const struct spec *s = &g.specs[i];
+        size_t block = (size_t)atoi(param(s, "block"));
+        assert_int_equal(s->pause_ns, 2 * NS_PER_S);
+        if (strcmp(param(s, "role"), "canary") == 0) {
+            assert_true(i == g.n - 1 || points % 5 == 0);
+            canaries++;
+            assert_int_equal(block, i == g.n - 1 ? 5 : canaries);
+            assert_int_equal(s->argc, 5);
+            assert_string_equal(s->argv[1], "standin:banana");
+            assert_string_equal(param(s, "size"), "64");
+            assert_string_equal(param(s, "epochs"), "auto");
+            assert_string_equal(param(s, "repeat"), "");
+            continue;
+        }
+        assert_int_equal(block, points / 5 + 1);
+        assert_int_equal(atoi(param(s, "repeat")), (int)(points / 7) + 1);
+        points++;
+    }
+    assert_int_equal(points, 21);
+    assert_int_equal(canaries, 6);
+    end(&g);
+}
+
+/* The canaries change nothing in the order that the seed gives. */
+static void test_design_keeps_the_order(void **state)
+{
+    struct grid with;
+    struct grid without;
+    size_t k = 0;
+    (void)state;
+    design(&with, 4);
+    design(&without, 0);
+    without.sw.nwarmup = 0;
+    assert_int_equal(expand(&with), 0);
+    assert_int_equal(expand(&without), 0);
+    assert_int_equal(without.n, 21);
+    for (size_t i = 0; i < with.n; i++) {
+        if (*param(&with.specs[i], "role"))
+            continue;
+        assert_string_equal(param(&with.specs[i], "size"), param(&without.specs[k], "size"));
+        assert_string_equal(param(&without.specs[k], "block"), "");
+        k++;
+    }
+    assert_int_equal(k, 21);
+    end(&with);
+    end(&without);
+}
+
+static void test_nothing_left_needs_no_controls(void **state)
+{
+    static const char *const argv[] = {"--epochs", "1", NULL};
+    struct grid g;
+    (void)state;
+    for (int every = 0; every <= 5; every += 5) {
+        begin(&g, SPEC_TRAIN, argv);
+        axis(&g, "dataset=standin:mnist");
+        axis(&g, "shape=rectangle");
+        axis(&g, "depth=3");
+        axis(&g, "size=32");
+        g.sw.canary = g.sw.warmup = control;
+        g.sw.ncanary = g.sw.nwarmup = 5;
+        g.sw.canary_every = every;
+        assert_int_equal(expand(&g), 0);
+        assert_int_equal(g.n, 0);
+        assert_int_equal(g.nskipped, 1);
+        end(&g);
+    }
+}
+
+static void test_design_refusals(void **state)
+{
+    struct grid g;
+    (void)state;
+    design(&g, 5);
+    g.sw.ncanary = 0;
+    assert_int_equal(expand(&g), WATTQ_E_USAGE);
+    end(&g);
+    design(&g, -1);
+    assert_int_equal(expand(&g), WATTQ_E_USAGE);
+    end(&g);
+    design(&g, 5);
+    strcpy(g.axes[1].key, "block");
+    assert_int_equal(expand(&g), WATTQ_E_USAGE);
+    assert_non_null(strstr(g.e.text, "'block'"));
+    end(&g);
+}
+
 /* Own data and free spellings are not judged. */
 static void test_own_data_is_not_checked(void **state)
 {
@@ -241,6 +376,10 @@ int main(void)
         cmocka_unit_test(test_long_label_stays_text),
         cmocka_unit_test(test_study_grid),
         cmocka_unit_test(test_own_data_is_not_checked),
+        cmocka_unit_test(test_canaries_and_blocks),
+        cmocka_unit_test(test_design_keeps_the_order),
+        cmocka_unit_test(test_nothing_left_needs_no_controls),
+        cmocka_unit_test(test_design_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

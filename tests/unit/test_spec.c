@@ -98,6 +98,52 @@ static void everything(struct wire_out *o)
     wire_put_str(o, "from_the_future", "ignored");
 }
 
+static void with_pause(struct wire_out *o, int64_t pause_ns, bool exclusive)
+{
+    wire_begin_array(o, "argv");
+    wire_put_str(o, NULL, "x");
+    wire_end(o);
+    wire_begin_array(o, "env");
+    wire_end(o);
+    wire_put_str(o, "cwd", "/");
+    wire_put_int(o, "pause_ns", pause_ns);
+    wire_put_bool(o, "exclusive", exclusive);
+}
+static void two_seconds(struct wire_out *o)
+{
+    with_pause(o, 2 * NS_PER_S, true);
+}
+static void too_long(struct wire_out *o)
+{
+    with_pause(o, SPEC_PAUSE_MAX_NS + 1, true);
+}
+static void beside_others(struct wire_out *o)
+{
+    with_pause(o, 1, false);
+}
+
+static void test_pause(void **state)
+{
+    (void)state;
+    struct spec s = {0};
+    struct err e = {0};
+    assert_int_equal(take(&s, two_seconds, &e), 0);
+    assert_int_equal(s.pause_ns, 2 * NS_PER_S);
+    struct wire_out o = {0};
+    struct wire_msg *m = NULL;
+    wire_out_reset(&o);
+    spec_to_wire(&s, &o, "run");
+    assert_int_equal(wire_out_finish(&o, NULL), 0);
+    assert_int_equal(wire_msg_new(&m, o.data + 4, o.bytes - 4, NULL), 0);
+    assert_int_equal(wire_int(wire_get(wire_msg_root(m), "run"), "pause_ns", 0), 2 * NS_PER_S);
+    wire_msg_free(m);
+    wire_out_free(&o);
+    spec_fini(&s);
+    assert_int_equal(take(&s, too_long, &e), WATTQ_E_USAGE);
+    assert_int_equal(take(&s, beside_others, &e), WATTQ_E_USAGE);
+    assert_non_null(strstr(e.text, "exclusive"));
+}
+
 static void test_all_of_it_survives_the_wire(void **state)
 {
     (void)state;
@@ -483,6 +529,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_all_of_it_survives_the_wire),
+        cmocka_unit_test(test_pause),
         cmocka_unit_test(test_every_bound_is_checked),
         cmocka_unit_test(test_types_of_values),
         cmocka_unit_test(test_axes),
