@@ -158,13 +158,13 @@ static void read_time(struct study_run *r, const struct wire_val *run)
 {
     const struct wire_val *summary = wire_get(run, "summary");
     int64_t t0 = wire_int(run, "t0_ns", PRINT_NONE);
-    int64_t train_t0 = wire_int(run, "train_t0_ns", PRINT_NONE);
+    int64_t first = wire_int(run, "first_batch_ns", PRINT_NONE);
     r->started_utc_ns = wire_int(run, "started_utc_ns", 0);
     r->run_s = seconds(wire_int(run, "elapsed_ns", PRINT_NONE));
-    r->setup_s = t0 == PRINT_NONE || train_t0 == PRINT_NONE ? (double)NAN : seconds(train_t0 - t0);
+    r->setup_s = t0 == PRINT_NONE || first == PRINT_NONE ? (double)NAN : seconds(first - t0);
     r->train_s = datum_number(run, "train_ns") / 1e9;
     r->test_s = datum_number(run, "test_ns") / 1e9;
-    r->epochs = wire_f64(summary, "epochs", NAN);
+    r->epochs = wire_f64(summary, "epochs", NAN) - wire_f64(summary, "epochs_warmup", 0);
     r->rows_seen = datum_number(run, "rows_train_seen");
     r->stopped = wire_bool(summary, "stopped", false);
 }

@@ -185,7 +185,7 @@ static int put_place(struct store *s, struct wire_out *o, int64_t run, struct er
     int rc = runs_place(s, run, &p, e);
     wire_put_str(o, "machine", p.machine[0] ? p.machine : NULL);
     encode_opt(o, "origin", p.origin);
-    encode_opt(o, "train_t0_ns", p.train_t0_ns);
+    encode_opt(o, "first_batch_ns", p.first_batch_ns);
     return rc;
 }
 

@@ -99,7 +99,7 @@ static int find_meter(struct store *s, int64_t run, struct meter_of *m, struct e
     if (rc < 0)
         return rc;
     m->boot = row.boot;
-    m->t0_ns = m->n == 0 ? RUN_NONE : place.train_t0_ns;
+    m->t0_ns = m->n == 0 ? RUN_NONE : place.first_batch_ns;
     return 0;
 }
 

@@ -6,30 +6,6 @@
 
 #include "common/base.h"
 
-/* ---- order statistics ----------------------------------------------------------------------------- */
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-double qc_quantile(double *v, size_t n, double q)
-{
-    if (n == 0)
-        return NAN;
-    qsort(v, n, sizeof *v, by_value);
-    double at = q * (double)(n - 1);
-    size_t i = (size_t)at;
-    return i + 1 < n ? v[i] + (at - (double)i) * (v[i + 1] - v[i]) : v[n - 1];
-}
-
-double qc_median(double *v, size_t n)
-{
-    return qc_quantile(v, n, 0.5);
-}
-
 /* ---- the study's filters -------------------------------------------------------------------------- */
 
 static bool same_group(const struct study_run *a, const struct study_run *b)

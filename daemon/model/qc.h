@@ -72,10 +72,82 @@ void qc_charts_free(struct qc_chart *charts, size_t n);
 /* Centre and limits from the points' values; marks the failing ones. */
 void qc_chart_limits(struct qc_chart *c);
 
-/* ---- order statistics ----------------------------------------------------------------------------- */
+/* ---- standardisation ------------------------------------------------------------------------------ */
 
-/* Linear between order statistics, as numpy's percentile; q in 0..1; sorts v. NAN for n = 0. */
-double qc_quantile(double *v, size_t n, double q);
-double qc_median(double *v, size_t n);
+/* Values derived from a run beside what was measured, which stays as it is. Steps, each of which may be
+ * left out (source: BUTTER-E analysis, notebook 3; the joules stay whole-machine ones, idle inside):
+ *   QC_STD_OFFSET   node offset: P = E/T, P_std = P + (M_reference - M_hardware), E_std = P_std T, with M
+ *                   the idle power of a class of hardware. For machines that differ in what they draw for
+ *                   nothing.
+ *   QC_STD_STARTUP  what a run costs before and beside its epochs is taken off: E_net = E_std - overhead,
+ *                   T_net = T - overhead; a run with nothing left (<= 0) is `dropped`.
+ * The start-up is had in one of two ways:
+ *   QC_STARTUP_MARKED      the run's own marks: all of its window that is neither training nor testing (its
+ *                          setup phase, its end). Used wherever the trainer marks its phases.
+ *   QC_STARTUP_SMALLEST    the study's: per hardware the 5th percentile, of time and of energy, over the
+ *                          calibration runs, those of the smallest data set up to 1,024 parameters. It
+ *                          holds that data set's epochs as well (3000 of one batch in the study), so all
+ *                          runs should have as many epochs. For runs without marks. */
+enum qc_std_step { QC_STD_OFFSET = 1, QC_STD_STARTUP = 2 };
+enum qc_startup { QC_STARTUP_MARKED, QC_STARTUP_SMALLEST };
+
+struct qc_idle {
+    const char *hardware;
+    double w;
+};
+/* The study's node types: 2nd percentile of each node's power, median over nodes. */
+extern const struct qc_idle qc_idle_study[];
+extern const size_t qc_idle_study_count;
+
+struct qc_options {
+    unsigned steps; /* enum qc_std_step */
+    enum qc_startup startup;
+    const char
+        *reference[2]; /* hardware all others are brought to: of CPU and of GPU runs; NULL = none */
+    const struct qc_idle *idle; /* NULL = the median of the runs' own idle_w */
+    size_t nidle;
+    const char *calibration;  /* data set; NULL = that with fewest training rows */
+    int64_t calibration_size; /* 0 = 1,024 */
+};
+
+/* Per batch, datum and epoch; NAN where something is not known. */
+struct qc_units {
+    double batch_j, datum_j, epoch_j;
+    double batch_s, datum_s, epoch_s;
+};
+
+struct qc_standard {
+    double power_w; /* E/T as measured */
+    double offset_w;
+    double std_j;
+    double overhead_j;
+    double overhead_s;
+    double net_j;
+    double net_s;
+    bool dropped; /* nothing is left beside the start-up */
+    /* E_net over epochs x ceil(0.8 rows / batch) batches of a full batch each; tests in the numerator,
+     * not in the denominator. source: notebook 4 */
+    struct qc_units study;
+    /* Joules and seconds of the training steps alone, over the batches and rows there really were. */
+    struct qc_units exact;
+};
+/* out: n of them, in the order of the runs. */
+void qc_standardise(struct qc_standard *out, const struct study_run *runs, size_t n,
+                    const struct qc_options *o);
+
+/* All runs of one network on one hardware and data set with the same batch: what repeats are. (Their
+ * epochs may differ, where the trainer was told to choose them; then only the units compare.) */
+struct qc_config {
+    size_t first; /* into the runs: stands for all of them */
+    size_t n;     /* that entered */
+    double net_j; /* medians over them */
+    double net_s;
+    struct qc_units study;
+    struct qc_units exact;
+};
+/* Medians over repeats of the runs without any of `without`, by first; caller frees. */
+size_t qc_medians(struct qc_config **out, const struct study_run *runs,
+                  const struct qc_standard *std, size_t n, uint32_t without);
+bool qc_same_network(const struct study_run *a, const struct study_run *b);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "common/base.h"
 #include "daemon/model/qc.h"
+#include "daemon/model/stats.h"
 
 #define MAD_TO_SD 1.4826 /* of a normal distribution */
 
@@ -38,11 +39,11 @@ void qc_chart_limits(struct qc_chart *c)
         v[i] = c->points[i].value;
         c->mean += v[i] / (double)c->n;
     }
-    c->centre = qc_median(v, c->n);
+    c->centre = stats_median(v, c->n);
     for (size_t i = 0; i < c->n; i++)
         v[i] = fabs(c->points[i].value - c->centre);
     bool enough = c->n >= QC_CHART_LEAST;
-    c->sigma = enough ? MAD_TO_SD * qc_median(v, c->n) : (double)NAN;
+    c->sigma = enough ? MAD_TO_SD * stats_median(v, c->n) : (double)NAN;
     double half = fmax(QC_CHART_SIGMAS * c->sigma, QC_CHART_FLOOR * c->centre);
     c->lo = enough ? c->centre - half : (double)NAN;
     c->hi = enough ? c->centre + half : (double)NAN;

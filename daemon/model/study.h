@@ -85,7 +85,7 @@ struct study_run {
     double setup_s; /* before the first batch */
     double train_s; /* in training steps, tests left out */
     double test_s;
-    double epochs;    /* finished ones */
+    double epochs;    /* finished ones; those of a phase warmup are in no figure below */
     double rows_seen; /* training rows, those of an unfinished epoch included */
     bool stopped;     /* by a signal, before its last epoch */
     /* how much: joules */

@@ -179,11 +179,11 @@ int runs_metric_count(struct store *s, int64_t run, int64_t *count, int64_t *max
                       struct err *e) MUST_USE;
 int runs_params(struct store *s, int64_t run, int (*fn)(void *, const char *key, const char *value),
                 void *arg, struct err *e) MUST_USE;
-/* Where a run was made, and when its first phase `train` began. */
+/* Where a run was made, and when its first batch began. */
 struct run_place {
-    int64_t origin;      /* RUN_NONE = measured here */
-    char machine[128];   /* host name; "" = not known */
-    int64_t train_t0_ns; /* RUN_NONE = no such phase */
+    int64_t origin;         /* RUN_NONE = measured here */
+    char machine[128];      /* host name; "" = not known */
+    int64_t first_batch_ns; /* RUN_NONE = no such phase is known */
 };
 int runs_place(struct store *s, int64_t run, struct run_place *out, struct err *e) MUST_USE;
 struct run_energy {

@@ -95,14 +95,14 @@ int runs_params(struct store *s, int64_t run, int (*fn)(void *, const char *key,
 int runs_place(struct store *s, int64_t run, struct run_place *out, struct err *e)
 {
     STMT_USE(st, s, RUN_PLACE);
-    *out = (struct run_place){.origin = RUN_NONE, .train_t0_ns = RUN_NONE};
+    *out = (struct run_place){.origin = RUN_NONE, .first_batch_ns = RUN_NONE};
     stmt_bind_int(st, 1, run);
     int rc = stmt_step(st, e);
     if (rc <= 0)
         return rc;
     out->origin = stmt_opt(st, 0);
     base_strcpy(out->machine, sizeof(out->machine), stmt_text(st, 1));
-    out->train_t0_ns = stmt_opt(st, 2);
+    out->first_batch_ns = stmt_opt(st, 2);
     return 0;
 }
 

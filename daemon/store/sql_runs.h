@@ -95,10 +95,11 @@
           "t") ")"                                                                                 \
                " FROM energy e LEFT JOIN channel c ON c.id = e.channel WHERE e.run = ?1"           \
                " AND NOT " SQL_SUPERSEDED("e") " ORDER BY e.id")                                   \
-    X(RUN_PLACE, "SELECT origin, coalesce((SELECT machine FROM origin o WHERE o.id = r.origin),"   \
-                 " (SELECT json_extract(machine, '$.host') FROM boot b WHERE b.id = r.boot), '')," \
-                 " (SELECT t0_ns FROM phase p WHERE p.run = r.id AND p.name = 'train'"             \
-                 " ORDER BY t0_ns LIMIT 1) FROM run r WHERE id = ?1")                              \
+    X(RUN_PLACE,                                                                                   \
+      "SELECT origin, coalesce((SELECT machine FROM origin o WHERE o.id = r.origin),"              \
+      " (SELECT json_extract(machine, '$.host') FROM boot b WHERE b.id = r.boot), ''),"            \
+      " (SELECT t0_ns FROM phase p WHERE p.run = r.id AND p.name IN ('train', 'warmup')"           \
+      " ORDER BY t0_ns LIMIT 1) FROM run r WHERE id = ?1")                                         \
     X(RUN_GET, "SELECT " SQL_RUN_COLS " FROM run WHERE id = ?1")                                   \
     X(RUN_LIVE_ALL, "SELECT " SQL_RUN_COLS " FROM run WHERE state IN " SQL_LIVE " ORDER BY id")    \
     X(RUN_RECENT, "SELECT " SQL_RUN_COLS " FROM run WHERE ended_utc_ns IS NOT NULL"                \
