@@ -70,6 +70,7 @@ void show_figures(const struct app *app, const struct wire_val *figures);
 void help_overview(FILE *f);
 void help_command(FILE *f, const struct cmd *c);
 void help_man(FILE *f); /* the whole page wattq(1) */
+void sql_help(FILE *f); /* cmd_sql.c: the views, after the options of wattq sql */
 
 /* ---- one function per line of the table --------------------------------------------------------- */
 
@@ -95,6 +96,8 @@ int cmd_power(struct app *app, struct err *e);
 int cmd_meters(struct app *app, struct err *e);
 int cmd_top(struct app *app, struct err *e);
 int cmd_finding(struct app *app, struct err *e);
+int cmd_sql(struct app *app, struct err *e);
+int cmd_export(struct app *app, struct err *e);
 int cmd_info(struct app *app, struct err *e);
 int cmd_help(struct app *app, struct err *e);
 int cmd_version(struct app *app, struct err *e);

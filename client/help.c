@@ -47,6 +47,8 @@ void help_command(FILE *f, const struct cmd *c)
     (void)fputs("\nOptions:\n", f);
     put_options(f, c->options | OPT_COMMON);
     (void)fprintf(f, "\nExample: %s\n", c->example);
+    if (c->run == cmd_sql)
+        sql_help(f);
 }
 
 /* ---- the man page -------------------------------------------------------------------------------- */

@@ -41,10 +41,11 @@
     X(DATA_DIR, "data-dir", 0, "DIR", 0, "where the data sets' files are (NAME.tsv.gz)")           \
     X(ALL, "all", 'a', NULL, 0, "everything: runs of everybody, every channel, all ended runs")    \
     X(USER, "user", 'u', "NAME", 0, "only runs of this user")                                      \
-    X(COUNT, "count", 'n', "N", 0, "how many: lines of a log, runs of a list, samples")            \
+    X(COUNT, "count", 'n', "N", 0, "how many: lines of a log, runs of a list, samples, rows")      \
     X(FOLLOW, "follow", 'f', NULL, 0, "go on as more comes, until the run ends")                   \
     X(FOR, "for", 0, "WHAT", 0, "wait for: ended (default) or started")                            \
-    X(TIMEOUT, "timeout", 0, "DURATION", 0, "give up waiting after this time (exit code 124)")     \
+    X(TIMEOUT, "timeout", 0, "DURATION", 0,                                                        \
+      "give up after this time (waiting: exit code 124; sql: 10s)")                                \
     X(STATE, "state", 0, "STATE", 0, "only runs in this state: done, failed, ...")                 \
     X(SWEEP, "sweep", 0, "ID", 0, "only runs of this sweep")                                       \
     X(SINCE, "since", 'S', "TIME", 0, "from then on: -2h, 09:30, 2026-01-31, RFC 3339")            \
@@ -53,6 +54,11 @@
     X(REASON, "reason", 0, "TEXT", 0, "why; kept with the run's history")                          \
     X(INTERVAL, "interval", 'd', "DURATION", 0, "time between samples (default 1s)")               \
     X(CHANNEL, "channel", 0, "LABEL", 0, "only this channel")                                      \
+    X(CSV, "csv", 0, NULL, 0, "comma-separated values, quoted by RFC 4180")                        \
+    X(JSONL, "jsonl", 0, NULL, 0, "one JSON object a line")                                        \
+    X(SQLITE, "sqlite", 0, NULL, 0, "one SQLite file with tables and views")                       \
+    X(TABLE, "table", 0, "NAME", 1, "only this table, by the names of wattq help sql")             \
+    X(CURVES, "curves", 0, NULL, 0, "also every line of metrics, and training epoch by epoch")     \
     X(SYSFS_ROOT, "sysfs-root", 0, "DIR", 0, "use the sysfs tree below DIR instead of the real")   \
     X(VERSION, "version", 'V', NULL, 0, "same as wattq version")
 

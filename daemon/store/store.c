@@ -16,7 +16,6 @@
 #include "daemon/store/stmt.h"
 #include "schema_embedded.h"
 
-#define APPLICATION_ID  0x57545451          /* "WTTQ" in the file's header */
 #define QUICK_CHECK_MAX (INT64_C(64) << 20) /* about 0.3 s; above it SQLite's own checks remain */
 #define BUSY_MS         2000                /* somebody's sqlite3 shell may hold a lock briefly */
 #define NORMAL_PER_FULL 10   /* at most this many seconds of samples at a power loss */
@@ -115,7 +114,7 @@ static int check_version(struct store *s, int64_t *version, struct err *e)
         rc = ask_int(s, "SELECT count(*) FROM sqlite_schema", &tables, e);
     if (rc)
         return rc;
-    if (tables > 0 && app != APPLICATION_ID) {
+    if (tables > 0 && app != STORE_APPLICATION_ID) {
         err_set(e, WATTQ_E_CORRUPT, "%s is a database of another program", s->path);
         return err_next(e, "name another directory with --state-dir DIR");
     }
@@ -157,10 +156,15 @@ static int set_journal(struct store *s, struct err *e)
     return 0;
 }
 
+const char *store_schema(size_t i)
+{
+    return i < ARRAY_LEN(schema_files) ? schema_files[i].sql : NULL;
+}
+
 static int migrate_to(struct store *s, const struct schema_file *f, struct err *e)
 {
     char *tail = sqlite3_mprintf("; PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
-                                 APPLICATION_ID, f->version);
+                                 STORE_APPLICATION_ID, f->version);
     int rc = tail ? stmt_exec(s, "BEGIN IMMEDIATE", e) : err_set(e, WATTQ_E_INTERNAL, "no memory");
     if (rc == 0)
         rc = stmt_exec(s, f->sql, e);

@@ -11,6 +11,9 @@
 struct store;
 
 #define STORE_SCHEMA_VERSION 2
+#define STORE_APPLICATION_ID 0x57545451 /* "WTTQ" in the file's header */
+/* schema/NNNN_*.sql number i + 1; NULL = there are no more. */
+const char *store_schema(size_t i);
 
 /* Open read-write: creates the file (0600) and its schema, migrates an older one in one transaction per
  * version, refuses a newer one (WATTQ_E_VERSION, says which program to use) and a damaged one

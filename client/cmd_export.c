@@ -1,0 +1,231 @@
+/* export: runs and all that belongs to them, as files. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "client/cmd.h"
+#include "client/export_out.h"
+#include "client/fetch.h"
+#include "client/views.h"
+
+#define TABLES_MAX 48
+
+struct exporting {
+    struct app *app;
+    struct conn *c;
+    struct sel sel;
+    bool all; /* every run */
+    struct localdb *db;
+    const char *path;
+    const struct view *views[64];
+    size_t n;
+    char fetched[TABLES_MAX][LOCALDB_NAME];
+    size_t nfetched;
+};
+
+static void finip(struct exporting *x)
+{
+    conn_close(x->c);
+    sel_fini(&x->sel);
+    localdb_close(x->db);
+}
+
+/* ---- which tables -------------------------------------------------------------------------------- */
+
+static int unknown_table(const char *name, struct err *e)
+{
+    char names[190];
+    err_set(e, WATTQ_E_USAGE, "there is no table '%.40s'", name);
+    return err_next(e, "views: %s", view_names(names, sizeof names));
+}
+
+static int choose(struct exporting *x, struct err *e)
+{
+    const struct args *a = &x->app->args;
+    bool curves = args_has(a, OPT_CURVES);
+    for (size_t i = 0; i < a->n[OPT_TABLE]; i++) {
+        const struct view *v = view_find(a->value[OPT_TABLE][i]);
+        if (!v)
+            return unknown_table(a->value[OPT_TABLE][i], e);
+        if (x->n < ARRAY_LEN(x->views))
+            x->views[x->n++] = v;
+    }
+    if (x->n > 0)
+        return 0;
+    if (strcmp(x->path, "-") == 0 && args_has(a, OPT_CSV)) {
+        x->views[x->n++] = view_find("runs"); /* one stream holds one table */
+        return 0;
+    }
+    for (size_t i = 0; i < view_count; i++)
+        if (curves || !view_list[i].curve)
+            x->views[x->n++] = &view_list[i];
+    return 0;
+}
+
+static int fetch_once(struct exporting *x, const struct fetch *f, const char *table, struct err *e)
+{
+    enum export_scope scope;
+    for (size_t i = 0; i < x->nfetched; i++)
+        if (strcmp(x->fetched[i], table) == 0)
+            return 0;
+    if (export_scope_of(table, &scope) != 0 || scope == EXPORT_WINDOW || x->nfetched == TABLES_MAX)
+        return 0;
+    base_strcpy(x->fetched[x->nfetched++], LOCALDB_NAME, table);
+    return fetch_table(f, table, e);
+}
+
+/* Rows of whole tables that no exported run refers to. */
+static int prune(struct exporting *x, struct err *e)
+{
+    return localdb_exec(
+        x->db,
+        "DELETE FROM code WHERE hash NOT IN (SELECT code FROM run WHERE code IS NOT NULL);"
+        "DELETE FROM sweep WHERE id NOT IN (SELECT sweep FROM run WHERE sweep IS NOT NULL);"
+        "DELETE FROM origin WHERE id NOT IN (SELECT origin FROM run WHERE origin IS NOT NULL);"
+        "DELETE FROM machine WHERE id NOT IN (SELECT machine_start FROM run WHERE machine_start"
+        " IS NOT NULL UNION SELECT machine_end FROM run WHERE machine_end IS NOT NULL);"
+        "DELETE FROM boot WHERE id NOT IN (SELECT boot FROM run WHERE boot IS NOT NULL);"
+        "DELETE FROM anchor WHERE boot NOT IN (SELECT id FROM boot)",
+        e);
+}
+
+static int fill(struct exporting *x, struct err *e)
+{
+    char tables[TABLES_MAX][LOCALDB_NAME];
+    char sql[128];
+    struct fetch f = {.c = x->c, .db = x->db, .runs = x->all ? NULL : &x->sel};
+    int rc = fetch_once(x, &f, "run", e);
+    for (size_t i = 0; rc == 0 && i < x->n; i++) {
+        size_t n = 0;
+        (void)snprintf(sql, sizeof sql, "SELECT * FROM \"%s\"", x->views[i]->name);
+        rc = localdb_tables(x->db, sql, tables, TABLES_MAX, &n, e);
+        for (size_t k = 0; rc == 0 && k < n; k++)
+            rc = fetch_once(x, &f, tables[k], e);
+    }
+    return rc == 0 && !x->all ? prune(x, e) : rc;
+}
+
+/* ---- files --------------------------------------------------------------------------------------- */
+
+static int write_view(struct exporting *x, const struct view *v, FILE *f, bool csv, struct err *e)
+{
+    struct export_out out CLEANUP(export_out_fini);
+    char sql[128];
+    export_out_init(&out, f, csv ? EXPORT_CSV : EXPORT_JSONL);
+    out.table = csv ? NULL : v->name;
+    (void)snprintf(sql, sizeof sql, "SELECT * FROM \"%s\"", v->name);
+    struct localdb_sink to = export_out_sink(&out);
+    int rc = localdb_select(x->db, sql, &to, e);
+    if (rc == 0 && ferror(f))
+        rc = err_errno(e, WATTQ_E_IO, "cannot write table %s", v->name);
+    return rc;
+}
+
+/* 1 = `path` is "-": *f is the standard output. */
+static int create(const char *path, FILE **f, struct err *e)
+{
+    *f = stdout;
+    if (strcmp(path, "-") == 0)
+        return 1;
+    *f = fopen(path, "wxe");
+    if (*f)
+        return 0;
+    err_errno(e, errno == EEXIST ? WATTQ_E_CONFLICT : WATTQ_E_IO, "cannot make %.200s", path);
+    return err_next(e, "name a file that does not exist, in a directory you may write in");
+}
+
+static int close_file(FILE *f, const char *path, struct err *e)
+{
+    bool bad = fflush(f) != 0 || ferror(f) != 0;
+    if (f != stdout)
+        bad = fclose(f) != 0 || bad;
+    return bad ? err_errno(e, WATTQ_E_IO, "cannot write %.200s", path) : 0;
+}
+
+static int to_jsonl(struct exporting *x, struct err *e)
+{
+    FILE *f;
+    int rc = create(x->path, &f, e);
+    if (rc < 0)
+        return rc;
+    rc = 0;
+    for (size_t i = 0; rc == 0 && i < x->n; i++)
+        rc = write_view(x, x->views[i], f, false, e);
+    int closed = close_file(f, x->path, rc == 0 ? e : NULL);
+    return rc < 0 ? rc : closed;
+}
+
+static int to_csv(struct exporting *x, struct err *e)
+{
+    bool pipe = strcmp(x->path, "-") == 0;
+    if (pipe && x->n > 1) {
+        err_set(e, WATTQ_E_USAGE, "the standard output takes one table as CSV");
+        return err_next(e, "name one with --table, or a directory instead of -");
+    }
+    if (!pipe && mkdir(x->path, 0777) != 0 && errno != EEXIST)
+        return err_errno(e, WATTQ_E_IO, "cannot make the directory %.200s", x->path);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < x->n; i++) {
+        char *path CLEANUP(base_freep) =
+            pipe ? base_strdup("-") : base_printf("%s/%s.csv", x->path, x->views[i]->name);
+        FILE *f;
+        rc = create(path, &f, e);
+        if (rc < 0)
+            break;
+        rc = write_view(x, x->views[i], f, true, e);
+        int closed = close_file(f, path, rc == 0 ? e : NULL);
+        rc = rc < 0 ? rc : closed;
+    }
+    return rc;
+}
+
+/* ---- the command --------------------------------------------------------------------------------- */
+
+static int count_formats(const struct app *app)
+{
+    return args_has(&app->args, OPT_CSV) + args_has(&app->args, OPT_JSONL) +
+           args_has(&app->args, OPT_SQLITE);
+}
+
+static int begin(struct exporting *x, struct err *e)
+{
+    struct app *app = x->app;
+    if (count_formats(app) != 1) {
+        err_set(e, WATTQ_E_USAGE, "wattq export needs one format");
+        return err_next(e, "--csv DIR, --jsonl FILE or --sqlite FILE; for example: %s",
+                        app->cmd->example);
+    }
+    int rc = cmd_need(app, 1, "a file or directory to write", e);
+    if (rc < 0)
+        return rc;
+    x->path = app->args.pos[0];
+    x->all = app->args.npos == 1;
+    rc = choose(x, e);
+    if (rc == 0)
+        rc = cmd_connect(app, &x->c, e);
+    if (rc == 0 && !x->all)
+        rc = sel_runs(&x->sel, x->c, app->args.pos + 1, app->args.npos - 1, e);
+    return rc;
+}
+
+int cmd_export(struct app *app, struct err *e)
+{
+    struct exporting x CLEANUP(finip) = {.app = app};
+    bool sqlite = args_has(&app->args, OPT_SQLITE);
+    int rc = begin(&x, e);
+    if (rc == 0)
+        rc = localdb_open(&x.db, sqlite ? x.path : NULL, e);
+    if (rc == 0)
+        rc = fill(&x, e);
+    if (rc == 0)
+        rc = sqlite                            ? localdb_keep(x.db, e)
+             : args_has(&app->args, OPT_JSONL) ? to_jsonl(&x, e)
+                                               : to_csv(&x, e);
+    if (rc < 0 || strcmp(x.path, "-") == 0)
+        return rc;
+    int64_t runs = localdb_int(x.db, "SELECT count(*) FROM run", 0);
+    cmd_say(app, "wattq: %lld run%s in %s", (long long)runs, runs == 1 ? "" : "s", x.path);
+    return 0;
+}

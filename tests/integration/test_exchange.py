@@ -1,0 +1,120 @@
+"""export, sql, bundle, verify, import: real daemon, real client, the script meter."""
+import csv
+import io
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from harness import BIN, Daemon  # noqa: E402
+
+SRC = os.environ.get("WATTQ_SRC", ".")
+WATTQ = os.path.join(BIN, "client", "wattq")
+GOLDEN = os.path.join(SRC, "tests/golden/exchange_headers.txt")
+
+
+def wattq(d, *args, code=0):
+    """stdout of a command that must exit with `code`; with another code also what it said."""
+    args = [WATTQ, *args] if d is None else [WATTQ, "--socket", d.socket, *args]
+    r = subprocess.run(args, capture_output=True, text=True, env=dict(os.environ, NO_COLOR="1"), timeout=60)
+    if r.returncode != code:
+        raise AssertionError(f"{args} ended with {r.returncode}: {r.stdout}{r.stderr}")
+    return r.stdout if code == 0 else r.stdout + r.stderr
+
+
+def header_of(path):
+    with open(path) as f:
+        return f.readline().strip()
+
+
+class Exchange(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.d = Daemon()
+        cls.d.__enter__()
+        cls.addClassCleanup(cls.d.__exit__, None, None, None)
+        cls.runs = [cls.d.sh("sleep 0.2", label=f"a, \"{i}\"", params={"lr": "0.1", "n": "01"}) for i in range(2)]
+        wattq(cls.d, "train", "--dataset", "standin:529_pollen", "--shape", "rectangle", "--depth", "3",
+              "--size", "256", "--epochs", "3", "-W")
+        cls.d.wait(*cls.runs)
+
+    def test_csv_has_the_documented_columns(self):
+        where = self.d.path("csv")
+        wattq(self.d, "export", "--csv", where, "--curves")
+        found = "".join(f"{name}: {header_of(os.path.join(where, name))}\n"
+                        for name in sorted(os.listdir(where)))
+        if os.environ.get("WATTQ_UPDATE"):
+            with open(GOLDEN, "w") as f:
+                f.write(found)
+        with open(GOLDEN) as f:
+            self.assertEqual(found, f.read())
+        with open(os.path.join(where, "runs.csv"), newline="") as f:
+            rows = list(csv.DictReader(f))
+        self.assertEqual([r["label"] for r in rows], ['a, "0"', 'a, "1"', ""])
+        for r in rows:
+            self.assertEqual(r["state"], "done")
+            self.assertLessEqual(float(r["lo_j"]), float(r["energy_j"]))
+            self.assertLessEqual(float(r["energy_j"]), float(r["hi_j"]))
+        with open(os.path.join(where, "params.csv"), newline="") as f:
+            params = {(r["run"], r["key"]): (r["type"], r["value"]) for r in csv.DictReader(f)}
+        self.assertEqual(params["1", "n"], ("text", "01"))
+        again = wattq(self.d, "export", "--csv", where, code=5)
+        self.assertIn("cannot make", again)
+
+    def test_columns_are_documented(self):
+        with open(os.path.join(SRC, "docs/exchange.md")) as f:
+            text = f.read()
+        with open(GOLDEN) as f:
+            for line in f:
+                name, columns = line.strip().split(".csv: ")
+                self.assertIn(f"### {name}\n", text)
+                part = text.split(f"### {name}\n")[1].split("\n### ")[0]
+                for column in columns.split(","):
+                    self.assertIn(f"`{column}`", part, f"{name}.{column}")
+
+    def test_jsonl_and_sqlite_agree_with_show(self):
+        lines = [json.loads(line) for line in wattq(self.d, "export", "--jsonl", "-", "1-2").splitlines()]
+        runs = [r for r in lines if r["table"] == "runs"]
+        self.assertEqual([r["run"] for r in runs], [1, 2])
+        shown = self.d.show(1)
+        self.assertEqual(runs[0]["t0_ns"], str(shown["t0_ns"]))
+        self.assertAlmostEqual(runs[0]["energy_j"] * 1e6, shown["energy"][0]["energy_uj"], delta=0.01)
+        path = self.d.path("x.db")
+        wattq(self.d, "export", "--sqlite", path, "2")
+        db = sqlite3.connect(path)
+        self.assertEqual(db.execute("SELECT run, state FROM runs").fetchall(), [(2, "done")])
+        stored = db.execute("SELECT energy_uj, lo_uj, hi_uj FROM energy WHERE channel IS NULL AND figure ="
+                            " 'machine' AND part = 'window'").fetchone()
+        self.assertEqual(stored, tuple(self.d.show(2)["energy"][0][k] for k in ("energy_uj", "lo_uj", "hi_uj")))
+        db.close()
+        self.assertEqual(wattq(self.d, "export", "--csv", "-", "--table", "tags"), "run,tag\n")
+        self.assertIn("one format", wattq(self.d, "export", "--csv", "--jsonl", "x", code=2))
+        self.assertIn("there is no table", wattq(self.d, "export", "--csv", "-", "--table", "nope", code=2))
+
+    def test_sql(self):
+        ask = lambda *a, **k: wattq(self.d, "sql", *a, **k)  # noqa: E731
+        rows = list(csv.DictReader(io.StringIO(ask("SELECT run, quality, energy_j FROM runs", "--csv"))))
+        self.assertEqual([r["quality"] for r in rows], ["measured"] * 3)
+        doc = json.loads(ask("SELECT run, t0_ns FROM runs WHERE run = 1", "--json"))
+        self.assertEqual(doc["rows"], [{"run": 1, "t0_ns": str(self.d.show(1)["t0_ns"])}])
+        self.assertEqual(json.loads(ask("SELECT count(*) AS n FROM runs", "2-3", "--jsonl")), {"n": 2})
+        self.assertEqual(ask("SELECT count(*) FROM epochs WHERE train_loss > 0", "--csv"), "count(*)\n2\n")
+        for statement, code, word in (
+                ("SELECT 1; SELECT 2", 2, "one statement"), ("", 2, "no statement"), ("SELEC 1", 2, "syntax error"),
+                ("SELECT * FROM nope", 2, "no such table: nope"), ("PRAGMA journal_mode=WAL", 3, "only reading"),
+                ("ATTACH ':memory:' AS x", 3, "only reading"), ("DELETE FROM run", 3, "only reading"),
+                ("CREATE TABLE x(a)", 3, "only reading"), ("WITH x AS (SELECT 1) DELETE FROM run", 3, "only reading"),
+                ("SELECT load_extension('x')", 2, "not authorized"),
+                ("SELECT length(zeroblob(1000000000))", 1, "memory")):
+            self.assertIn(word, ask(statement, code=code), statement)
+        self.assertIn("views: runs, params", ask("SELECT * FROM nope", code=2))
+        endless = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT "
+        self.assertIn("too long", ask(endless + "count(*) FROM c", "--timeout", "200ms", code=1))
+        self.assertEqual(ask(endless + "x FROM c", "-n", "2", "--csv"), "x\n1\n2\n")
+
+
+if __name__ == "__main__":
+    unittest.main()
