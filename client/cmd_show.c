@@ -34,6 +34,49 @@ static void show_links(const struct app *app, const struct wire_val *run)
     }
 }
 
+static void show_tags(const struct app *app, const struct wire_val *run)
+{
+    const struct wire_val *tags = wire_get(run, "tags");
+    if (wire_len(tags) == 0)
+        return;
+    (void)fprintf(app->print.out, "  %-10s", "tags");
+    for (size_t i = 0; i < wire_len(tags); i++)
+        (void)fprintf(app->print.out, " %s", wire_as_str(wire_at(tags, i), "?"));
+    (void)fputc('\n', app->print.out);
+}
+
+static void show_notes(const struct app *app, const struct wire_val *run)
+{
+    const struct wire_val *notes = wire_get(run, "notes");
+    char buf[40];
+    if (wire_len(notes) == 0)
+        return;
+    head(app, "Notes");
+    for (size_t i = 0; i < wire_len(notes); i++) {
+        const struct wire_val *n = wire_at(notes, i);
+        (void)fprintf(app->print.out, "  %s  %s\n",
+                      units_show_utc(buf, sizeof buf, wire_int(n, "utc_ns", 0)),
+                      wire_str(n, "text", ""));
+    }
+}
+
+/* Numbers that a person wrote; the program's own stand elsewhere. */
+static void show_by_hand(const struct app *app, const struct wire_val *run)
+{
+    const struct wire_val *heads = wire_get(run, "metric_heads");
+    bool any = false;
+    for (size_t i = 0; i < wire_len(heads); i++) {
+        const struct wire_val *h = wire_at(heads, i);
+        if (wire_int(h, "by_uid", -1) < 0)
+            continue;
+        if (!any)
+            head(app, "Metrics by hand");
+        any = true;
+        (void)fprintf(app->print.out, "  %s = %.9g\n", wire_str(h, "key", "?"),
+                      wire_f64(h, "last", NAN));
+    }
+}
+
 static void show_time(const struct app *app, const char *name, const struct wire_val *run,
                       const char *key)
 {
@@ -49,6 +92,7 @@ static void show_what(const struct app *app, const struct wire_val *run)
     char *command CLEANUP(base_freep) = print_command(run);
     line(app, "label", wire_str(run, "label", ""));
     line(app, "project", wire_str(run, "project", ""));
+    show_tags(app, run);
     if (strcmp(wire_str(run, "kind", ""), "train") == 0)
         (void)fprintf(app->print.out, "  %-10s wattq-train %s\n", "command", command);
     else
@@ -331,6 +375,8 @@ static void show_run(const struct app *app, const struct wire_val *run)
     show_epochs(app, run);
     show_map(app, "Parameters", wire_get(run, "params"));
     show_map(app, "Newest metrics", wire_get(run, "last_metrics"));
+    show_by_hand(app, run);
+    show_notes(app, run);
     show_code(app, run);
     show_map(app, "Environment", wire_get(run, "env"));
     show_events(app, run);

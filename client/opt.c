@@ -120,17 +120,28 @@ static int scan_long(struct scan *s, char *arg, struct err *e)
     return 0;
 }
 
-/* -qf, -t5m, -t 5m */
-static int scan_letters(struct scan *s, char *arg, struct err *e)
+/* Is every letter up to one that takes a value an option of ours? Else the word is somebody else's. */
+static bool knows_letters(const struct scan *s, const char *arg)
 {
     for (const char *p = arg + 1; *p; p++) {
         int id = find_letter(s->allowed, *p);
-        if (id < 0) {
-            if (s->mode != OPT_PASS || p != arg + 1)
-                return unknown(s->allowed, arg, e);
-            put_pos(s->a, arg);
-            return 0;
-        }
+        if (id < 0 || opt_defs[id].value)
+            return id >= 0;
+    }
+    return true;
+}
+
+/* -qf, -t5m, -t 5m */
+static int scan_letters(struct scan *s, char *arg, struct err *e)
+{
+    if (s->mode == OPT_PASS && !knows_letters(s, arg)) {
+        put_pos(s->a, arg);
+        return 0;
+    }
+    for (const char *p = arg + 1; *p; p++) {
+        int id = find_letter(s->allowed, *p);
+        if (id < 0)
+            return unknown(s->allowed, arg, e);
         if (!opt_defs[id].value) {
             put_value(s->a, id, "");
             continue;

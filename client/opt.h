@@ -60,6 +60,7 @@
     X(TABLE, "table", 0, "NAME", 1, "only this table, by the names of wattq help sql")             \
     X(CURVES, "curves", 0, NULL, 0, "also every line of metrics, and training epoch by epoch")     \
     X(SYSFS_ROOT, "sysfs-root", 0, "DIR", 0, "use the sysfs tree below DIR instead of the real")   \
+    X(FORCE, "force", 0, NULL, 0, "write over a number that the program itself reported")          \
     X(VERSION, "version", 'V', NULL, 0, "same as wattq version")
 
 enum opt_id {
@@ -86,7 +87,7 @@ extern const struct opt_def opt_defs[OPT_COUNT_OF_ALL];
 enum opt_mode {
     OPT_MIXED,   /* options and arguments in any order, "--" ends options */
     OPT_COMMAND, /* the first argument begins somebody else's command line */
-    OPT_PASS     /* an unknown option is an argument as well: it belongs to wattq-train */
+    OPT_PASS     /* an unknown option is an argument as well: wattq-train's, or a tag to drop */
 };
 
 /* Parsed arguments. Values point into argv; only the arrays are owned. */

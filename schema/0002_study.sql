@@ -61,8 +61,10 @@ INSERT INTO metric_head(run, key, n, first, last, min, max, last_step)
 CREATE TRIGGER metric_kept AFTER INSERT ON metric BEGIN
     INSERT INTO metric_head(run, key, n, first, last, min, max, last_step)
         VALUES(new.run, new.key, 1, new.value, new.value, new.value, new.value, new.step)
-        ON CONFLICT(run, key) DO UPDATE SET n = n + 1, last = new.value, min = min(min, new.value),
-            max = max(max, new.value), last_step = new.step, by_uid = NULL;
+        ON CONFLICT(run, key) DO UPDATE SET -- what a person wrote gives way to the program's own
+            n = iif(by_uid IS NULL, n + 1, 1), first = iif(by_uid IS NULL, first, new.value),
+            last = new.value, min = iif(by_uid IS NULL, min(min, new.value), new.value),
+            max = iif(by_uid IS NULL, max(max, new.value), new.value), last_step = new.step, by_uid = NULL;
 END;
 
 -- Runs whose raw samples are kept whatever the size budget says. Writer: queue.

@@ -201,6 +201,63 @@ int encode_params(struct store *s, struct wire_out *o, const struct run_row *row
     return rc < 0 ? rc : put_last_metrics(s, o, row->id, e);
 }
 
+static int take_tag(void *arg, const char *tag)
+{
+    wire_put_str(arg, NULL, tag);
+    return 0;
+}
+
+static int put_tags(struct store *s, struct wire_out *o, int64_t run, struct err *e)
+{
+    wire_begin_array(o, "tags");
+    int rc = runs_tags(s, run, take_tag, o, e);
+    wire_end(o);
+    return rc;
+}
+
+static int take_note(void *arg, const struct run_note *n)
+{
+    struct wire_out *o = arg;
+    wire_begin_map(o, NULL);
+    wire_put_int(o, "uid", n->uid);
+    wire_put_int(o, "utc_ns", n->utc_ns);
+    wire_put_str(o, "text", n->text);
+    wire_end(o);
+    return 0;
+}
+
+static int take_head(void *arg, const struct run_head *h)
+{
+    struct wire_out *o = arg;
+    wire_begin_map(o, NULL);
+    wire_put_str(o, "key", h->key);
+    wire_put_int(o, "n", h->n);
+    wire_put_f64(o, "first", h->first);
+    wire_put_f64(o, "last", h->last);
+    wire_put_f64(o, "min", h->min);
+    wire_put_f64(o, "max", h->max);
+    encode_opt(o, "last_step", h->last_step);
+    encode_opt(o, "by_uid", h->by_uid);
+    wire_end(o);
+    return 0;
+}
+
+static int put_heads(struct store *s, struct wire_out *o, int64_t run, struct err *e)
+{
+    wire_begin_array(o, "metric_heads");
+    int rc = runs_heads(s, run, take_head, o, e);
+    wire_end(o);
+    return rc;
+}
+
+int encode_notes(struct store *s, struct wire_out *o, int64_t run, struct err *e)
+{
+    wire_begin_array(o, "notes");
+    int rc = runs_notes(s, run, take_note, o, e);
+    wire_end(o);
+    return rc;
+}
+
 int encode_row(struct store *s, struct encode *enc, struct wire_out *o, const struct run_row *row,
                const struct queue_run *live, const struct encode_want *w, struct err *e)
 {
@@ -208,7 +265,11 @@ int encode_row(struct store *s, struct encode *enc, struct wire_out *o, const st
     encode_run(enc, o, row, live);
     if (w->energy && (!live || run_state_ended(row->state)))
         rc = put_energy(s, o, row, e);
+    if (rc == 0 && (w->energy || w->params))
+        rc = put_tags(s, o, row->id, e);
     if (rc == 0 && w->params)
         rc = encode_params(s, o, row, e);
+    if (rc == 0 && w->params)
+        rc = put_heads(s, o, row->id, e);
     return rc;
 }

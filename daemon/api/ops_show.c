@@ -186,6 +186,8 @@ static int put_all(struct store *s, struct show_job *j, const struct run_row *ro
     int rc = encode_row(s, &enc, &j->o, row, j->live ? &bare : NULL, &want, e);
     put_spec(&j->o, row);
     if (rc == 0)
+        rc = encode_notes(s, &j->o, row->id, e);
+    if (rc == 0)
         rc = put_env(s, &j->o, row, e);
     if (rc == 0 && row->code_hash)
         rc = runs_code_get(s, row->code_hash, put_code, &j->o, e);

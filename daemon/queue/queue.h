@@ -14,7 +14,7 @@
 #include "common/spec.h"
 #include "daemon/launch/launch.h"
 #include "daemon/meter/meter.h"
-#include "daemon/store/runs.h"
+#include "daemon/store/runs_marks.h"
 #include "daemon/store/storage.h"
 
 struct queue;
@@ -111,6 +111,12 @@ void queue_act(struct queue *q, int64_t run, const struct queue_act *a, queue_do
 void queue_retry(struct queue *q, int64_t run, int64_t uid, queue_done done, void *arg);
 void queue_phase(struct queue *q, int64_t run, int64_t uid, const char *name, queue_done done,
                  void *arg);
+
+/* What people say of runs, live or long ended (runs_marks.h). runs (malloc'd) and what mark owns are taken
+ * over. done: rc < 0 for all of them, else errs has one per run (code 0 = done). */
+typedef void (*queue_marked)(void *arg, int rc, const struct err *e, const struct err *errs);
+void queue_mark(struct queue *q, int64_t *runs, size_t n, int64_t uid, struct run_mark *mark,
+                queue_marked done, void *arg);
 
 /* Foreground runs: `turn` is called when it may start (the client then starts the shepherd in run_dir
  * and calls queue_exec_ready). A client that goes away before that is queue_exec_gone. */

@@ -1,7 +1,7 @@
 /* Inside store/ only: the statement catalogue and how a statement is borrowed, bound, stepped and read.
  * With store.c the only place that includes sqlite3.h. Thread: that of the store.
  *
- * Every statement of the program is one line in a catalogue (sql_store.h, sql_samples.h, sql_runs.h);
+ * Every statement of the program is one line in a catalogue (sql_*.h);
  * all are prepared when a store is opened, so a wrong one stops the start. One C function per statement:
  *
  *     int runs_sweep_state(struct store *s, int64_t id, const char *state, struct err *e)
@@ -21,13 +21,14 @@
 #include <sqlite3.h>
 
 #include "daemon/store/sql_export.h"
+#include "daemon/store/sql_marks.h"
 #include "daemon/store/sql_runs.h"
 #include "daemon/store/sql_samples.h"
 #include "daemon/store/sql_store.h"
 #include "daemon/store/store.h"
 
 /* X(NAME, "sql"): parameters are ?1, ?2 ... */
-#define SQL_ALL(X) SQL_STORE(X) SQL_SAMPLES(X) SQL_RUNS(X) SQL_EXPORT(X)
+#define SQL_ALL(X) SQL_STORE(X) SQL_SAMPLES(X) SQL_RUNS(X) SQL_EXPORT(X) SQL_MARKS(X)
 
 enum stmt_id {
 #define STMT_ID(name, sql) STMT_##name,

@@ -184,6 +184,12 @@ static void what_is_not_ours_is_passed(void **state)
     assert_string_equal(a.pos[2], "--size=2^5");
     assert_string_equal(args_str(&a, OPT_LABEL, ""), "x");
     args_fini(&a);
+    assert_int_equal(PARSE(OPT_PASS, "17", "-draft", "+keep", "-quick", "--", "-q"), 0);
+    assert_int_equal(
+        a.npos, 5); /* a tag to drop is a word although it begins with the letter of an option */
+    assert_string_equal(a.pos[3], "-quick");
+    assert_false(args_has(&a, OPT_QUIET));
+    args_fini(&a);
 }
 
 static void wrong_options_say_what_to_type(void **state)
