@@ -32,7 +32,7 @@ void help_overview(FILE *f)
         (void)fprintf(f, "  %-9s %s\n", cmd_table[i].name, cmd_table[i].summary);
     (void)fputs(
         "\nRUN is an id (17), a range (3-9), a list (2,5,8-10), last, last-2 (the one two before "
-        "it)\nor sweep:12. Every command takes:\n",
+        "it),\nsweep:12, or a filter: 'state=failed and energy > 2kJ'. Every command takes:\n",
         f);
     put_options(f, OPT_COMMON);
     (void)fputs("\nTry: wattq submit -- sleep 5; wattq top; man wattq\n", f);
@@ -121,7 +121,8 @@ static const char man_intro[] =
     "Without a command it shows the queue, the last five runs and the power now.\n"
     ".PP\nA run is named by its id (17), a range (3\\-9), a list (2,5,8\\-10), \\fBlast\\fR, "
     "\\fBlast\\-2\\fR "
-    "(the one two before\nthe last) or \\fBsweep:12\\fR (all runs of that sweep).\n"
+    "(the one two before\nthe last), \\fBsweep:12\\fR (all runs of that sweep), or by a filter "
+    "(\\fBstate=failed\\fR).\n"
     ".PP\nEvery run that has ended is shown in one line:\n.PP\n.EX\n"
     "done 17  4m12s  31.2 kJ (30.9..31.5 counter)  GPU 24.0 CPU 7.2  0.0087 kWh  alone\n.EE\n"
     ".PP\nThe two numbers in brackets are hard bounds of the counter for this stretch of time, "

@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/filter.h"
+#include "common/units.h"
+
 #define PAGE 1000
 
 void sel_init(struct sel *s)
@@ -14,6 +17,7 @@ void sel_init(struct sel *s)
 void sel_fini(struct sel *s)
 {
     free(s->ids);
+    free(s->where);
     *s = (struct sel){0};
 }
 
@@ -43,8 +47,9 @@ static int add(struct sel *s, int64_t id, struct err *e)
 static int no_selector(const char *word, struct err *e)
 {
     err_set(e, WATTQ_E_USAGE, "'%.60s' names no run", word);
-    return err_next(e,
-                    "name runs by id (17), range (3-9), list (2,5,8-10), last, last-2 or sweep:12");
+    return err_next(
+        e, "name runs by id (17), range (3-9), list (2,5,8-10), last, last-2, sweep:12, or "
+           "by a filter: state=failed (wattq help filter)");
 }
 
 /* A whole positive number at *p; moves *p behind it. */
@@ -186,6 +191,16 @@ static void put_sweep(void *arg, struct wire_out *o)
     wire_put_int(o, "sweep", *(const int64_t *)arg);
 }
 
+/* The list comes newest first; a selection goes from the oldest on. */
+static void turn_round(struct sel *s, size_t from)
+{
+    for (size_t i = from, j = s->n; j > i + 1; i++) {
+        int64_t id = s->ids[i];
+        s->ids[i] = s->ids[--j];
+        s->ids[j] = id;
+    }
+}
+
 static int sweep_runs(struct sel *s, struct conn *c, int64_t sweep, struct err *e)
 {
     struct members m = {.s = s, .e = e};
@@ -197,11 +212,7 @@ static int sweep_runs(struct sel *s, struct conn *c, int64_t sweep, struct err *
         err_set(e, WATTQ_E_NOT_FOUND, "there is no sweep %lld", (long long)sweep);
         return err_next(e, "wattq runs lists runs with their sweeps");
     }
-    for (size_t i = before, j = s->n - 1; i < j; i++, j--) { /* oldest first */
-        int64_t id = s->ids[i];
-        s->ids[i] = s->ids[j];
-        s->ids[j] = id;
-    }
+    turn_round(s, before);
     return 0;
 }
 
@@ -214,29 +225,148 @@ static bool starts(const char **p, const char *prefix)
     return true;
 }
 
-static int one_word(struct sel *s, struct conn *c, const char *word, struct err *e)
+enum word_kind { WORD_IDS, WORD_LAST, WORD_SWEEP, WORD_FILTER };
+
+/* What a word is, and the number in it (the sweep; how far back). */
+static enum word_kind kind_of(const char *word, int64_t *n)
 {
     const char *p = word;
-    int64_t n = 0;
-    int rc = sel_parse(s, word, e);
-    if (rc <= 0)
-        return rc;
-    if (starts(&p, "sweep:") || starts(&p, "sweep="))
-        return number(&p, &n) && !*p ? (s->sweep = n, sweep_runs(s, c, n, e))
-                                     : no_selector(word, e);
+    *n = 0;
+    if (isdigit((unsigned char)*word))
+        return WORD_IDS;
+    if ((starts(&p, "sweep:") || starts(&p, "sweep=")) && number(&p, n) && !*p)
+        return WORD_SWEEP;
+    p = word;
     if (starts(&p, "last") || starts(&p, "@")) {
         bool back = starts(&p, "-") || starts(&p, "~");
-        if ((back && !number(&p, &n)) || *p || n >= SEL_MAX)
-            return no_selector(word, e);
+        if ((!back || number(&p, n)) && !*p && *n < SEL_MAX)
+            return WORD_LAST;
+    }
+    return WORD_FILTER;
+}
+
+static int one_word(struct sel *s, struct conn *c, const char *word, struct err *e)
+{
+    int64_t n = 0;
+    switch (kind_of(word, &n)) {
+    case WORD_IDS:
+        return sel_parse(s, word, e);
+    case WORD_LAST:
         return last_run(s, c, word, n, e);
+    case WORD_SWEEP:
+        s->sweep = n;
+        return sweep_runs(s, c, n, e);
+    case WORD_FILTER:
+        break;
     }
     return no_selector(word, e);
 }
 
+/* ---- filters ------------------------------------------------------------------------------------- */
+
+static bool parses(const char *text)
+{
+    struct filter *f CLEANUP(filter_freep) = NULL;
+    return filter_parse(&f, text, clock_utc_ns(), NULL) == 0;
+}
+
+/* The words as one text: joined by and where each is a filter by itself, else as they stand. */
+static char *join(char *const *words, size_t n)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    bool alone = true;
+    FILE *f = open_memstream(&text, &bytes);
+    if (!f)
+        abort();
+    int64_t sweep;
+    for (size_t i = 0; i < n; i++)
+        alone = alone && (kind_of(words[i], &sweep) == WORD_SWEEP || parses(words[i]));
+    for (size_t i = 0; i < n; i++) {
+        const char *gap = i == 0 ? "" : alone ? " and " : " ";
+        if (kind_of(words[i], &sweep) == WORD_SWEEP)
+            (void)fprintf(f, "%ssweep=%lld", gap, (long long)sweep);
+        else
+            (void)fprintf(f, "%s%s%s%s", gap, alone && n > 1 ? "(" : "", words[i],
+                          alone && n > 1 ? ")" : "");
+    }
+    if (fclose(f) != 0)
+        abort();
+    return text;
+}
+
+/* One bare word that is no filter was meant as a run: "wattq show lsat". */
+static bool bare_word(char *const *words, size_t n)
+{
+    return n == 1 && !strpbrk(words[0], " =<>~!()[]");
+}
+
+static int mixed(const char *word, const char *filter, struct err *e)
+{
+    err_set(e, WATTQ_E_USAGE, "'%.40s' names runs, '%.60s' is a filter: which is meant?", word,
+            filter);
+    return err_next(e, "write it all as one filter: id=3..9 and state=failed");
+}
+
+int sel_filter(char **out, char *const *words, size_t n, struct err *e)
+{
+    const char *filter = NULL;
+    const char *named = NULL;
+    *out = NULL;
+    for (size_t i = 0; i < n; i++) {
+        int64_t number_in;
+        enum word_kind kind = kind_of(words[i], &number_in);
+        if (kind == WORD_FILTER)
+            filter = filter ? filter : words[i];
+        else if (kind != WORD_SWEEP)
+            named = words[i];
+    }
+    if (!filter)
+        return n > 0;
+    struct filter *f CLEANUP(filter_freep) = NULL;
+    char *text CLEANUP(base_freep) = join(words, n);
+    if (!named) {
+        int rc = filter_parse(&f, text, clock_utc_ns(), e);
+        if (rc < 0)
+            return bare_word(words, n) ? no_selector(words[0], e) : rc;
+        *out = filter_print(f);
+        return 0;
+    }
+    /* "energy gt 5 J" holds a word that looks like an id. */
+    if (filter_parse(&f, text, clock_utc_ns(), e) < 0)
+        return mixed(named, filter, e);
+    *out = filter_print(f);
+    return 0;
+}
+
+static void put_where(void *arg, struct wire_out *o)
+{
+    wire_put_str(o, "where", arg);
+}
+
+static int filter_runs(struct sel *s, struct conn *c, struct err *e)
+{
+    struct members m = {.s = s, .e = e};
+    int rc = sel_list(c, put_where, s->where, SEL_MAX, take_member, &m, e);
+    if (rc < 0)
+        return rc;
+    if (s->n == 0) {
+        err_set(e, WATTQ_E_NOT_FOUND, "no run fits the filter: %.200s", s->where);
+        return err_next(e, "wattq runs lists runs; wattq help filter");
+    }
+    turn_round(s, 0);
+    return 0;
+}
+
 int sel_runs(struct sel *s, struct conn *c, char *const *words, size_t n, struct err *e)
 {
+    int rc = sel_filter(&s->where, words, n, e);
+    if (rc < 0)
+        return rc;
+    if (s->where)
+        return filter_runs(s, c, e);
     for (size_t i = 0; i < n; i++) {
-        int rc = one_word(s, c, words[i], e);
+        rc = one_word(s, c, words[i], e);
         if (rc < 0)
             return rc;
     }
@@ -247,17 +377,74 @@ int sel_runs(struct sel *s, struct conn *c, char *const *words, size_t n, struct
 
 int sel_one(int64_t *run, struct conn *c, const char *word, struct err *e)
 {
-    struct sel s = {0};
-    int rc = one_word(&s, c, word, e);
-    if (rc >= 0 && s.n != 1) {
+    struct sel s CLEANUP(sel_finip) = {0};
+    union {
+        const char *in;
+        char *out;
+    } one = {.in = word}; /* only read */
+    int rc = sel_runs(&s, c, &one.out, 1, e);
+    if (rc < 0)
+        return rc;
+    if (s.n != 1) {
         err_set(e, WATTQ_E_USAGE, "'%.60s' names %zu runs, but this command takes one", word, s.n);
-        rc = err_next(e, "name one run by its id; `wattq runs` lists them");
-    } else if (rc >= 0) {
-        *run = s.ids[0];
-        rc = 0;
+        return err_next(e, "name one run by its id; `wattq runs` lists them");
     }
-    sel_fini(&s);
-    return rc;
+    *run = s.ids[0];
+    return 0;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a;
+    int64_t y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* "id = 3..9 or id = 12" */
+static char *ids_filter(struct sel *s)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *f = open_memstream(&text, &bytes);
+    if (!f)
+        abort();
+    qsort(s->ids, s->n, sizeof *s->ids, by_id);
+    for (size_t i = 0, j; i < s->n; i = j) {
+        for (j = i + 1; j < s->n && s->ids[j] <= s->ids[j - 1] + 1;)
+            j++;
+        (void)fprintf(f, "%sid = %lld", i ? " or " : "", (long long)s->ids[i]);
+        if (s->ids[j - 1] > s->ids[i])
+            (void)fprintf(f, "..%lld", (long long)s->ids[j - 1]);
+    }
+    if (fclose(f) != 0)
+        abort();
+    return text;
+}
+
+int sel_where(char **out, struct conn *c, char *const *words, size_t n, struct err *e)
+{
+    struct sel s CLEANUP(sel_finip) = {0};
+    int64_t sweep = 0;
+    int rc = sel_filter(out, words, n, e);
+    if (rc <= 0)
+        return rc;
+    if (n == 1 && kind_of(words[0], &sweep) == WORD_SWEEP) {
+        *out = base_printf("sweep = %lld", (long long)sweep);
+        return 0;
+    }
+    rc = sel_runs(&s, c, words, n, e);
+    if (rc < 0)
+        return rc;
+    char *text = ids_filter(&s);
+    struct filter *f CLEANUP(filter_freep) = NULL;
+    rc = filter_parse(&f, text, 0, NULL);
+    if (rc == 0) {
+        *out = text;
+        return 0;
+    }
+    free(text);
+    err_set(e, WATTQ_E_LIMIT, "%zu ids with too many gaps between them", s.n);
+    return err_next(e, "name them by a filter, or in several steps");
 }
 
 void sel_put(const struct sel *s, struct wire_out *o)

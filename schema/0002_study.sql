@@ -15,6 +15,7 @@ CREATE INDEX run_origin ON run(origin) WHERE origin IS NOT NULL;
 CREATE INDEX run_uid ON run(uid, id);
 CREATE INDEX run_project ON run(project, id) WHERE project <> '';
 CREATE INDEX tag_of ON tag(tag, run);
+CREATE INDEX note_run ON note(run, id);
 
 -- The figure people mean by "the energy of a run": machine, whole window, total, newest. A copy of that
 -- `energy` row, so that lists sort and filter by it. Writer: queue, with the energy row.

@@ -28,6 +28,7 @@ const struct op ops_table[] = {
     {"resume", op_resume},
     {"retry", op_retry},
     {"runs", op_runs},
+    {"table", op_table},
     {"energy", op_energy},
     {"power", op_power},
     {"meters", op_meters},

@@ -68,6 +68,11 @@ void ops_answer_list(struct ops_ticket *t, struct ops_list *l, int rc, const str
 int ops_need_int(const struct op_call *c, const char *key, int64_t *out, struct err *e) MUST_USE;
 int ops_need_runs(const struct op_call *c, int64_t **ids, size_t *n, struct err *e) MUST_USE;
 int ops_no_run(int64_t run, struct err *e);
+/* Key "where": a filter, or NULL when it is absent; the caller frees it. And whose details the peer may see
+ * (store/query.h): RUN_NONE = everybody's, for root and for the user whose daemon this is. */
+struct filter;
+int ops_where(const struct op_call *c, struct filter **out, struct err *e) MUST_USE;
+int64_t ops_visible_uid(const struct op_call *c);
 
 /* The machine's power now, over the channels of its total. power_uw RUN_NONE: reason says why. */
 struct meter_total {
@@ -86,6 +91,7 @@ int op_wait(struct op_call *c, struct err *e);
 int op_watch(struct op_call *c, struct err *e);
 int op_show(struct op_call *c, struct err *e);
 int op_runs(struct op_call *c, struct err *e);
+int op_table(struct op_call *c, struct err *e);
 int op_logs(struct op_call *c, struct err *e);
 int op_submit(struct op_call *c, struct err *e);
 int op_sweep(struct op_call *c, struct err *e);

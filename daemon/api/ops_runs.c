@@ -1,9 +1,12 @@
 /* runs: the history, newest first, a page at a time. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "common/units.h"
 #include "daemon/api/encode_db.h"
 #include "daemon/api/ops_private.h"
+#include "daemon/store/query.h"
 
 #define LIMIT_DEFAULT 100
 #define LIMIT_MAX     10000
@@ -12,6 +15,8 @@ struct runs_job {
     struct reader_job job;
     struct ops_ticket t;
     struct run_query q;
+    struct filter *where; /* NULL = none was given */
+    int64_t visible_uid;
     char *label;
     struct encode_want want;
     struct encode enc;
@@ -60,12 +65,33 @@ static int put_named(struct store *s, struct runs_job *j, struct err *e)
     return 0;
 }
 
+static int put_found(void *arg, int64_t id, const struct query_cell *cells)
+{
+    struct runs_job *j = arg;
+    struct run_row row CLEANUP(run_row_fini) = {0};
+    (void)cells;
+    int rc = runs_get(j->s, id, &row, j->e);
+    return rc == 0 ? put_row(j, &row) : rc < 0 ? rc : 0;
+}
+
+static int find_runs(struct runs_job *j)
+{
+    struct query *q CLEANUP(base_freep) = base_alloc(sizeof(*q));
+    query_init(q);
+    q->base = j->q;
+    q->where = j->where;
+    q->visible_uid = j->visible_uid;
+    return query_run(j->s, q, put_found, j, j->e);
+}
+
 static int runs_work(struct store *s, struct reader_job *job, struct err *e)
 {
     struct runs_job *j = container_of(job, struct runs_job, job);
     j->s = s;
     j->e = e;
-    int rc = j->ids ? put_named(s, j, e) : runs_list(s, &j->q, put_row, j, e);
+    int rc = j->ids     ? put_named(s, j, e)
+             : j->where ? find_runs(j)
+                        : runs_list(s, &j->q, put_row, j, e);
     if (rc < 0)
         return rc;
     encode_opt(ops_list_end(&j->l), "next", j->next);
@@ -76,6 +102,7 @@ static void runs_done(struct reader_job *job, int rc, const struct err *e)
 {
     struct runs_job *j = container_of(job, struct runs_job, job);
     ops_answer_list(&j->t, &j->l, rc, e);
+    filter_free(j->where);
     free(j->label);
     free(j->ids);
     free(j);
@@ -97,6 +124,24 @@ static int take_state(const struct op_call *c, int *out, struct err *e)
     return 0;
 }
 
+int ops_where(const struct op_call *c, struct filter **out, struct err *e)
+{
+    const struct wire_val *v = wire_get(c->req, "where");
+    const char *text = wire_as_str(v, NULL);
+    *out = NULL;
+    if (wire_type(v) == WIRE_NIL)
+        return 0;
+    if (!text)
+        return err_set(e, WATTQ_E_USAGE, "'where' must be a filter's text");
+    return filter_parse(out, text, clock_utc_ns(), e);
+}
+
+int64_t ops_visible_uid(const struct op_call *c)
+{
+    uid_t uid = peer_uid(c->p);
+    return uid == 0 || uid == geteuid() ? RUN_NONE : (int64_t)uid;
+}
+
 int op_runs(struct op_call *c, struct err *e)
 {
     int state = -1;
@@ -110,13 +155,21 @@ int op_runs(struct op_call *c, struct err *e)
     size_t nids = 0;
     if (wire_type(wire_get(c->req, "runs")) != WIRE_NIL)
         rc = ops_need_runs(c, &ids, &nids, e);
-    if (rc < 0)
+    struct filter *where = NULL;
+    if (rc == 0)
+        rc = ops_where(c, &where, e);
+    if (rc < 0) {
+        free(ids);
         return rc;
+    }
     struct runs_job *j = base_alloc(sizeof(*j));
     j->ids = ids;
     j->nids = nids;
     const char *label = wire_str(c->req, "label", NULL);
     j->job = (struct reader_job){.work = runs_work, .done = runs_done};
+    j->where = where;
+    j->visible_uid = ops_visible_uid(c);
+    j->job.slow = where != NULL;
     j->label = label ? base_strdup(label) : NULL;
     j->q = (struct run_query){
         .uid = wire_bool(c->req, "mine", false) ? (int64_t)peer_uid(c->p) : RUN_NONE,

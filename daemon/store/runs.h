@@ -116,7 +116,8 @@ int runs_param_put(struct store *s, int64_t run, const char *key, const char *va
 int runs_pin(struct store *s, int64_t run, int64_t uid, int64_t utc_ns, const char *reason,
              struct err *e) MUST_USE;
 /* part "window", "main" or "phase:NAME"; figure "machine" or "attributed".
- * Every figure of a set for one run; older figures of the same run and part are superseded. */
+ * Every figure of a set for one run; older figures of the same run and part are superseded. The total of
+ * machine and window is copied to run_total. */
 int runs_energy_put(struct store *s, int64_t run, const char *figure, const char *part,
                     const struct energy_set *set, int64_t utc_ns, struct err *e) MUST_USE;
 

@@ -132,6 +132,14 @@ static int put_part(struct store *s, int64_t total, int64_t channel, struct err 
     return stmt_run(st, e);
 }
 
+/* The copy that lists and filters read; after the parts, whose quality is the total's. */
+static int put_run_total(struct store *s, int64_t total, struct err *e)
+{
+    STMT_USE(st, s, RUN_TOTAL_PUT);
+    stmt_bind_int(st, 1, total);
+    return stmt_run(st, e);
+}
+
 int runs_energy_put(struct store *s, int64_t run, const char *figure, const char *part,
                     const struct energy_set *set, int64_t utc_ns, struct err *e)
 {
@@ -144,5 +152,7 @@ int runs_energy_put(struct store *s, int64_t run, const char *figure, const char
         if (rc == 0 && set->in_total[i])
             rc = put_part(s, total, set->figures[i].channel, e);
     }
+    if (rc == 0 && strcmp(figure, "machine") == 0 && strcmp(part, "window") == 0)
+        rc = put_run_total(s, total, e);
     return rc;
 }

@@ -82,6 +82,15 @@
       " ?13, ?14, ?15, ?16, ?17, ?18, (SELECT max(id) FROM energy WHERE run = ?1"                  \
       " AND figure = ?3 AND part = ?4 AND channel IS ?2))")                                        \
     X(ENERGY_PART_PUT, "INSERT INTO energy_part(total, channel) VALUES(?1, ?2)")                   \
+    X(RUN_TOTAL_PUT,                                                                               \
+      "INSERT INTO run_total(run, energy, energy_uj, lo_uj, hi_uj, quality, flags)"                \
+      " SELECT e.run, e.id, e.energy_uj, e.lo_uj, e.hi_uj, coalesce((SELECT CASE max(CASE"         \
+      " c.quality WHEN 'estimated' THEN 3 WHEN 'modelled' THEN 2 WHEN 'measured' THEN 1 ELSE 0"    \
+      " END) WHEN 3 THEN 'estimated' WHEN 2 THEN 'modelled' WHEN 1 THEN 'measured' ELSE 'none'"    \
+      " END FROM energy_part p JOIN channel c ON c.id = p.channel WHERE p.total = e.id), 'none')," \
+      " e.flags FROM energy e WHERE e.id = ?1 ON CONFLICT(run) DO UPDATE SET"                      \
+      " energy = excluded.energy, energy_uj = excluded.energy_uj, lo_uj = excluded.lo_uj,"         \
+      " hi_uj = excluded.hi_uj, quality = excluded.quality, flags = excluded.flags")               \
     X(ENERGY_OF_RUN,                                                                               \
       "SELECT e.id, e.channel, e.figure, e.part, e.method, e.bound_basis, e.flags, e.reason,"      \
       " coalesce(c.label, ''), coalesce(c.quality, (SELECT CASE max(CASE pc.quality"               \
@@ -111,6 +120,8 @@
                       " AND state = ?7 ORDER BY id DESC LIMIT ?6")                                 \
     X(RUN_LIST_SWEEP, "SELECT " SQL_RUN_COLS " FROM run" SQL_RUN_WHERE                             \
                       " AND sweep = ?7 ORDER BY id DESC LIMIT ?6")                                 \
+    X(CHANNEL_NAMED, "SELECT uid FROM channel WHERE ?1 IN (label, uid) ORDER BY id")               \
+    X(CHANNEL_LABELS, "SELECT DISTINCT label FROM channel WHERE unit IN ('uJ', 'uW')")             \
     X(RUN_RETRIED_BY, "SELECT id FROM run WHERE retry_of = ?1 ORDER BY id")                        \
     X(RUN_OVERLAP, "SELECT 1 FROM run WHERE boot = ?2 AND t1_ns > ?3 AND t0_ns < ?4"               \
                    " AND id <> ?1 LIMIT 1")                                                        \

@@ -40,6 +40,9 @@ int stmt_fail(sqlite3 *db, struct err *e)
     case SQLITE_READONLY:
         err_set(e, WATTQ_E_STORAGE, "%s cannot be written", file_of(db));
         return err_next(e, "check who owns it: ls -l %s", file_of(db));
+    case SQLITE_INTERRUPT:
+        err_set(e, WATTQ_E_LIMIT, "the question took too long and was given up");
+        return err_next(e, "narrow it down: by sweep, label, state or time (since -7d)");
     case SQLITE_MISUSE:
     case SQLITE_ERROR:
     case SQLITE_RANGE:

@@ -13,6 +13,7 @@
  *     }
  *
  * Rows: `while ((rc = stmt_step(st, e)) > 0) { ... stmt_int(st, 0) ... } return rc;`
+ * The one exception is query*.c, which makes statements of constant fragments.
  * Borrowing a statement that is already borrowed is a bug and asserts; so a visitor that is called
  * inside a loop must not ask the same question again. */
 #ifndef DAEMON_STORE_STMT_H
@@ -77,6 +78,14 @@ int stmt_fail(sqlite3 *db, struct err *e);
 
 /* A list of statements without parameters or rows: schema, pragmas. */
 int stmt_exec(struct store *s, const char *sql, struct err *e) MUST_USE;
+
+/* For query*.c only, which answer questions that no catalogue can list (query.h says why that is safe): a
+ * statement of its own, to be finalised by the caller, in which user_name(uid) may be called; and a bound
+ * on what the statements of this connection take together from now on (0 = none any more): beyond it they
+ * fail with WATTQ_E_LIMIT. */
+int stmt_prepare(struct store *s, const char *sql, sqlite3_stmt **out, struct err *e) MUST_USE;
+void stmt_finalizep(sqlite3_stmt **st);
+void stmt_time_limit(struct store *s, int64_t limit_ns);
 
 /* As store_open, but as if the kernel's boot id were this one: restarts across boots in tests. */
 int store_open_boot(struct store **out, const char *path, const char *boot_id,

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/units.h"
+#include "common/wire.h"
 #include "daemon/store/blocks.h"
 #include "daemon/store/stmt.h"
 #include "schema_embedded.h"
@@ -32,6 +34,7 @@ struct store {
     bool always_full;
     int wal_frames;
     struct blocks *blocks; /* what this connection has read of samples */
+    int64_t deadline_ns;   /* CLOCK_MONOTONIC; of stmt_time_limit */
 };
 
 sqlite3_stmt *stmt_get(struct store *s, enum stmt_id id)
@@ -59,6 +62,62 @@ bool store_in_transaction(const struct store *s)
 int stmt_exec(struct store *s, const char *sql, struct err *e)
 {
     return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : stmt_fail(s->db, e);
+}
+
+/* ---- statements of query*.c ----------------------------------------------------------------------- */
+
+struct user_names { /* the last one looked up: runs of one user stand together */
+    bool known;
+    sqlite3_int64 uid;
+    char name[64];
+};
+
+static void user_name(sqlite3_context *ctx, int n, sqlite3_value **args)
+{
+    struct user_names *u = sqlite3_user_data(ctx);
+    sqlite3_int64 uid = sqlite3_value_int64(args[0]);
+    (void)n;
+    if (!u->known || u->uid != uid) {
+        struct passwd pw;
+        struct passwd *found = NULL;
+        char buf[2048];
+        u->known = true;
+        u->uid = uid;
+        if (getpwuid_r((uid_t)uid, &pw, buf, sizeof(buf), &found) == 0 && found &&
+            wire_utf8_ok(pw.pw_name, strlen(pw.pw_name)))
+            base_strcpy(u->name, sizeof(u->name), pw.pw_name);
+        else
+            (void)snprintf(u->name, sizeof(u->name), "%lld", (long long)uid);
+    }
+    sqlite3_result_text(ctx, u->name, -1, SQLITE_TRANSIENT);
+}
+
+int stmt_prepare(struct store *s, const char *sql, sqlite3_stmt **out, struct err *e)
+{
+    int flags = SQLITE_UTF8 | SQLITE_DIRECTONLY;
+    if (sqlite3_create_function_v2(s->db, "user_name", 1, flags,
+                                   base_alloc(sizeof(struct user_names)), user_name, NULL, NULL,
+                                   free) != SQLITE_OK ||
+        sqlite3_prepare_v2(s->db, sql, -1, out, NULL) != SQLITE_OK)
+        return stmt_fail(s->db, e);
+    return 0;
+}
+
+void stmt_finalizep(sqlite3_stmt **st)
+{
+    sqlite3_finalize(*st);
+    *st = NULL;
+}
+
+static int on_progress(void *arg)
+{
+    return clock_mono_ns() > ((struct store *)arg)->deadline_ns;
+}
+
+void stmt_time_limit(struct store *s, int64_t limit_ns)
+{
+    s->deadline_ns = clock_mono_ns() + limit_ns;
+    sqlite3_progress_handler(s->db, 20000, limit_ns > 0 ? on_progress : NULL, s);
 }
 
 const char *store_path(const struct store *s)

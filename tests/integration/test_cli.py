@@ -259,6 +259,15 @@ class Look(Base):
         self.assertEqual(int(self.out("runs", "-q", "@~1")), ids[-2])
         self.assertIn("no such runs", self.run_wattq("runs", "--label", "nope").stderr)
         self.assertIn("names no run", self.err("show", "what", code=2))
+        f = f"id={ids[0]}..{ids[-1]} and energy > 0"
+        self.assertEqual(self.out("runs", "-q", f), self.out("runs", "-q", "sweep=999 or " + f))
+        self.assertEqual(self.out("runs", "-q", f"id={ids[1]}"), f"{ids[1]}\n")
+        self.assertEqual(self.out("runs", "-q", "id", "le", ids[1], f"and id ge {ids[0]}").split(),
+                         [str(i) for i in reversed(ids[:2])])
+        self.assertIn("^enrgy", self.err("runs", "state=done and enrgy>2kJ", code=2))
+        self.assertIn("which is meant", self.err("show", ids[0], "state=done", code=2))
+        self.assertIn("no run fits", self.err("cancel", "label=nobody", code=1))
+        self.assertEqual(self.json("show", f"id={ids[2]}")["run"]["run"], ids[2])
         self.assertIn("9999", self.err("show", "9999", code=1))
         self.assertIn("names 4 runs", self.err("logs", f"{ids[0]}-{ids[-1]}", code=2))
 

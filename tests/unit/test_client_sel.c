@@ -49,6 +49,46 @@ static void what_is_no_selector(void **state)
     sel_fini(&s);
 }
 
+static char *filter_of(const char *a, const char *b, const char *c)
+{
+    char *const words[] = {base_strdup(a), b ? base_strdup(b) : NULL, c ? base_strdup(c) : NULL};
+    char *out = NULL;
+    struct err e = {0};
+    int rc = sel_filter(&out, words, 1 + (b != NULL) + (c != NULL), &e);
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        free(words[i]);
+    if (rc < 0)
+        return base_printf("%s: %s", err_name(e.code), e.text);
+    return out ? out : base_strdup("ids");
+}
+
+/* Words that are no ids are a filter; each alone or all as one text; never mixed with ids. */
+static void filter_words(void **state)
+{
+    (void)state;
+    static const char *const cases[][4] = {
+        {"17", NULL, NULL, "ids"},
+        {"3-9", "last", "sweep:12", "ids"},
+        {"sweep=12", NULL, NULL, "ids"},
+        {"state=failed", NULL, NULL, "state = failed"},
+        {"state=failed or id=1", "sweep:12", NULL, "(state = failed or id = 1) and sweep = 12"},
+        {"energy", "gt", "2kJ", "energy > 2kJ"},
+        {"id", "gt", "5", "id > 5"},
+        {"tag.good", NULL, NULL, "tag.good = true"},
+        {"foo", NULL, NULL, "usage: 'foo' names no run"},
+        {"enrgy>1J", NULL, NULL, "usage: a run has no column 'enrgy' (column 1)"},
+        {"3-9", "state=failed", NULL,
+         "usage: '3-9' names runs, 'state=failed' is a filter: which is meant?"},
+        {"state=failed", "last", NULL,
+         "usage: 'last' names runs, 'state=failed' is a filter: which is meant?"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char *got = filter_of(cases[i][0], cases[i][1], cases[i][2]);
+        assert_string_equal(got, cases[i][3]);
+        free(got);
+    }
+}
+
 static void socket_paths(void **state)
 {
     (void)state;
@@ -232,6 +272,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ids_ranges_and_lists),
         cmocka_unit_test(what_is_no_selector),
+        cmocka_unit_test(filter_words),
         cmocka_unit_test(socket_paths),
         cmocka_unit_test(nobody_listens),
         cmocka_unit_test(a_job_captures_where_we_are),
