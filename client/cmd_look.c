@@ -7,6 +7,7 @@
 #include "client/chart.h"
 #include "client/follow.h"
 #include "client/json.h"
+#include "client/train_backends.h"
 
 #define QUEUE_SHOWN 200
 #define ENDED_SHOWN 5
@@ -293,8 +294,13 @@ int cmd_info(struct app *app, struct err *e)
     if (rc < 0)
         return rc;
     const struct wire_val *r = wire_msg_root(m);
-    if (app->json)
-        return cmd_print_json(app, "info", r, e);
+    json_t *trainer CLEANUP(json_freep) =
+        train_backends(wire_str(conn_hello(c), "train_path", NULL));
+    if (app->json) {
+        json_t *doc = json_document("wattq.info/1", r);
+        json_put(doc, "trainer", json_incref(trainer));
+        return json_write(app->print.out, doc, false, e);
+    }
     const struct wire_val *storage = wire_get(r, "storage");
     const struct wire_val *queue = wire_get(r, "queue");
     FILE *f = app->print.out;
@@ -315,5 +321,7 @@ int cmd_info(struct app *app, struct err *e)
     (void)fprintf(f, "cost of the daemon itself: %s of CPU time, %s of memory\n",
                   print_duration(a, sizeof a, cpu_us == PRINT_NONE ? cpu_us : cpu_us * NS_PER_US),
                   print_bytes(b, sizeof b, wire_int(r, "rss_bytes", PRINT_NONE)));
+    char *line CLEANUP(base_freep) = train_backends_line(trainer);
+    (void)fprintf(f, "%s\n", line);
     return 0;
 }

@@ -213,6 +213,30 @@ void caches_use(struct caches *out, const struct caches *machine, int threads)
         out->cores = threads;
 }
 
+static void add_gpu_level(struct caches *out, const char *name, int64_t bytes, int units, int sms)
+{
+    if (bytes <= 0)
+        return;
+    struct caches_level *l = &out->level[out->n++];
+    *l = (struct caches_level){.level = (int)out->n, .bytes = bytes, .bytes_max = bytes};
+    base_strcpy(l->name, sizeof(l->name), name);
+    l->units = units;
+    l->cpus_per_unit = sms;
+}
+
+int caches_of_gpu(struct caches *out, const struct caches_gpu *g)
+{
+    int devices = g->devices < 1 ? 1 : g->devices;
+    *out = (struct caches){0};
+    if (g->sms > 0) {
+        out->cpus = out->cores = g->sms * devices;
+        add_gpu_level(out, "L1", g->l1_bytes, out->cores, 1);
+    }
+    add_gpu_level(out, "L2", g->l2_bytes, devices, g->sms);
+    add_gpu_level(out, "HBM", g->memory_bytes, devices, g->sms);
+    return out->n == 0 ? 1 : 0;
+}
+
 const char *caches_show(char *buf, size_t cap, const struct caches *c)
 {
     size_t at = 0;

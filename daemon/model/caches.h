@@ -46,6 +46,19 @@ void caches_use(struct caches *out, const struct caches *machine, int threads);
 extern const struct caches caches_study_cpu;
 extern const struct caches caches_study_gpu;
 
+/* What a run on a GPU says of its card (info keys device_*); 0 = not told. */
+struct caches_gpu {
+    int devices;          /* cards of that kind in use; at least 1 */
+    int sms;              /* device_sm_count, of one card */
+    int64_t l1_bytes;     /* device_l1_bytes_per_sm */
+    int64_t l2_bytes;     /* device_l2_bytes */
+    int64_t memory_bytes; /* device_memory_bytes */
+};
+
+/* The memory hierarchy of those cards: the SMs stand for cores, L1 and shared memory are one, and a card's L2
+ * and memory belong to all of its SMs. A level that was not told is left out. 0; 1 = nothing was told. */
+int caches_of_gpu(struct caches *out, const struct caches_gpu *g) MUST_USE;
+
 /* "L1 48 KiB x 2, L2 2 MiB x 2, L3 260 MiB, RAM 23.5 GiB"; buf is returned. */
 const char *caches_show(char *buf, size_t cap, const struct caches *c);
 

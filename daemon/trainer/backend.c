@@ -9,7 +9,11 @@
 
 #include "daemon/trainer/backend_list.h"
 
-const struct backend_ops *const backends[] = {&backend_openblas, &backend_reference, NULL};
+const struct backend_ops *const backends[] = {&backend_openblas, &backend_reference,
+#ifdef WATTQ_HAVE_CUDA
+                                              &backend_cuda,
+#endif
+                                              NULL};
 
 static int unknown(const char *name, struct err *e)
 {
@@ -31,13 +35,22 @@ int backend_choose(const char *name, enum backend_precision precision,
         if (strcmp((*b)->name, name) != 0)
             continue;
         if (precision == BACKEND_F64 && !(*b)->f64) {
-            err_set(e, WATTQ_E_USAGE, "the backend %s computes in f32 only", name);
+            err_set(e, WATTQ_E_USAGE, "the backend %s does not compute in f64", name);
             return err_next(e, "use --backend reference with --precision f64");
+        }
+        if (precision == BACKEND_TF32 && !(*b)->tf32) {
+            err_set(e, WATTQ_E_USAGE, "the backend %s has no tf32: only a GPU has", name);
+            return err_next(e, "use --backend cuda with --precision tf32");
         }
         *out = *b;
         return 0;
     }
     return unknown(name, e);
+}
+
+bool backend_usable(const struct backend_ops *ops, struct err *e)
+{
+    return !ops->probe || ops->probe(e) == 0;
 }
 
 void backend_enter_thread(void)

@@ -6,5 +6,8 @@
 
 extern const struct backend_ops backend_reference; /* plain loops: the definition of correct */
 extern const struct backend_ops backend_openblas;  /* serial OpenBLAS and fused passes */
+#ifdef WATTQ_HAVE_CUDA
+extern const struct backend_ops backend_cuda; /* where a CUDA compiler was found at build time */
+#endif
 
 #endif

@@ -84,6 +84,10 @@ int main(int argc, char **argv)
         puts("wattq-train " WATTQ_VERSION);
         return 0;
     }
+    if (o.backends) {
+        train_backends(stdout);
+        return 0;
+    }
     catch_signals();
     struct train_plan p;
     if (!o.describe && bind_cpus(o.cpus, &e) < 0)

@@ -24,7 +24,7 @@ struct row {
 
 static const char *const adam_words[] = {"keras", "torch", NULL};
 static const char *const init_words[] = {"glorot", "he", NULL};
-static const char *const precision_words[] = {"f32", "f64", NULL};
+static const char *const precision_words[] = {"f32", "f64", "tf32", NULL};
 
 #define AT(field) offsetof(struct options, field)
 /* clang-format off */
@@ -60,9 +60,9 @@ static const struct row rows[] = {
     {"init", "INIT", CHOICE, AT(init), 0, 0, init_words, "glorot",
      "initial weights, uniform: glorot, or he in hidden layers"},
     {"seed", "N", COUNT, AT(seed), 0, 9.2e18, NULL, "1", "of the split and the initial weights"},
-    {"backend", "NAME", TEXT, AT(backend), 0, 0, NULL, "auto", "auto, openblas, reference"},
+    {"backend", "NAME", TEXT, AT(backend), 0, 0, NULL, "auto", "who computes; auto is openblas, or reference for f64. Built in:"},
     {"precision", "P", CHOICE, AT(precision), 0, 0, precision_words, "f32",
-     "f32, or f64 (reference only)"},
+     "f32; f64 (reference only); tf32 (cuda only: products with 10-bit mantissas)"},
     {"threads", "N", COUNT, AT(threads), 1, 1, NULL, "1",
      "one; use the cores by running several networks side by side"},
     {"cpus", "LIST", TEXT, AT(cpus), 0, 0, NULL, NULL, "run only on these CPUs: 0-3,8"},
@@ -72,6 +72,8 @@ static const struct row rows[] = {
      "stop after the epoch whose test loss is at most X"},
     {"describe", NULL, FLAG, AT(describe), 0, 0, NULL, NULL,
      "print what would be trained as JSON, and train nothing"},
+    {"backends", NULL, FLAG, AT(backends), 0, 0, NULL, NULL,
+     "print the backends built in and whether they can be used here, as JSON"},
     {"help", NULL, FLAG, AT(help), 0, 0, NULL, NULL, "print this"},
     {"version", NULL, FLAG, AT(version), 0, 0, NULL, NULL, "print the version"},
 };
@@ -210,7 +212,7 @@ static int check_length(const struct options *o, struct err *e)
 
 static int check(const struct options *o, struct err *e)
 {
-    if (o->help || o->version)
+    if (o->help || o->version || o->backends)
         return 0;
     int rc = check_length(o, e);
     if (rc < 0)
@@ -256,6 +258,9 @@ void options_help(FILE *out)
         snprintf(left, sizeof(left), "--%s%s%s", rows[i].name, rows[i].arg ? " " : "",
                  rows[i].arg ? rows[i].arg : "");
         fprintf(out, "  %-21s %s", left, rows[i].help);
+        if (strcmp(rows[i].name, "backend") == 0)
+            for (const struct backend_ops *const *b = backends; *b; b++)
+                fprintf(out, "%s %s", b == backends ? "" : ",", (*b)->name);
         if (rows[i].dflt)
             fprintf(out, " [%s]", rows[i].dflt);
         fputc('\n', out);

@@ -33,6 +33,7 @@ struct options {
     double max_seconds;    /* 0 = no limit */
     double loss_target;    /* 0 = none */
     bool describe;
+    bool backends;
     bool help;
     bool version;
 };

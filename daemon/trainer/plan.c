@@ -105,7 +105,7 @@ static void epochs_json(const struct options *o, struct json *j)
         json_f64(j, "warmup_seconds", o->warmup_seconds);
 }
 
-void train_plan_json(const struct train_plan *p, struct json *j)
+void train_plan_json(const struct train_plan *p, const struct backend *b, struct json *j)
 {
     const struct options *o = &p->opt;
     data_json(p, j);
@@ -128,6 +128,8 @@ void train_plan_json(const struct train_plan *p, struct json *j)
     json_text(j, "adam", options_word("adam", o->adam));
     json_text(j, "init", options_word("init", o->init));
     json_text(j, "version", WATTQ_VERSION);
+    if (p->ops->facts)
+        p->ops->facts(b, j);
 }
 
 /* The numbers from which the four working sets are computed, wherever that is done. */
@@ -149,8 +151,38 @@ void train_describe(const struct train_plan *p, FILE *out)
 {
     struct json j;
     json_start(&j);
-    train_plan_json(p, &j);
+    train_plan_json(p, NULL, &j);
     working_set_json(p, &j);
+    json_close(&j);
+    fprintf(out, "%.*s\n", (int)j.used, j.text);
+}
+
+static void backend_json(const struct backend_ops *b, struct json *j)
+{
+    char isa[64];
+    struct err e = {0};
+    json_open(j, b->name);
+    json_text(j, "summary", b->summary);
+    bool usable = backend_usable(b, &e);
+    json_bool(j, "usable", usable);
+    json_text(j, "reason", usable ? NULL : e.text);
+    json_text(j, "next", usable ? NULL : e.next);
+    b->isa(isa, sizeof(isa));
+    json_text(j, "isa", usable ? isa : NULL);
+    if (usable && b->facts)
+        b->facts(NULL, j);
+    json_close(j);
+}
+
+void train_backends(FILE *out)
+{
+    struct json j;
+    json_start(&j);
+    json_text(&j, "version", WATTQ_VERSION);
+    json_open(&j, "backends");
+    for (const struct backend_ops *const *b = backends; *b; b++)
+        backend_json(*b, &j);
+    json_close(&j);
     json_close(&j);
     fprintf(out, "%.*s\n", (int)j.used, j.text);
 }

@@ -21,6 +21,7 @@ struct loop {
     int64_t metric_epoch; /* and its epoch */
     int64_t show_ns;
     int64_t last_test_ns; /* length of the last test pass */
+    double early_loss;    /* of this epoch, taken from the device before its end */
     bool warming;         /* phase warmup */
     bool stepped;         /* a batch has been trained */
     bool stopped;         /* no further batch */
@@ -40,7 +41,7 @@ static void write_info(const struct loop *l)
     struct json j;
     json_start(&j);
     json_open(&j, "info");
-    train_plan_json(l->p, &j);
+    train_plan_json(l->p, l->b, &j);
     json_close(&j);
     metrics_write(l->h->metrics, &j);
     mark(l, "setup", l->h->start_boot_ns);
@@ -162,9 +163,15 @@ static bool asked_to_stop(const struct loop *l)
  * be. It ends between two batches, also in the middle of an epoch. */
 static void end_warmup(struct loop *l)
 {
+    struct backend_score s;
     int64_t now = clock_boot_ns();
     if (!l->warming || !l->stepped || (double)(now - l->begin_ns) < l->p->opt.warmup_seconds * 1e9)
         return;
+    if (l->p->ops->flush) { /* its steps must not run on into what is measured */
+        (void)l->p->ops->flush(l->b, &s, NULL); /* a failure is there at the next flush too */
+        l->early_loss = s.loss;
+        now = clock_boot_ns();
+    }
     l->r->warmup_ns = now - l->begin_ns;
     l->r->epochs_warmup = l->r->epochs;
     l->warming = false;
@@ -199,6 +206,29 @@ static bool may_go_on(struct loop *l)
     return false;
 }
 
+/* at: ", batch 7", or "" where the device tells only the sum over an epoch. */
+static int not_finite(struct loop *l, const char *at, struct err *e)
+{
+    l->r->end = TRAIN_NOT_FINITE;
+    err_set(e, WATTQ_E_INVALID, "the loss is not finite any more in epoch %" PRId64 "%s",
+            l->r->epochs + 1, at);
+    return err_next(e, "train with a smaller learning rate: --lr %g", l->p->opt.lr / 10);
+}
+
+/* Where steps go on by themselves: wait for them, and take their loss. */
+static int settle(struct loop *l, double *sum, struct err *e)
+{
+    struct backend_score s;
+    if (!l->p->ops->flush)
+        return 0;
+    int rc = l->p->ops->flush(l->b, &s, e);
+    if (rc < 0)
+        return rc;
+    *sum += s.loss + l->early_loss;
+    l->early_loss = 0;
+    return isfinite(*sum) ? 0 : not_finite(l, "", e);
+}
+
 /* One pass over the training rows, in the same order every time; the last batch may be short.
  * *loss: mean over the rows. WATTQ_E_INVALID for a loss that is not finite. */
 static int train_epoch(struct loop *l, double *loss, struct err *e)
@@ -214,18 +244,18 @@ static int train_epoch(struct loop *l, double *loss, struct err *e)
         l->r->rows_train_seen += l->warming ? 0 : n;
         sum += s.loss;
         if (!isfinite(s.loss)) {
-            l->r->end = TRAIN_NOT_FINITE;
-            err_set(e, WATTQ_E_INVALID,
-                    "the loss is not finite any more in epoch %" PRId64 ", batch %" PRId64,
-                    l->r->epochs + 1, row / batch + 1);
-            return err_next(e, "train with a smaller learning rate: --lr %g", l->p->opt.lr / 10);
+            char at[40];
+            snprintf(at, sizeof(at), ", batch %" PRId64, row / batch + 1);
+            return not_finite(l, at, e);
         }
     }
+    int rc = settle(l, &sum, e);
     *loss = sum / (double)d->rows_train;
-    return 0;
+    return rc;
 }
 
-static void test_epoch(struct loop *l)
+/* A device that failed leaves no loss, and says why. */
+static int test_epoch(struct loop *l, struct err *e)
 {
     const struct dataset *d = &l->p->data;
     struct backend_score s = {0};
@@ -235,24 +265,27 @@ static void test_epoch(struct loop *l)
         l->r->test_accuracy = (double)s.right / (double)d->rows_test;
     if (!(l->r->test_loss >= l->r->best_test_loss))
         l->r->best_test_loss = l->r->test_loss;
+    double none = 0;
+    return isfinite(s.loss) ? 0 : settle(l, &none, e);
 }
 
 /* The test pass, with marks around it where the epoch is long enough to see them in a meter's trace. */
-static void timed_test(struct loop *l, int64_t train_ns, int64_t start_ns)
+static int timed_test(struct loop *l, int64_t train_ns, int64_t start_ns, struct err *e)
 {
     bool marked = !l->warming && train_ns + l->last_test_ns >= MARKED_EPOCH_NS;
     if (marked)
         mark(l, "test", start_ns);
-    test_epoch(l);
+    int rc = test_epoch(l, e);
     int64_t end_ns = clock_boot_ns();
     l->last_test_ns = end_ns - start_ns;
     if (l->warming)
-        return;
+        return rc;
     l->r->test_ns += l->last_test_ns;
     if (!marked)
         l->r->test_ns_inside_train += l->last_test_ns;
     else if (wants_epoch(l, l->r->epochs + 1))
         mark(l, "train", end_ns);
+    return rc;
 }
 
 static void after_epoch(struct loop *l, double train_loss)
@@ -282,9 +315,10 @@ static int run_epoch(struct loop *l, struct err *e)
         l->r->train_ns += t1 - (t0 > l->begin_ns ? t0 : l->begin_ns);
     if (rc < 0 || l->stopped)
         return rc;
-    timed_test(l, t1 - t0, t1);
-    after_epoch(l, loss);
-    return 0;
+    rc = timed_test(l, t1 - t0, t1, e);
+    if (rc == 0)
+        after_epoch(l, loss);
+    return rc;
 }
 
 static int run_epochs(struct loop *l, struct err *e)

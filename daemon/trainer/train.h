@@ -18,10 +18,12 @@ struct train_plan {
  * dataset_open returns. */
 int train_plan_open(struct train_plan *p, const struct options *o, struct err *e) MUST_USE;
 void train_plan_close(struct train_plan *p);
-/* The members of the "info" object and of --describe. */
-void train_plan_json(const struct train_plan *p, struct json *j);
+/* The members of the "info" object and of --describe; b NULL: nothing is open. */
+void train_plan_json(const struct train_plan *p, const struct backend *b, struct json *j);
 /* --describe: the whole object, with the inputs of the working-set model, on one line. */
 void train_describe(const struct train_plan *p, FILE *out);
+/* --backends: those built in, as one line of JSON, and why one cannot be used here. */
+void train_backends(FILE *out);
 
 enum train_end {
     TRAIN_EPOCHS,

@@ -30,7 +30,8 @@ shapes = {}
 def shape(value, path=""):
     """Every path in a document with its type; lists by their elements, the user's own maps closed."""
     if isinstance(value, dict):
-        if path.split(".")[-1] in ("env", "params", "info", "summary", "last_metrics", "values", "j_per_datum"):
+        if path.split(".")[-1] in ("env", "params", "info", "summary", "last_metrics", "values", "j_per_datum",
+                                   "backends"):
             return {path + ": {own words}"}
         return {path + ": object"}.union(*(shape(v, f"{path}.{k}") for k, v in value.items()))
     if isinstance(value, list):
@@ -343,7 +344,11 @@ class Look(Base):
 
     def test_info_version_help(self):
         self.assertIn("wattqd", self.out("info"))
-        self.json("info")
+        self.assertRegex(self.out("info"), r"(?m)^trainer: openblas \(.+\), reference \(scalar\)")
+        trainer = self.json("info")["trainer"]
+        self.assertTrue(trainer["backends"]["openblas"]["usable"])
+        cuda = trainer["backends"].get("cuda")  # built in where there was a CUDA compiler
+        self.assertTrue(cuda is None or cuda["usable"] or cuda["reason"], cuda)
         self.json("version")
         self.assertEqual(self.out("version"), self.out("--version"))
         self.assertIn("Commands:", self.out("help"))

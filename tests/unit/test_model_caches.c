@@ -186,6 +186,40 @@ static void test_use_never_exceeds_threads(void **state)
     assert_int_equal(c.cores, 1);
 }
 
+/* Two V100 as the study counted them, from what a run on one would say. */
+static void test_gpu(void **state)
+{
+    (void)state;
+    struct caches c;
+    struct caches_gpu v100 = {.devices = 2,
+                              .sms = 84,
+                              .l1_bytes = INT64_C(112) << 10,
+                              .l2_bytes = INT64_C(6) << 20,
+                              .memory_bytes = INT64_C(16) << 30};
+    assert_int_equal(caches_of_gpu(&c, &v100), 0);
+    assert_int_equal(c.n, caches_study_gpu.n);
+    assert_int_equal(c.cpus, caches_study_gpu.cpus);
+    assert_int_equal(c.cores, caches_study_gpu.cores);
+    for (size_t i = 0; i < c.n; i++) {
+        const struct caches_level *got = &c.level[i];
+        const struct caches_level *want = &caches_study_gpu.level[i];
+        assert_string_equal(got->name, want->name);
+        assert_int_equal(got->level, want->level);
+        assert_true(got->bytes == want->bytes && got->bytes_max == want->bytes_max);
+        assert_int_equal(got->units, want->units);
+        assert_int_equal(got->cpus_per_unit, want->cpus_per_unit);
+    }
+    v100.devices = 0; /* not said: one */
+    v100.l1_bytes = 0;
+    assert_int_equal(caches_of_gpu(&c, &v100), 0);
+    assert_int_equal(c.n, 2);
+    assert_string_equal(c.level[0].name, "L2");
+    assert_true(c.level[0].level == 1 && c.level[0].units == 1 && c.cores == 84);
+    const struct caches_gpu nothing = {0};
+    assert_int_equal(caches_of_gpu(&c, &nothing), 1);
+    assert_int_equal(c.n, 0);
+}
+
 static void test_this_machine(void **state)
 {
     (void)state;
@@ -205,6 +239,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_no_caches_described, make, drop),
         cmocka_unit_test_setup_teardown(test_nonsense_is_left_out, make, drop),
         cmocka_unit_test(test_use_never_exceeds_threads),
+        cmocka_unit_test(test_gpu),
         cmocka_unit_test(test_this_machine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

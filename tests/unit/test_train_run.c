@@ -155,6 +155,110 @@ static void test_bit_equal_runs(void **state)
     }
 }
 
+/* ---- a backend whose steps go on by themselves, as a GPU's do ---- */
+
+static const struct backend_ops *cpu; /* what computes behind it */
+static struct backend_ops late;
+static struct backend_score pending;
+static int flushes;
+static int fail_at_flush; /* 0 = never */
+
+static int late_open(struct backend **out, const struct backend_spec *spec, struct err *e)
+{
+    int rc = cpu->open(out, spec, e);
+    if (rc == 0)
+        (*out)->ops = &late;
+    return rc;
+}
+
+static void late_step(struct backend *b, int64_t row, int64_t rows, struct backend_score *s)
+{
+    struct backend_score mine;
+    cpu->step(b, row, rows, &mine);
+    pending.loss += mine.loss;
+    *s = (struct backend_score){0};
+}
+
+static int late_flush(struct backend *b, struct backend_score *s, struct err *e)
+{
+    (void)b;
+    *s = pending;
+    pending = (struct backend_score){0};
+    if (++flushes == fail_at_flush)
+        return err_set(e, WATTQ_E_UNAVAILABLE, "the card fell off the bus");
+    return 0;
+}
+
+static void late_facts(const struct backend *b, struct json *j)
+{
+    json_bool(j, "device_open", b != NULL);
+}
+
+static void make_late(struct train_plan *p)
+{
+    cpu = p->ops;
+    late = *cpu;
+    late.open = late_open;
+    late.step = late_step;
+    late.flush = late_flush;
+    late.facts = late_facts;
+    p->ops = &late;
+    pending = (struct backend_score){0};
+    flushes = 0;
+    fail_at_flush = 0;
+}
+
+/* The losses are those of a backend that tells each step's, to rounding of the sum. */
+static void test_late_scores(void **state)
+{
+    (void)state;
+    struct train_plan p;
+    struct train_result r[2];
+    struct trace t;
+    struct err e = {0};
+    plan_of(&p, "5", "1", "auto");
+    assert_int_equal(run(&p, NULL, &r[0], &t, &e), 0);
+    free(t.text);
+    make_late(&p);
+    assert_int_equal(run(&p, NULL, &r[1], &t, &e), 0);
+    assert_non_null(strstr(t.line[0], "\"device_open\":true"));
+    assert_int_equal(flushes, 5);
+    assert_true(fabs(r[0].train_loss - r[1].train_loss) < 1e-12);
+    assert_true(r[0].test_loss == r[1].test_loss);
+    free(t.text);
+    p.opt.warmup_seconds = 1e-9; /* ends after the first batch, in the middle of an epoch */
+    flushes = 0;
+    assert_int_equal(run(&p, NULL, &r[1], &t, &e), 0);
+    assert_int_equal(flushes, 5 + 1);
+    assert_true(fabs(r[0].train_loss - r[1].train_loss) < 1e-12);
+    free(t.text);
+    train_plan_close(&p);
+}
+
+static void test_late_failures(void **state)
+{
+    (void)state;
+    struct train_plan p;
+    struct train_result r;
+    struct trace t;
+    struct err e = {0};
+    plan_of(&p, "5", "1", "auto");
+    make_late(&p);
+    fail_at_flush = 3;
+    assert_int_equal(run(&p, NULL, &r, &t, &e), WATTQ_E_UNAVAILABLE);
+    assert_non_null(strstr(e.text, "fell off"));
+    assert_int_equal(r.epochs, 2);
+    free(t.text);
+    fail_at_flush = 0;
+    p.data.x[300] = INFINITY;
+    assert_int_equal(run(&p, NULL, &r, &t, &e), WATTQ_E_INVALID);
+    assert_non_null(strstr(e.text, "in epoch 1"));
+    assert_null(strstr(e.text, "batch"));
+    assert_int_equal(r.end, TRAIN_NOT_FINITE);
+    free(t.text);
+    train_plan_close(&p);
+}
+
 static int asked;
 static bool stop_at_30(void)
 {
@@ -405,6 +509,7 @@ int main(void)
         cmocka_unit_test(test_warmup),         cmocka_unit_test(test_stop_in_warmup),
         cmocka_unit_test(test_not_finite),     cmocka_unit_test(test_unreachable_size),
         cmocka_unit_test(test_options),        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_late_scores),    cmocka_unit_test(test_late_failures),
     };
     return cmocka_run_group_tests_name("train_run", tests, NULL, NULL);
 }
