@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "client/cmd.h"
+#include "client/bundle.h"
 #include "client/export_out.h"
 #include "client/fetch.h"
 #include "client/views.h"
@@ -186,7 +186,7 @@ static int to_csv(struct exporting *x, struct err *e)
 static int count_formats(const struct app *app)
 {
     return args_has(&app->args, OPT_CSV) + args_has(&app->args, OPT_JSONL) +
-           args_has(&app->args, OPT_SQLITE);
+           args_has(&app->args, OPT_SQLITE) + args_has(&app->args, OPT_BUNDLE);
 }
 
 static int begin(struct exporting *x, struct err *e)
@@ -194,7 +194,7 @@ static int begin(struct exporting *x, struct err *e)
     struct app *app = x->app;
     if (count_formats(app) != 1) {
         err_set(e, WATTQ_E_USAGE, "wattq export needs one format");
-        return err_next(e, "--csv DIR, --jsonl FILE or --sqlite FILE; for example: %s",
+        return err_next(e, "--csv DIR, --jsonl, --sqlite or --bundle FILE; for example: %s",
                         app->cmd->example);
     }
     int rc = cmd_need(app, 1, "a file or directory to write", e);
@@ -202,6 +202,8 @@ static int begin(struct exporting *x, struct err *e)
         return rc;
     x->path = app->args.pos[0];
     x->all = app->args.npos == 1;
+    if (args_has(&app->args, OPT_BUNDLE) && x->all)
+        return cmd_need(app, 2, "a file and the runs that go into it", e);
     rc = choose(x, e);
     if (rc == 0)
         rc = cmd_connect(app, &x->c, e);
@@ -215,6 +217,8 @@ int cmd_export(struct app *app, struct err *e)
     struct exporting x CLEANUP(finip) = {.app = app};
     bool sqlite = args_has(&app->args, OPT_SQLITE);
     int rc = begin(&x, e);
+    if (rc == 0 && args_has(&app->args, OPT_BUNDLE))
+        return bundle_write(app, x.c, &x.sel, x.path, e);
     if (rc == 0)
         rc = localdb_open(&x.db, sqlite ? x.path : NULL, e);
     if (rc == 0)

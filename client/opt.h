@@ -57,6 +57,8 @@
     X(CSV, "csv", 0, NULL, 0, "comma-separated values, quoted by RFC 4180")                        \
     X(JSONL, "jsonl", 0, NULL, 0, "one JSON object a line")                                        \
     X(SQLITE, "sqlite", 0, NULL, 0, "one SQLite file with tables and views")                       \
+    X(BUNDLE, "bundle", 0, NULL, 0,                                                                \
+      "one SQLite file from which every joule can be computed again")                              \
     X(TABLE, "table", 0, "NAME", 1, "only this table, by the names of wattq help sql")             \
     X(CURVES, "curves", 0, NULL, 0, "also every line of metrics, and training epoch by epoch")     \
     X(SYSFS_ROOT, "sysfs-root", 0, "DIR", 0, "use the sysfs tree below DIR instead of the real")   \

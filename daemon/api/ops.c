@@ -43,6 +43,7 @@ const struct op ops_table[] = {
     {"idle", op_idle},
     {"export", op_export},
     {"pin", op_pin},
+    {"settle", op_settle},
     {"curves", op_curves},
 };
 const size_t ops_count = ARRAY_LEN(ops_table);

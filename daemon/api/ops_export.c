@@ -1,10 +1,13 @@
-/* export: the database's tables, page by page (store/export.h); pin: keep the raw samples of runs. */
+/* export: the database's tables, page by page (store/export.h); pin: keep the raw samples of runs; settle:
+ * figures again, from all samples there are now. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/units.h"
 #include "daemon/api/ops_private.h"
 #include "daemon/store/export.h"
+
+#define SETTLE_MAX 200 /* runs of one request: the storage thread does nothing else meanwhile */
 
 /* ---- export -------------------------------------------------------------------------------------- */
 
@@ -163,13 +166,15 @@ int op_export(struct op_call *c, struct err *e)
     return 0;
 }
 
-/* ---- pin ----------------------------------------------------------------------------------------- */
+/* ---- pin, settle --------------------------------------------------------------------------------- */
 
 struct pin_job {
     struct storage_job job;
     struct ops_ticket t;
     int64_t *runs;
     size_t n;
+    bool settle;
+    int64_t changed;
     int64_t uid;
     char reason[200];
 };
@@ -178,9 +183,12 @@ static int pin_work(struct store *s, struct storage_job *job, struct err *e)
 {
     struct pin_job *j = container_of(job, struct pin_job, job);
     int rc = 0;
-    for (size_t i = 0; rc >= 0 && i < j->n; i++)
-        rc = runs_pin(s, j->runs[i], j->uid, clock_utc_ns(), j->reason, e);
-    return rc;
+    for (size_t i = 0; rc >= 0 && i < j->n; i++) {
+        rc = j->settle ? queue_settle(s, j->runs[i], e)
+                       : runs_pin(s, j->runs[i], j->uid, clock_utc_ns(), j->reason, e);
+        j->changed += rc > 0;
+    }
+    return rc < 0 ? rc : 0;
 }
 
 static void pin_done(struct storage_job *job, int rc, const struct err *e)
@@ -188,24 +196,41 @@ static void pin_done(struct storage_job *job, int rc, const struct err *e)
     struct pin_job *j = container_of(job, struct pin_job, job);
     struct wire_out o = {0};
     ops_begin(&o, j->t.id);
-    wire_put_int(&o, "pinned", (int64_t)j->n);
+    if (j->settle)
+        wire_put_int(&o, "settled", j->changed);
+    else
+        wire_put_int(&o, "pinned", (int64_t)j->n);
     ops_answer(&j->t, &o, rc, e);
     free(j->runs);
     free(j);
 }
 
-int op_pin(struct op_call *c, struct err *e)
+static int submit(struct op_call *c, bool settle, struct err *e)
 {
     struct pin_job *j = base_alloc(sizeof(*j));
     int rc = ops_need_runs(c, &j->runs, &j->n, e);
+    if (rc == 0 && settle && j->n > SETTLE_MAX)
+        rc = err_set(e, WATTQ_E_LIMIT, "at most %d runs at a time", SETTLE_MAX);
     if (rc < 0) {
+        free(j->runs);
         free(j);
         return rc;
     }
     j->job = (struct storage_job){.work = pin_work, .done = pin_done};
+    j->settle = settle;
     j->uid = (int64_t)peer_uid(c->p);
     base_strcpy(j->reason, sizeof(j->reason), wire_str(c->req, "reason", ""));
     ops_keep(&j->t, c);
     storage_submit(c->d->storage, &j->job);
     return 0;
+}
+
+int op_pin(struct op_call *c, struct err *e)
+{
+    return submit(c, false, e);
+}
+
+int op_settle(struct op_call *c, struct err *e)
+{
+    return submit(c, true, e);
 }

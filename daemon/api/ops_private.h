@@ -116,6 +116,7 @@ int op_meters(struct op_call *c, struct err *e);
 int op_idle(struct op_call *c, struct err *e);
 int op_export(struct op_call *c, struct err *e);
 int op_pin(struct op_call *c, struct err *e);
+int op_settle(struct op_call *c, struct err *e);
 int op_curves(struct op_call *c, struct err *e);
 int op_exec_begin(struct op_call *c, struct err *e);
 int op_exec_ready(struct op_call *c, struct err *e);

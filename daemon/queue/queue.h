@@ -143,4 +143,10 @@ void queue_get_counts(const struct queue *q, struct queue_counts *out);
 /* Newest ended runs, newest first, at most 5. */
 void queue_recent(struct queue *q, int (*fn)(void *arg, const struct queue_run *r), void *arg);
 
+/* Storage thread, inside a transaction: compute the figures of an ended run again where samples that came
+ * after its end say more than was known at its end - a slow meter's next reading gives a bound, an edge
+ * is no longer provisional. New rows supersede the old ones. 1 = they are stored, 0 = all is as it was (or
+ * the run was measured elsewhere, or its samples are gone). */
+int queue_settle(struct store *s, int64_t run, struct err *e) MUST_USE;
+
 #endif

@@ -5,11 +5,10 @@
 #include <string.h>
 
 #include "common/units.h"
+#include "daemon/energy/phases.h"
 #include "daemon/queue/queue_private.h"
 
-#define INTERVALS_MAX 20000 /* of all phases of a run */
-#define NAMES_MAX     64
-#define STUDY_BATCH   256
+#define STUDY_BATCH 256
 
 /* ---- sets --------------------------------------------------------------------------------------- */
 
@@ -20,141 +19,31 @@ static void add_flag(char *flags, size_t cap, const char *word)
         snprintf(flags + n, cap - n, "%s%s", n ? " " : "", word);
 }
 
-static void set_unknown(struct energy_figure *f, const char *reason)
-{
-    f->known = f->bounded = false;
-    base_strcpy(f->reason, sizeof(f->reason), reason);
-    if (!f->bound_basis[0])
-        base_strcpy(f->bound_basis, sizeof(f->bound_basis), "none: unknown");
-}
-
-/* Figures of a window; what cannot be computed is an unknown total with the reason, not a failed end. */
-static void figures_of(struct store *s, const struct energy_window *w, struct energy_set *set)
-{
-    struct err e = {0};
-    *set = (struct energy_set){0};
-    if (energy_of_window(s, w, set, &e) < 0) {
-        *set = (struct energy_set){.total = {.random_uj = -1}};
-        set_unknown(&set->total, e.text);
-    }
-}
-
-static void add_figure(struct energy_figure *a, const struct energy_figure *b)
-{
-    if (!b || !b->known)
-        set_unknown(a, b && b->reason[0] ? b->reason : "not measured all the time");
-    a->energy_uj += b ? b->energy_uj : 0;
-    a->bounded = a->bounded && b && b->bounded;
-    a->lo_uj += b ? b->lo_uj : 0;
-    a->hi_uj += b ? b->hi_uj : 0;
-    a->covered_ns += b ? b->covered_ns : 0;
-    a->bridged_uj += b ? b->bridged_uj : 0;
-    a->unknown_ns += b ? b->unknown_ns : 0;
-    if (b && !b->bounded && !a->bounded && strncmp(b->bound_basis, "none", 4) == 0)
-        memcpy(a->bound_basis, b->bound_basis, sizeof(a->bound_basis));
-    /* Errors of the stamps of separate intervals are independent; adding them is the safe side. */
-    a->random_uj = a->random_uj < 0 || !b || b->random_uj < 0 ? -1 : a->random_uj + b->random_uj;
-}
-
-static const struct energy_figure *find_figure(const struct energy_set *set, int64_t channel)
-{
-    for (size_t i = 0; i < set->n; i++)
-        if (set->figures[i].channel == channel)
-            return &set->figures[i];
-    return NULL;
-}
-
-/* acc += more, channel by channel; the first interval's channels are the set's. */
-static void add_set(struct energy_set *acc, const struct energy_set *more)
-{
-    add_figure(&acc->total, &more->total);
-    for (size_t i = 0; i < acc->n; i++)
-        add_figure(&acc->figures[i], find_figure(more, acc->figures[i].channel));
-}
-
 /* ---- phases ------------------------------------------------------------------------------------- */
-
-struct interval {
-    char name[SPEC_KEY_MAX];
-    int64_t t0_ns;
-    int64_t t1_ns;
-};
-
-struct phases {
-    struct interval *at;
-    size_t n;
-    size_t cap;
-    int64_t end_ns;
-    bool cut;
-};
-
-static int take_phase(void *arg, const struct run_phase *p)
-{
-    struct phases *l = arg;
-    if (l->n == INTERVALS_MAX) {
-        l->cut = true;
-        return 1;
-    }
-    if (l->n == l->cap) {
-        l->cap = l->cap ? 2 * l->cap : 32;
-        l->at = realloc(l->at, l->cap * sizeof(*l->at));
-        if (!l->at)
-            abort();
-    }
-    struct interval *iv = &l->at[l->n];
-    base_strcpy(iv->name, sizeof(iv->name), p->name);
-    iv->t0_ns = p->t0_ns;
-    iv->t1_ns = p->t1_ns == RUN_NONE || p->t1_ns > l->end_ns ? l->end_ns : p->t1_ns;
-    if (iv->t1_ns > iv->t0_ns)
-        l->n++;
-    return 0;
-}
-
-static bool seen_before(const struct phases *l, size_t i)
-{
-    for (size_t k = 0; k < i; k++)
-        if (strcmp(l->at[k].name, l->at[i].name) == 0)
-            return true;
-    return false;
-}
 
 static int put_phase(struct store *s, int64_t run, const struct phases *l, size_t first,
                      int64_t boot, struct err *e)
 {
-    struct energy_set acc CLEANUP(energy_set_fini) = {0};
+    struct energy_set acc CLEANUP(energy_set_fini);
     char part[SPEC_KEY_MAX + 8];
-    bool any = false;
-    for (size_t i = first; i < l->n; i++) {
-        if (strcmp(l->at[i].name, l->at[first].name) != 0)
-            continue;
-        const struct energy_window w = {boot, l->at[i].t0_ns, l->at[i].t1_ns};
-        struct energy_set one;
-        figures_of(s, &w, any ? &one : &acc);
-        if (any) {
-            add_set(&acc, &one);
-            energy_set_fini(&one);
-        }
-        any = true;
-    }
+    phases_energy(s, l, first, boot, &acc);
     snprintf(part, sizeof(part), "phase:%s", l->at[first].name);
     return runs_energy_put(s, run, "machine", part, &acc, clock_utc_ns(), e);
 }
 
 static int put_phases(struct store *s, int64_t run, const struct queue_filing *f, struct err *e)
 {
-    struct phases l = {.end_ns = f->window.t1_ns};
+    struct phases l CLEANUP(phases_fini) = {0};
     size_t names = 0;
     int rc = runs_phase_open(s, run, NULL, f->window.t1_ns, e);
     if (rc == 0)
-        rc = runs_phases(s, run, take_phase, &l, e);
-    rc = rc > 0 ? 0 : rc;
-    for (size_t i = 0; rc == 0 && i < l.n && names < NAMES_MAX; i++) {
-        if (seen_before(&l, i))
+        rc = phases_load(s, run, f->window.t1_ns, &l, e);
+    for (size_t i = 0; rc == 0 && i < l.n && names < PHASES_NAMES_MAX; i++) {
+        if (!phases_first(&l, i))
             continue;
         rc = put_phase(s, run, &l, i, f->window.boot, e);
         names++;
     }
-    free(l.at);
     if (rc == 0 && l.cut)
         rc = runs_param_put(s, run, "phases.cut", "1", e);
     return rc;
@@ -297,7 +186,8 @@ static int put_attributed(struct store *s, int64_t run, const struct energy_set 
     struct energy_set none = {.total = {.method = ENERGY_SHARE, .random_uj = -1}};
     base_strcpy(none.total.flags, sizeof(none.total.flags), "overlap");
     base_strcpy(none.total.bound_basis, sizeof(none.total.bound_basis), "none: share");
-    set_unknown(&none.total, "other runs went on beside it, and no CPU time per run was sampled");
+    phases_set_unknown(&none.total,
+                       "other runs went on beside it, and no CPU time per run was sampled");
     return runs_energy_put(s, run, "attributed", "window", &none, clock_utc_ns(), e);
 }
 
@@ -308,7 +198,7 @@ static int put_main(struct store *s, int64_t run, const struct queue_filing *f, 
         return 0;
     const struct energy_window w = {f->window.boot, f->window.t0_ns, f->main_exit_ns};
     struct energy_set set CLEANUP(energy_set_fini) = {0};
-    figures_of(s, &w, &set);
+    phases_window(s, &w, &set);
     return runs_energy_put(s, run, "machine", "main", &set, clock_utc_ns(), e);
 }
 
@@ -323,7 +213,7 @@ int queue_figures(struct store *s, int64_t run, struct queue_filing *f, struct e
         return beside;
     f->overlapped = beside > 0;
     struct energy_set set CLEANUP(energy_set_fini) = {0};
-    figures_of(s, &f->window, &set);
+    phases_window(s, &f->window, &set);
     if (f->overlapped)
         add_flag(set.total.flags, sizeof(set.total.flags), "overlap");
     f->total = set.total;
@@ -336,4 +226,58 @@ int queue_figures(struct store *s, int64_t run, struct queue_filing *f, struct e
     if (rc == 0)
         rc = put_phases(s, run, f, e);
     return rc < 0 ? rc : put_j_per_datum(s, run, e);
+}
+
+/* ---- once more ---------------------------------------------------------------------------------- */
+
+struct settling {
+    const struct energy_set *now;
+    bool differs;
+};
+
+static int compare_figure(void *arg, const struct run_energy *f)
+{
+    struct settling *x = arg;
+    if (strcmp(f->figure, "machine") != 0 || strcmp(f->part, "window") != 0)
+        return 0;
+    const struct energy_figure *n = &x->now->total;
+    for (size_t i = 0; f->channel != 0 && i < x->now->n; i++)
+        if (x->now->figures[i].channel == f->channel)
+            n = &x->now->figures[i];
+    bool bounded = n->known && n->bounded;
+    x->differs |= f->energy_uj != (n->known ? n->energy_uj : RUN_NONE) ||
+                  f->lo_uj != (bounded ? n->lo_uj : RUN_NONE) ||
+                  f->hi_uj != (bounded ? n->hi_uj : RUN_NONE);
+    return 0;
+}
+
+static int settle_row(struct store *s, const struct run_row *r, struct err *e)
+{
+    struct queue_filing f = {.window = {r->boot, r->t0_ns, r->t1_ns},
+                             .main_exit_ns = r->main_exit_ns};
+    struct energy_set now CLEANUP(energy_set_fini);
+    phases_window(s, &f.window, &now);
+    struct settling x = {.now = &now};
+    if (!now.total.known)
+        return 0; /* the samples are gone: what was computed from them stays */
+    int rc = runs_energy(s, r->id, compare_figure, &x, e);
+    if (rc == 0 && x.differs)
+        rc = queue_figures(s, r->id, &f, e);
+    return rc < 0 ? rc : x.differs;
+}
+
+int queue_settle(struct store *s, int64_t run, struct err *e)
+{
+    struct run_row r CLEANUP(run_row_fini) = {0};
+    int rc = runs_get(s, run, &r, e);
+    if (rc > 0)
+        return err_set(e, WATTQ_E_NOT_FOUND, "there is no run %lld", (long long)run);
+    if (rc == 0)
+        rc = runs_imported(s, run, e);
+    if (rc != 0)
+        return rc < 0 ? rc : 0;
+    if (!run_state_ended(r.state) || r.boot == RUN_NONE || r.t0_ns == RUN_NONE ||
+        r.t1_ns == RUN_NONE || r.t1_ns <= r.t0_ns)
+        return 0;
+    return settle_row(s, &r, e);
 }

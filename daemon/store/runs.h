@@ -126,6 +126,7 @@ int runs_energy_put(struct store *s, int64_t run, const char *figure, const char
 typedef int (*run_visit)(void *arg, const struct run_row *r);
 int runs_get(struct store *s, int64_t id, struct run_row *out,
              struct err *e) MUST_USE;                                            /* 1 = none */
+int runs_imported(struct store *s, int64_t run, struct err *e) MUST_USE;         /* 1 = yes, 0 */
 int runs_live(struct store *s, run_visit fn, void *arg, struct err *e) MUST_USE; /* not ended */
 struct run_query {
     int64_t uid;          /* RUN_NONE = anybody */

@@ -78,6 +78,14 @@ int runs_get(struct store *s, int64_t id, struct run_row *out, struct err *e)
     return rc;
 }
 
+int runs_imported(struct store *s, int64_t run, struct err *e)
+{
+    STMT_USE(st, s, RUN_IMPORTED);
+    stmt_bind_int(st, 1, run);
+    int rc = stmt_step(st, e);
+    return rc > 0 ? stmt_int(st, 0) != 0 : rc;
+}
+
 int runs_live(struct store *s, run_visit fn, void *arg, struct err *e)
 {
     STMT_USE(st, s, RUN_LIVE_ALL);

@@ -72,6 +72,7 @@
     X(PARAM_PUT, "INSERT INTO run_param(run, key, type, value) VALUES(?1, ?2, ?3, ?4)"             \
                  " ON CONFLICT(run, key) DO UPDATE SET type = excluded.type,"                      \
                  " value = excluded.value")                                                        \
+    X(RUN_IMPORTED, "SELECT origin IS NOT NULL FROM run WHERE id = ?1")                            \
     X(PIN_PUT, "INSERT INTO pin(run, uid, utc_ns, reason) VALUES(?1, ?2, ?3, ?4)"                  \
                " ON CONFLICT(run) DO NOTHING")                                                     \
     X(PARAMS, "SELECT key, type, value FROM run_param WHERE run = ?1 ORDER BY key")                \

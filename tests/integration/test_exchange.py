@@ -3,13 +3,15 @@ import csv
 import io
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from harness import BIN, Daemon  # noqa: E402
+from harness import BIN, SCRIPT, Daemon  # noqa: E402
 
 SRC = os.environ.get("WATTQ_SRC", ".")
 WATTQ = os.path.join(BIN, "client", "wattq")
@@ -114,6 +116,91 @@ class Exchange(unittest.TestCase):
         endless = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT "
         self.assertIn("too long", ask(endless + "count(*) FROM c", "--timeout", "200ms", code=1))
         self.assertEqual(ask(endless + "x FROM c", "-n", "2", "--csv"), "x\n1\n2\n")
+
+class Bundle(unittest.TestCase):
+    """A bundle holds all that its figures rest on; a changed sample, figure or checksum is found."""
+
+    @classmethod
+    def setUpClass(cls):
+        with Daemon(script=SCRIPT + "channel slow kind=counter scope=gpu period=50ms quantum=1000 pmax=500W\n"
+                                    "power slow = sine 40W 10W 1s\n") as d:
+            cls.dir = tempfile.mkdtemp(prefix="wattq-bundle-")
+            cls.addClassCleanup(shutil.rmtree, cls.dir)
+            cls.path = os.path.join(cls.dir, "b.db")
+            d.wait(d.sh("sleep 0.3"))
+            wattq(d, "train", "--dataset", "standin:529_pollen", "--shape", "rectangle", "--depth", "3", "--size",
+                  "256", "--epochs", "200", "-W")
+            d.restart()  # what was in tail rows is in chunks now
+            d.wait(d.sh("sleep 0.4 & sleep 0.2; exit 3", wait_children=True))
+            d.wait(d.sh("sleep 0.1"))
+            over = d.sh("sleep 60")
+            d.wait(over, until="started")
+            said = wattq(d, "export", "--bundle", cls.path, f"1-{over}", code=5)
+            assert f"run {over} has not ended" in said, said
+            assert not os.path.exists(cls.path)
+            d.call("cancel", runs=[over])
+            d.wait(over)
+            wattq(d, "export", "--bundle", cls.path, f"1-{over}")
+            wattq(d, "export", "--sqlite", os.path.join(cls.dir, "p.db"))
+            cls.shown = {r: d.show(r) for r in range(1, over + 1)}
+
+    def verify(self, path, code=0):
+        r = subprocess.run([WATTQ, "verify", path, "--json"], capture_output=True, text=True, timeout=60)
+        self.assertEqual(r.returncode, code, r.stdout + r.stderr)
+        return json.loads(r.stdout)
+
+    def changed(self, name, *statements):
+        path = os.path.join(self.dir, name)
+        shutil.copy(self.path, path)
+        db = sqlite3.connect(path)
+        for statement in statements:
+            self.assertGreater(db.execute(statement).rowcount, 0, statement)
+        db.commit()
+        db.close()
+        return self.verify(path, code=1)
+
+    def test_every_figure_follows(self):
+        doc = self.verify(self.path)
+        self.assertEqual((doc["ok"], doc["differs"], doc["not_recomputable"]), (5, 0, 0))
+        figures = sum(len(r["energy"]) for r in self.shown.values())
+        self.assertEqual(doc["figures"], figures)
+        db = sqlite3.connect(self.path)
+        self.assertGreater(db.execute("SELECT count(*) FROM chunk").fetchone()[0], 0)
+        self.assertGreater(db.execute("SELECT count(*) FROM tail").fetchone()[0], 0)
+        reasons = dict(db.execute("SELECT name, count(*) FROM exclusion GROUP BY name"))
+        self.assertEqual(reasons["no_network"], 4)
+        db.close()
+
+    def test_changes_are_found(self):
+        doc = self.changed("figure", "UPDATE energy SET energy_uj = energy_uj + 1 WHERE id ="
+                                     " (SELECT min(id) FROM energy WHERE run = 1)")
+        self.assertEqual([r["run"] for r in doc["runs"] if r["status"] == "differs"], [1])
+        self.assertIn("table energy", doc["damage"][0]["reason"])
+        self.assertIn("stored ", next(r for r in doc["runs"] if r["run"] == 1)["reason"])
+        doc = self.changed("bound", "UPDATE energy SET hi_uj = hi_uj - 1 WHERE id ="
+                                    " (SELECT min(id) FROM energy WHERE run = 2)")
+        self.assertEqual(doc["differs"], 1)
+        doc = self.changed("sum", "UPDATE manifest SET sha256 = replace(sha256, substr(sha256, 1, 1), 'x')"
+                                  " WHERE name = 'run'")
+        self.assertEqual({d["reason"].split(":")[0] for d in doc["damage"]}, {"table manifest", "table run"})
+        doc = self.changed("sample", "UPDATE tail SET b = CAST(substr(b, 1, length(b) - 20) || x'ff' ||"
+                                     " substr(b, length(b) - 18) AS BLOB)")
+        self.assertEqual(doc["damage"][0]["reason"].split(":")[0], "table tail")
+        self.assertGreater(doc["differs"], 0)
+        doc = self.changed("head", "UPDATE head SET e0_uj = e0_uj + 5 WHERE channel = 1")
+        self.assertIn("table head", doc["damage"][0]["reason"])
+        doc = self.changed("gone", "DELETE FROM phase")
+        self.assertIn("rests on more than the samples", json.dumps(doc["runs"]))
+
+    def test_other_files_are_refused(self):
+        for content, code in ((b"", 1), (b"nonsense" * 100, 1)):
+            path = os.path.join(self.dir, "other")
+            with open(path, "wb") as f:
+                f.write(content)
+            said = wattq(None, "verify", path, code=code)
+            self.assertIn("no file that wattq wrote", said)
+        self.assertIn("no bundle", wattq(None, "verify", os.path.join(self.dir, "p.db"), code=1))
+        self.assertIn("cannot read", wattq(None, "verify", "/nonexistent", code=1))
 
 
 if __name__ == "__main__":
