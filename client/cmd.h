@@ -99,6 +99,7 @@ int cmd_energy(struct app *app, struct err *e);
 int cmd_power(struct app *app, struct err *e);
 int cmd_meters(struct app *app, struct err *e);
 int cmd_top(struct app *app, struct err *e);
+int cmd_model(struct app *app, struct err *e);
 int cmd_finding(struct app *app, struct err *e);
 int cmd_sql(struct app *app, struct err *e);
 int cmd_export(struct app *app, struct err *e);

@@ -63,6 +63,7 @@
     X(CURVES, "curves", 0, NULL, 0, "also every line of metrics, and training epoch by epoch")     \
     X(SYSFS_ROOT, "sysfs-root", 0, "DIR", 0, "use the sysfs tree below DIR instead of the real")   \
     X(FORCE, "force", 0, NULL, 0, "write over a number that the program itself reported")          \
+    X(BACKEND, "backend", 0, "NAME", 0, "only runs of this backend of wattq-train: openblas")      \
     X(VERSION, "version", 'V', NULL, 0, "same as wattq version")
 
 enum opt_id {

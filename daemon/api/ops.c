@@ -45,6 +45,8 @@ const struct op ops_table[] = {
     {"pin", op_pin},
     {"settle", op_settle},
     {"curves", op_curves},
+    {"model_put", op_model_put},
+    {"models", op_models},
 };
 const size_t ops_count = ARRAY_LEN(ops_table);
 

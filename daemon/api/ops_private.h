@@ -118,6 +118,8 @@ int op_export(struct op_call *c, struct err *e);
 int op_pin(struct op_call *c, struct err *e);
 int op_settle(struct op_call *c, struct err *e);
 int op_curves(struct op_call *c, struct err *e);
+int op_model_put(struct op_call *c, struct err *e);
+int op_models(struct op_call *c, struct err *e);
 int op_exec_begin(struct op_call *c, struct err *e);
 int op_exec_ready(struct op_call *c, struct err *e);
 int op_exec_abort(struct op_call *c, struct err *e);

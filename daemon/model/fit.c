@@ -404,7 +404,7 @@ int fit_make(struct fit *out, const struct study_run *runs, size_t n, const stru
         return rc;
     out->caches = o->caches->n > 0 ? *o->caches : unknown;
     d.levels = (int)out->caches.n;
-    d.has_energy = d.energy_rows >= FIT_POINTS_MIN;
+    base_strcpy(out->no_energy, sizeof(out->no_energy), d.no_energy);
     out->has = d.has_energy ? FIT_ENERGY : FIT_NO_ENERGY;
     fit_all(out, &d, o);
     fit_data_free(&d);

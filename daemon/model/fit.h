@@ -184,7 +184,8 @@ struct fit {
     double form_cv[FIT_FORMS]; /* mean |error| of time left out by size: why that form */
     struct fit_law time;
     struct fit_law power;
-    double idle_w;     /* median over the runs */
+    char no_energy[160]; /* why it is a model of time only; "" = it is not */
+    double idle_w;       /* median over the runs */
     double test_ratio; /* seconds of a step of the test pass / of training; NAN = no run had one */
     double setup_s;    /* median */
     /* judged */

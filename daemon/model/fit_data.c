@@ -89,9 +89,34 @@ static const struct study_run *commonest_meter(const struct fit_data *d)
     return best;
 }
 
+/* Joules of too few networks are no law: none of them is used then, and it is said why. */
+static void drop_joules(struct fit_data *d, size_t points)
+{
+    size_t estimated = 0;
+    size_t measured = 0;
+    for (size_t i = 0; i < d->nrows; i++) {
+        estimated += d->runs[d->row[i].index].quality == STUDY_ESTIMATED;
+        measured += d->runs[d->row[i].index].quality == STUDY_MEASURED ||
+                    d->runs[d->row[i].index].quality == STUDY_MODELLED;
+        d->row[i].power_w = d->row[i].idle_w = (double)NAN;
+    }
+    d->energy_rows = 0;
+    if (measured == 0 && estimated > 0)
+        snprintf(d->no_energy, sizeof(d->no_energy),
+                 "the joules of these runs are estimates, which teach nothing about energy");
+    else if (measured == 0)
+        snprintf(d->no_energy, sizeof(d->no_energy), "these runs have no joules");
+    else
+        snprintf(d->no_energy, sizeof(d->no_energy),
+                 "%zu networks have joules that a fit may use, %d are needed", points,
+                 FIT_POINTS_MIN);
+}
+
 static void add_joules(struct fit_data *d)
 {
     const struct study_run *meter = commonest_meter(d);
+    size_t points = 0;
+    size_t last = SIZE_MAX;
     for (size_t i = 0; i < d->nrows; i++) {
         struct fit_row *row = &d->row[i];
         const struct study_run *r = &d->runs[row->index];
@@ -105,8 +130,13 @@ static void add_joules(struct fit_data *d)
             row->power_w = r->train_j / r->train_s;
             row->idle_w = r->idle_w;
             d->energy_rows++;
+            points += row->point != last;
+            last = row->point;
         }
     }
+    d->has_energy = points >= FIT_POINTS_MIN;
+    if (!d->has_energy)
+        drop_joules(d, points);
 }
 
 /* ---- groups to leave out ------------------------------------------------------------------------- */

@@ -5,8 +5,8 @@
 #include "daemon/model/fit_private.h"
 #include "daemon/model/stats.h"
 
-/* A difference of errors that could be chance: this many standard errors of the paired difference. */
-#define CHANCE 2.0
+/* A difference of errors that could be chance: 5 % over all factors that are compared. */
+#define CHANCE (0.05 / (FIT_FACTORS_MAX - 1))
 /* A curve that rises less than this above its minimum tells nothing worth knowing. */
 #define RISE 0.05
 /* "Near": the true size or one step of the scan's octave to either side. */
@@ -51,7 +51,7 @@ static double scan_one(double *error, const struct fit_data *d, const struct fit
 }
 
 /* Is a's error larger than b's by more than chance? Sizes are what was left out, so they are the units
- * that vary: the paired difference is averaged within each, then compared over them. */
+ * that vary: the paired difference is averaged within each, then tested over them (t, Bonferroni). */
 static bool worse(const struct fit_data *d, const double *a, const double *b)
 {
     size_t groups = d->groups[FIT_BY_SIZE];
@@ -67,7 +67,7 @@ static bool worse(const struct fit_data *d, const double *a, const double *b)
     double mean = stats_mean(sum, groups);
     double se = stats_sd(sum, groups) / sqrt((double)groups);
     free(sum);
-    return mean > CHANCE * se;
+    return mean > se * stats_t_quantile(1 - CHANCE / 2, (double)groups - 1);
 }
 
 static void judge(struct fit_placebo *out, const struct fit_data *d, double *const *error)

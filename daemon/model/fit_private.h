@@ -45,6 +45,7 @@ struct fit_data {
     size_t groups[FIT_FOLDS];
     int levels;
     bool has_energy;
+    char no_energy[160];  /* why not */
     const char **refused; /* [nruns] a reason beside the exclusion bits; NULL = none */
 };
 

@@ -23,13 +23,14 @@
 
 #include "daemon/store/sql_export.h"
 #include "daemon/store/sql_marks.h"
+#include "daemon/store/sql_models.h"
 #include "daemon/store/sql_runs.h"
 #include "daemon/store/sql_samples.h"
 #include "daemon/store/sql_store.h"
 #include "daemon/store/store.h"
 
 /* X(NAME, "sql"): parameters are ?1, ?2 ... */
-#define SQL_ALL(X) SQL_STORE(X) SQL_SAMPLES(X) SQL_RUNS(X) SQL_EXPORT(X) SQL_MARKS(X)
+#define SQL_ALL(X) SQL_STORE(X) SQL_SAMPLES(X) SQL_RUNS(X) SQL_EXPORT(X) SQL_MARKS(X) SQL_MODELS(X)
 
 enum stmt_id {
 #define STMT_ID(name, sql) STMT_##name,

@@ -577,6 +577,9 @@ class Sweep(Base):
         run = rows[0]["run"]
         self.assertIn("j_per_datum_study", self.out("show", run))
         self.assertIn("rows", self.json("finding", run))
+        self.assertIn("Seconds of a training step", self.out("model", "fit", f"sweep:{sweep}"))
+        self.json("model", "show")
+        self.json("model", "ls")
 
     def test_train_is_checked_at_once(self):
         p = self.run_wattq("train", "--dataset", "standin:mnist", "--shape", "rectangle", "--depth", "3", "--size",
