@@ -26,8 +26,9 @@ const struct cmd cmd_table[] = {
     {"sweep", NULL, "[OPTIONS] -p K=V,V... -- COMMAND {K} | [OPTIONS] train --dataset D,D ...",
      "queue a family of runs: every combination of the given values",
      "wattq sweep -p lr=0.1,0.01 -p seed=1..5 -- python train.py --lr {lr} --seed {seed}",
-     RUN_OPTIONS | OPT(HOLD) | OPT(REPEAT) | OPT(ORDER) | OPT(SEED) | OPT(DRY_RUN) |
-         OPT(MAX_FAILS) | OPT(YES) | OPT(DATA_DIR),
+     RUN_OPTIONS | OPT(HOLD) | OPT(REPEAT) | OPT(CANARY_EVERY) | OPT(CANARY_NET) | OPT(WARMUP) |
+         OPT(PAUSE) | OPT(REL_ERROR) | OPT(ORDER) | OPT(SEED) | OPT(DRY_RUN) | OPT(MAX_FAILS) |
+         OPT(YES) | OPT(DATA_DIR),
      OPT_COMMAND, -1, false, cmd_sweep},
     {"queue", "q", "[OPTIONS]", "what runs, what waits, what ended last", "wattq queue",
      OPT(ALL) | OPT(USER), OPT_MIXED, 0, false, cmd_queue},

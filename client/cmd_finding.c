@@ -230,8 +230,7 @@ static void show_next(const struct app *app, const struct finding *f)
     (void)fputs("  wattq power --since -10m\n", app->print.out);
     (void)fprintf(
         app->print.out,
-        "  wattq sweep --repeat 3 train --dataset %s%s --shape %s --depth %d --size 2^8..2^16 "
-        "--epochs 5\n",
+        "  wattq sweep --dry-run train --dataset %s%s --shape %s --depth %d --size 2^8..2^20\n",
         net_dataset_find(r->dataset) ? "standin:" : "", r->dataset, r->shape, r->depth);
 }
 
@@ -264,7 +263,7 @@ static int newest_sweep(struct conn *c, int64_t *sweep, struct err *e)
     err_set(e, WATTQ_E_NOT_FOUND, "there is no sweep to find something in");
     return err_next(
         e, "queue one: wattq sweep train --dataset standin:mnist --shape rectangle --depth "
-           "2..4 --size 2^5..2^12 --epochs 5");
+           "2..4 --size 2^5..2^12");
 }
 
 static int choose(struct app *app, struct conn *c, struct sel *runs, struct err *e)

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/cost.h"
+#include "client/design.h"
 #include "client/json.h"
 #include "client/submit.h"
 #include "common/net.h"
@@ -11,14 +13,15 @@
 #include "daemon/queue/queue.h"
 
 #define MANY_RUNS     1000 /* more need --yes */
-#define TRAIN_EPOCHS  "30"
-#define SKIPPED_SHOWN 5 /* of each reason */
+#define SKIPPED_SHOWN 5    /* of each reason */
 
 struct sweep {
     struct job job;
     struct train_args train;
     struct spec_axis axes[SPEC_PARAMS_MAX];
     struct queue_sweep q;
+    struct design design; /* of a sweep of networks */
+    struct conn *c;       /* NULL = not connected (yet) */
 };
 
 static void sweep_finip(struct sweep *s)
@@ -26,6 +29,8 @@ static void sweep_finip(struct sweep *s)
     for (size_t i = 0; i < s->q.naxes; i++)
         spec_axis_fini(&s->axes[i]);
     train_args_finip(&s->train);
+    design_finip(&s->design);
+    conn_close(s->c);
     job_fini(&s->job);
 }
 
@@ -126,12 +131,16 @@ static int read_train(struct sweep *s, struct app *app, struct err *e)
     app->quiet = args_has(a, OPT_QUIET);
     if (rc == 0)
         rc = train_args_init(&s->train, a, 0, e);
-    if (rc == 0)
-        rc = train_axes(s, e);
-    if (rc == 0 && !train_args_get(&s->train, "epochs"))
-        train_args_set(&s->train, "epochs",
-                       TRAIN_EPOCHS); /* on record, whatever the default becomes */
-    return rc;
+    return rc == 0 ? train_axes(s, e) : rc;
+}
+
+/* The meters say how long a run must be; a dry run does without them where there is no daemon. */
+static int read_design(struct sweep *s, struct app *app, struct err *e)
+{
+    int rc = cmd_connect(app, &s->c, e);
+    if (rc < 0 && !args_has(&app->args, OPT_DRY_RUN))
+        return rc;
+    return design_init(&s->design, &app->args, &s->train, &s->q, s->c, e);
 }
 
 static int read_axes(struct sweep *s, const struct args *a, struct err *e)
@@ -158,12 +167,21 @@ static int sweep_init(struct sweep *s, struct app *app, struct err *e)
         rc = read_axes(s, a, e);
     if (rc == 0 && train)
         rc = check_datasets(s, e);
+    if (rc == 0)
+        rc = train ? read_design(s, app, e) : design_refuse(a, e);
+    if (rc == 0 && !train)
+        rc = design_pause(a, &s->design.pause_ns, e);
     if (rc < 0)
         return rc;
     rc = train ? job_init(&s->job, SPEC_TRAIN, a, false, s->train.argv, s->train.n, e)
                : job_init(&s->job, SPEC_COMMAND, a, false, a->pos, a->npos, e);
     if (rc == 0 && train)
         rc = train_params(&s->job.spec, &s->train, e);
+    if (rc == 0 && s->design.pause_ns > 0 && !s->job.spec.exclusive) {
+        err_set(e, WATTQ_E_USAGE, "--pause and --shared contradict each other");
+        return err_next(e, "beside other runs nothing is idle: leave one of them out");
+    }
+    s->job.spec.pause_ns = s->design.pause_ns;
     s->q.run = &s->job.spec;
     s->q.axes = s->axes;
     base_strcpy(s->q.label, sizeof s->q.label, s->job.spec.label);
@@ -192,6 +210,14 @@ static void tell_skipped(const struct app *app, const struct queue_skipped *skip
     }
 }
 
+static const char *param_of(const struct spec *s, const char *key)
+{
+    for (size_t i = 0; i < s->nparams; i++)
+        if (strcmp(s->params[i].key, key) == 0)
+            return s->params[i].value;
+    return NULL;
+}
+
 static json_t *params_json(const struct spec *s)
 {
     json_t *params = json_object();
@@ -214,6 +240,85 @@ static void grid_finip(struct grid *g)
     queue_expand_free(g->specs, g->n, g->skipped, g->nskipped);
 }
 
+/* ---- the plan of a sweep of networks --------------------------------------------------------------- */
+
+struct plan {
+    size_t canaries;
+    size_t warmups;
+    size_t blocks;
+    struct cost cost;
+    struct cost_rates rates;
+};
+
+/* The backend and CPUs of the sweep hold for the calibration as well. */
+static void calibrate(struct plan *p, const struct sweep *s)
+{
+    static const char *const shared[] = {"backend", "precision", "cpus"};
+    struct train_args extra CLEANUP(train_args_finip) = {0};
+    for (size_t i = 0; i < ARRAY_LEN(shared); i++) {
+        const char *value = train_args_get(&s->train, shared[i]);
+        if (value)
+            train_args_set(&extra, shared[i], value);
+    }
+    cost_calibrate(&p->rates, s->c, extra.argv, extra.n);
+}
+
+static void make_plan(struct plan *p, const struct sweep *s, const struct grid *g)
+{
+    *p = (struct plan){0};
+    for (size_t i = 0; i < g->n; i++) {
+        const char *role = param_of(&g->specs[i], "role");
+        const char *block = param_of(&g->specs[i], "block");
+        size_t n = block ? strtoul(block, NULL, 10) : 0;
+        p->canaries += role && strcmp(role, "canary") == 0;
+        p->warmups += role && strcmp(role, "warmup") == 0;
+        p->blocks = n > p->blocks ? n : p->blocks;
+    }
+    calibrate(p, s);
+    cost_of_specs(&p->cost, &p->rates, g->specs, g->n);
+}
+
+static json_t *plan_json(const struct plan *p, const struct sweep *s, const struct grid *g)
+{
+    const struct design_length *l = &s->design.length;
+    json_t *o = json_object();
+    json_put(o, "networks",
+             json_integer((json_int_t)((g->n - p->canaries - p->warmups) / (size_t)s->q.repeat)));
+    json_put(o, "repeat", json_integer(s->q.repeat));
+    json_put(o, "canaries", json_integer((json_int_t)p->canaries));
+    json_put(o, "warmups", json_integer((json_int_t)p->warmups));
+    json_put(o, "blocks", json_integer((json_int_t)p->blocks));
+    json_put(o, "pause_s", json_number((double)s->design.pause_ns / 1e9));
+    json_put(o, "train_s", l->seconds > 0 ? json_number(l->seconds) : json_null());
+    json_put(o, "rel_error", l->why[0] ? json_number(l->reached) : json_null());
+    json_put(o, "meter", l->why[0] ? json_text(l->why, strlen(l->why)) : json_null());
+    bool known = p->cost.unknown < p->cost.runs;
+    json_put(o, "seconds", known ? json_number(p->cost.run_s + p->cost.pause_s) : json_null());
+    json_put(o, "longest_s", known ? json_number(p->cost.longest_s) : json_null());
+    json_put(o, "runs_not_known", json_integer((json_int_t)p->cost.unknown));
+    json_put(o, "energy_j", json_number(p->cost.energy_j));
+    json_put(o, "estimated", json_boolean(p->cost.estimate));
+    json_put(o, "reason", p->cost.reason ? json_string(p->cost.reason) : json_null());
+    return o;
+}
+
+static void tell_plan(const struct app *app, const struct plan *p, const struct sweep *s,
+                      const struct grid *g)
+{
+    char text[400];
+    size_t points = g->n - p->canaries - p->warmups;
+    cmd_say(app, "%zu networks x %lld repeats, %zu control runs in %zu blocks, %s warm-up",
+            points / (size_t)s->q.repeat, (long long)s->q.repeat, p->canaries, p->blocks,
+            p->warmups ? "a" : "no");
+    cmd_say(app, "%s", design_say_length(text, sizeof text, &s->design.length));
+    cmd_say(app, "%s", cost_say(text, sizeof text, &p->cost));
+    if (p->rates.n > 0)
+        cmd_say(app,
+                "(foretold from a calibration of 1.2 s just now; the longest run takes about "
+                "%.3g s)",
+                p->cost.longest_s);
+}
+
 static int dry_run_json(const struct app *app, const struct sweep *s, const struct grid *g,
                         struct err *e)
 {
@@ -233,6 +338,11 @@ static int dry_run_json(const struct app *app, const struct sweep *s, const stru
     json_put(doc, "seed", json_integer(s->q.seed));
     json_put(doc, "runs", runs);
     json_put(doc, "skipped", skipped);
+    if (s->job.spec.kind == SPEC_TRAIN) {
+        struct plan p;
+        make_plan(&p, s, g);
+        json_put(doc, "plan", plan_json(&p, s, g));
+    }
     return json_write(app->print.out, doc, false, e);
 }
 
@@ -241,20 +351,22 @@ static int dry_run(const struct app *app, const struct sweep *s, const struct gr
 {
     if (app->json)
         return dry_run_json(app, s, g, e);
-    const char *heads[SPEC_PARAMS_MAX + 2];
+    static const char *const ours[] = {"role", "block", "repeat"};
+    const char *heads[SPEC_PARAMS_MAX + 5];
     struct table t;
-    size_t columns = s->q.naxes + 2;
-    heads[0] = ">N";
+    size_t columns = 0;
+    heads[columns++] = ">N";
     for (size_t i = 0; i < s->q.naxes; i++)
-        heads[1 + i] = s->axes[i].key;
-    heads[columns - 1] = "COMMAND";
+        heads[columns++] = s->axes[i].key;
+    for (size_t i = 0; i < ARRAY_LEN(ours); i++)
+        heads[columns++] = ours[i];
+    heads[columns++] = "COMMAND";
     table_init(&t, heads, columns);
     for (size_t i = 0; i < g->n; i++) {
         const struct spec *one = &g->specs[i];
-        size_t base = s->job.spec.nparams;
         table_put(&t, "%zu", i + 1);
-        for (size_t k = 0; k < s->q.naxes; k++)
-            table_put(&t, "%s", one->params[base + k].value);
+        for (size_t k = 1; k + 1 < columns; k++)
+            table_put(&t, "%s", param_of(one, heads[k]) ? param_of(one, heads[k]) : "");
         table_put(&t, "%s%s", one->kind == SPEC_TRAIN ? "wattq-train " : "", one->argv[0]);
         for (size_t k = 1; k < one->argc; k++) {
             char *longer = base_printf("%s %s", t.cells[t.n - 1], one->argv[k]);
@@ -266,11 +378,24 @@ static int dry_run(const struct app *app, const struct sweep *s, const struct gr
     table_fini(&t);
     cmd_say(app, "would queue %zu runs (order %s, seed %lld); nothing was queued", g->n,
             s->q.random ? "random" : "given", (long long)s->q.seed);
+    if (s->job.spec.kind == SPEC_TRAIN) {
+        struct plan p;
+        make_plan(&p, s, g);
+        tell_plan(app, &p, s, g);
+    }
     tell_skipped(app, g->skipped, g->nskipped);
     return 0;
 }
 
 /* ---- sending ------------------------------------------------------------------------------------- */
+
+static void put_words(struct wire_out *o, const char *key, char *const *words, size_t n)
+{
+    wire_begin_array(o, key);
+    for (size_t i = 0; i < n; i++)
+        wire_put_str(o, NULL, words[i]);
+    wire_end(o);
+}
 
 static void put_request(struct sweep *s, struct wire_out *o)
 {
@@ -292,19 +417,24 @@ static void put_request(struct sweep *s, struct wire_out *o)
     wire_put_int(o, "repeat", s->q.repeat);
     wire_put_str(o, "label", s->q.label);
     wire_put_int(o, "max_fails", s->q.max_fails);
+    if (s->q.canary_every > 0) {
+        wire_put_int(o, "canary_every", s->q.canary_every);
+        put_words(o, "canary", s->q.canary, s->q.ncanary);
+    }
+    if (s->q.nwarmup > 0)
+        put_words(o, "warmup", s->q.warmup, s->q.nwarmup);
     wire_end(o);
 }
 
 static int send_sweep(struct app *app, struct sweep *s, const struct grid *g, struct err *e)
 {
-    struct conn *c CLEANUP(conn_closep) = NULL;
     struct wire_msg *m CLEANUP(wire_msg_freep) = NULL;
-    int rc = cmd_connect(app, &c, e);
+    int rc = s->c ? 0 : cmd_connect(app, &s->c, e);
     if (rc < 0)
         return rc;
     job_find_code(&s->job);
-    put_request(s, conn_begin(c, "sweep"));
-    rc = conn_call(c, &m, e);
+    put_request(s, conn_begin(s->c, "sweep"));
+    rc = conn_call(s->c, &m, e);
     if (rc < 0)
         return rc;
     const struct wire_val *r = wire_msg_root(m);
@@ -316,6 +446,10 @@ static int send_sweep(struct app *app, struct sweep *s, const struct grid *g, st
             (long long)wire_int(r, "runs", 0), id, (long long)wire_int(r, "first", 0),
             (long long)wire_int(r, "last", 0), s->q.random ? "random" : "given",
             (long long)s->q.seed);
+    if (s->job.spec.kind == SPEC_TRAIN) {
+        char text[400];
+        cmd_say(app, "%s", design_say_length(text, sizeof text, &s->design.length));
+    }
     tell_skipped(app, g->skipped, g->nskipped);
     cmd_say(app, "watch it: wattq top; when it is done: wattq %s sweep:%lld",
             s->job.spec.kind == SPEC_TRAIN ? "finding" : "runs", id);

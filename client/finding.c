@@ -25,6 +25,7 @@ void finding_fini(struct finding *f)
         free(f->skipped[i].reason);
     }
     free(f->skipped);
+    free(f->controls);
     free(f->rows);
 }
 
@@ -151,8 +152,27 @@ void finding_add(struct finding *f, const struct wire_val *run)
     f->measured = f->measured || (!isnan(r->energy_j) && !r->estimated);
 }
 
+/* Warm-up and canaries say how the machine was, not what a network costs. */
+static bool take_control(struct finding *f, const struct wire_val *run)
+{
+    const char *role = wire_str(wire_get(run, "params"), "role", "");
+    if (strcmp(role, "warmup") == 0) {
+        f->warmups++;
+    } else if (strcmp(role, "canary") == 0) {
+        f->controls = realloc(f->controls, (f->ncontrols + 1) * sizeof *f->controls);
+        if (!f->controls)
+            abort();
+        f->controls[f->ncontrols++] = wire_int(run, "run", 0);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static void take_run(struct finding *f, const struct wire_val *run)
 {
+    if (take_control(f, run))
+        return;
     const char *state = wire_str(run, "state", "?");
     char *what = base_printf("run %lld %s %s depth %s size %s", (long long)wire_int(run, "run", 0),
                              word_of(run, "dataset"), word_of(run, "shape"),
@@ -327,6 +347,8 @@ json_t *finding_json(const struct finding *f)
     json_put(doc, "rows", rows);
     json_put(doc, "crossings", crossings_json(f));
     json_put(doc, "left_out", skipped);
+    json_put(doc, "control_runs", json_integer((json_int_t)f->ncontrols));
+    json_put(doc, "warmup_runs", json_integer((json_int_t)f->warmups));
     json_put(doc, "idle_w", json_number(f->idle_w));
     json_put(doc, "load_w", json_number(f->load_w));
     json_put(doc, "measured", json_boolean(f->measured));

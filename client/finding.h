@@ -44,6 +44,9 @@ struct finding {
     size_t n;
     struct finding_skipped *skipped;
     size_t nskipped;
+    int64_t *controls; /* runs that are no points of the grid: canaries */
+    size_t ncontrols;
+    size_t warmups;       /* and runs that were to be thrown away */
     struct caches caches; /* n = 0: the machine describes none */
     char covers[240];
     char idle[160]; /* what the machine drew without a run, in words; "" = not known */

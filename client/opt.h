@@ -32,7 +32,14 @@
     X(WAIT_CHILDREN, "wait-children", 0, NULL, 0, "the run ends when its last process does")       \
     X(STANDALONE, "standalone", 0, NULL, 0, "run and meter without any daemon; needs --out")       \
     X(OUT, "out", 'o', "FILE", 0, "file for the record of a standalone run (JSON lines)")          \
-    X(REPEAT, "repeat", 'r', "N", 0, "run every point of the sweep N times")                       \
+    X(REPEAT, "repeat", 'r', "N", 0,                                                               \
+      "run every point N times, in N shuffled passes (networks: 3)")                               \
+    X(CANARY_EVERY, "canary-every", 0, "N", 0,                                                     \
+      "a control run after every N networks (20; 0 none)")                                         \
+    X(CANARY_NET, "canary-net", 0, "K=V,..", 0, "network of the control runs: size=2^14,depth=4")  \
+    X(WARMUP, "warmup", 0, "DURATION", 0, "length of the run that is thrown away first (10s; 0)")  \
+    X(PAUSE, "pause", 0, "DURATION", 0, "idle time before each run (2s for networks, else 0)")     \
+    X(REL_ERROR, "rel-error", 0, "PART", 0, "train long enough for the meter to tell this (1%)")   \
     X(ORDER, "order", 0, "HOW", 0, "random (default) or given")                                    \
     X(SEED, "seed", 0, "N", 0, "seed of the random order, so that it can be had again")            \
     X(DRY_RUN, "dry-run", 0, NULL, 0, "show what would be queued, queue nothing")                  \

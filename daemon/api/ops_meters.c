@@ -79,6 +79,7 @@ static void put_desc(struct wire_out *o, const struct meter_channel *c)
     wire_put_int(o, "box_ns", d->box_ns);
     encode_opt(o, "wrap_uj", d->wrap_uj ? d->wrap_uj : RUN_NONE);
     wire_put_int(o, "quantum", d->quantum);
+    encode_opt(o, "pmax_uw", d->pmax_uw ? d->pmax_uw : RUN_NONE);
     encode_opt(o, "accuracy_ppm", d->accuracy_ppm ? d->accuracy_ppm : RUN_NONE);
 }
 
@@ -116,6 +117,7 @@ int op_meters(struct op_call *c, struct err *e)
         struct wire_out *o = ops_list_row(&l);
         wire_begin_map(o, NULL);
         put_desc(o, ch);
+        wire_put_int(o, "sample_ns", meter_group_period_ns(m, ch->group));
         encode_opt(o, "parent", id_of(m, ch->desc.parent));
         encode_opt(o, "mirror_of", id_of(m, ch->desc.mirror_of));
         wire_put_bool(o, "in_total", in[i] != 0);

@@ -554,7 +554,8 @@ class Sweep(Base):
     def test_train_and_finding(self):
         p = self.run_wattq("sweep", "train", "--dataset", "standin:banana,standin:mnist", "--shape",
                            "rectangle,exponential", "--depth", "2..3", "--size", "2^5..2^11", "--epochs", "1",
-                           "--max-fails", "99")
+                           "--max-fails", "99", "--repeat", "1", "--canary-every", "0", "--warmup", "0", "--pause",
+                           "0")
         sweep = int(p.stdout)
         self.assertIn("left out", p.stderr)
         self.assertIn("20 %", p.stderr)
@@ -580,6 +581,43 @@ class Sweep(Base):
         self.assertIn("Seconds of a training step", self.out("model", "fit", f"sweep:{sweep}"))
         self.json("model", "show")
         self.json("model", "ls")
+
+    def test_measured_sweep(self):
+        """What `sweep train` does unless told otherwise, made short."""
+        args = ["train", "--dataset", "standin:banana", "--shape", "rectangle", "--depth", "3", "--size",
+                "2^7,2^8", "--min-seconds", "0.1", "--canary-every", "3", "--canary-net",
+                "dataset=standin:banana,size=64", "--warmup", "100ms", "--pause", "300ms"]
+        p = self.run_wattq("sweep", "--dry-run", *args)
+        for word in ("2 networks x 3 repeats, 3 control runs in 2 blocks, a warm-up", "at least 0.1 s", "kWh"):
+            self.assertIn(word, p.stderr)
+        plan = self.json("sweep", "--dry-run", *args)["plan"]
+        self.assertEqual((plan["networks"], plan["repeat"], plan["canaries"], plan["blocks"]), (2, 3, 3, 2))
+        self.assertTrue(4 < plan["seconds"] < 60, plan)
+        self.assertAlmostEqual(plan["energy_j"] / plan["seconds"], 55, delta=1)
+        self.assertFalse(plan["estimated"])
+        sweep = int(self.out("sweep", "-q", *args))
+        self.run_wattq("wait", f"sweep:{sweep}", timeout=60)
+        runs = sorted(self.json("runs", f"sweep:{sweep}")["runs"], key=lambda r: r["run"])
+        self.assertEqual([r["params"].get("role", "") for r in runs],
+                         ["warmup", "canary", "", "", "", "canary", "", "", "", "canary"])
+        shown = self.json("show", runs[2]["run"])["run"]
+        self.assertEqual((shown["params"]["epochs"], shown["summary"]["end"]), ("auto", "auto"))
+        self.assertGreaterEqual(int(shown["summary"]["train_ns"]), 10**8)
+        finding = self.json("finding", f"sweep:{sweep}")
+        self.assertEqual((len(finding["rows"]), finding["control_runs"], finding["warmup_runs"]), (6, 3, 1))
+
+    def test_how_long_a_run_is(self):
+        net = ["--dataset", "standin:banana", "--shape", "rectangle", "--depth", "3", "--size", "2^7"]
+        plan = self.json("sweep", "--dry-run", "train", *net)["plan"]
+        self.assertIn("counter", plan["meter"])
+        self.assertEqual(plan["train_s"], 5, plan)
+        self.assertLessEqual(plan["rel_error"], 0.01)
+        plan = self.json("sweep", "--dry-run", "train", *net, "--rel-error", "5%")["plan"]
+        self.assertEqual(plan["train_s"], 1, plan)
+        for args, word in ((["train", *net, "--rel-error", "1%", "--epochs", "3"], "contradict"),
+                           (["train", *net, "--pause", "1s", "--shared"], "contradict"),
+                           (["--warmup", "1s", "-p", "a=1,2", "--", "echo", "{a}"], "sweeps of networks")):
+            self.assertIn(word, self.err("sweep", *args, code=2))
 
     def test_train_is_checked_at_once(self):
         p = self.run_wattq("train", "--dataset", "standin:mnist", "--shape", "rectangle", "--depth", "3", "--size",
