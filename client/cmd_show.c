@@ -360,12 +360,57 @@ static void show_map(const struct app *app, const char *title, const struct wire
     }
 }
 
+/* ---- the machine at both ends ---------------------------------------------------------------------- */
+
+static void fact_text(char *out, size_t cap, const struct wire_val *map, const char *key)
+{
+    const struct wire_val *v = wire_get(map, key);
+    if (wire_type(v) == WIRE_STR)
+        base_strcpy(out, cap, wire_as_str(v, ""));
+    else if (wire_type(v) == WIRE_INT)
+        (void)snprintf(out, cap, "%lld", (long long)wire_as_int(v, 0));
+    else if (wire_type(v) == WIRE_BOOL)
+        (void)snprintf(out, cap, "%s", wire_bool(map, key, false) ? "yes" : "no");
+    else
+        base_strcpy(out, cap, "not told");
+}
+
+/* Keys of `of` whose value in `other` is another; those missing in `other` too. */
+static void show_changed(const struct app *app, const struct wire_val *of,
+                         const struct wire_val *other, bool only_new)
+{
+    for (size_t i = 0; i < wire_len(of); i++) {
+        char before[160];
+        char after[160];
+        const char *key = wire_key_at(of, i, NULL);
+        const struct wire_val *there = wire_get(other, key);
+        bool missing = wire_type(there) == WIRE_NIL;
+        fact_text(before, sizeof before, only_new ? other : of, key);
+        fact_text(after, sizeof after, only_new ? of : other, key);
+        if ((only_new && !missing) || strcmp(before, after) == 0)
+            continue;
+        (void)fprintf(app->print.out, "  %-10s %s went from %s to %s while it ran\n", "machine",
+                      key, before, after);
+    }
+}
+
+static void show_machine(const struct app *app, const struct wire_val *run)
+{
+    const struct wire_val *start = wire_get(run, "machine_start");
+    const struct wire_val *end = wire_get(run, "machine_end");
+    if (wire_type(start) != WIRE_MAP || wire_type(end) != WIRE_MAP)
+        return;
+    show_changed(app, start, end, false);
+    show_changed(app, end, start, true);
+}
+
 static void show_run(const struct app *app, const struct wire_val *run)
 {
     follow_print_end(app, app->print.out, run);
     show_covers(app, run);
     (void)fputc('\n', app->print.out);
     show_what(app, run);
+    show_machine(app, run);
     if (wire_type(wire_get(run, "energy")) == WIRE_ARRAY && wire_len(wire_get(run, "energy")) > 0) {
         head(app, "Energy");
         show_figures(app, wire_get(run, "energy"));

@@ -87,6 +87,42 @@ static int put_code(void *arg, const struct run_code *c)
     return 0;
 }
 
+static void put_fact(struct wire_out *o, const char *key, const json_t *value)
+{
+    if (json_is_string(value))
+        wire_put_str(o, key, json_string_value(value));
+    else if (json_is_integer(value))
+        wire_put_int(o, key, (int64_t)json_integer_value(value));
+    else if (json_is_boolean(value))
+        wire_put_bool(o, key, json_is_true(value));
+}
+
+static void put_facts(struct wire_out *o, const char *name, const char *facts)
+{
+    json_t *j = facts ? json_loads(facts, 0, NULL) : NULL;
+    const char *key;
+    json_t *value;
+    size_t n = 0;
+    if (!j)
+        return;
+    wire_begin_map(o, name);
+    json_object_foreach(j, key, value) if (n++ < WIRE_MAP_KEYS_MAX) put_fact(o, key, value);
+    wire_end(o);
+    json_decref(j);
+}
+
+static int put_machine(struct store *s, struct wire_out *o, int64_t run, struct err *e)
+{
+    char *at_start CLEANUP(base_freep) = NULL;
+    char *at_end CLEANUP(base_freep) = NULL;
+    int rc = runs_machine_get(s, run, &at_start, &at_end, e);
+    if (rc < 0)
+        return rc;
+    put_facts(o, "machine_start", at_start);
+    put_facts(o, "machine_end", at_end);
+    return 0;
+}
+
 /* ---- what happened ------------------------------------------------------------------------------ */
 
 static int put_event(void *arg, const struct run_event *ev)
@@ -191,6 +227,8 @@ static int put_all(struct store *s, struct show_job *j, const struct run_row *ro
         rc = put_env(s, &j->o, row, e);
     if (rc == 0 && row->code_hash)
         rc = runs_code_get(s, row->code_hash, put_code, &j->o, e);
+    if (rc == 0)
+        rc = put_machine(s, &j->o, row->id, e);
     if (rc == 0)
         rc = runs_retried_by(s, row->id, &by, e);
     encode_opt(&j->o, "retried_by", by);

@@ -396,6 +396,7 @@ int queue_open(struct queue **out, const struct queue_config *cfg, struct err *e
     q->envs_dir = base_strdup(cfg->envs_dir);
     q->runs_dir = base_strdup(cfg->runs_dir);
     q->train_path = base_strdup(cfg->train_path);
+    q->machine = machine_open(NULL);
     int rc = uv_mutex_init(&q->ticket_lock);
     if (rc == 0)
         rc = uv_async_init(cfg->loop, &q->ticket_async, on_tickets);
@@ -403,6 +404,7 @@ int queue_open(struct queue **out, const struct queue_config *cfg, struct err *e
         free(q->envs_dir);
         free(q->runs_dir);
         free(q->train_path);
+        machine_close(q->machine);
         free(q);
         return err_set(e, WATTQ_E_IO, "the queue cannot start: %s", uv_strerror(rc));
     }
@@ -432,6 +434,7 @@ static void free_queue(struct queue *q)
     free(q->envs_dir);
     free(q->runs_dir);
     free(q->train_path);
+    machine_close(q->machine);
     uv_mutex_destroy(&q->ticket_lock);
     free(q);
     if (closed)

@@ -7,6 +7,8 @@
 #include "daemon/log.h"
 #include "daemon/queue/queue_private.h"
 
+#define FACTS_LATE_NS (5 * NS_PER_S) /* what is read later says nothing of a run's end */
+
 /* ---- what the result says ----------------------------------------------------------------------- */
 
 static enum run_state end_state(const struct result *res)
@@ -200,13 +202,25 @@ static bool may_be_retried(const struct queue_item *r)
     return !last || last->to != RUN_DONE;
 }
 
+/* The machine is still as it was at the end: not so for a run that ended while no daemon was there. */
+static bool just_ended(const struct queue_item *r)
+{
+    const struct energy_window *w = &r->live->filing.window;
+    return w->t0_ns != RUN_NONE && w->t0_ns != 0 && w->t1_ns != RUN_NONE && w->boot == r->q->boot &&
+           clock_boot_ns() - w->t1_ns < FACTS_LATE_NS;
+}
+
 int queue_end_work(struct store *s, struct queue_item *r, struct err *e)
 {
     struct queue_filing *f = &r->live->filing;
     int rc = 0;
     f->has_total = false;
     f->env_unused = false;
-    if (f->window.t0_ns != RUN_NONE && f->window.t0_ns != 0)
+    if (just_ended(r)) {
+        char *facts CLEANUP(base_freep) = machine_facts(r->q->machine);
+        rc = runs_machine_put(s, r->row.id, true, facts, e);
+    }
+    if (rc == 0 && f->window.t0_ns != RUN_NONE && f->window.t0_ns != 0)
         rc = queue_figures(s, r->row.id, f, e);
     if (rc == 0 && r->row.env_hash && !may_be_retried(r))
         rc = runs_env_drop(s, r->row.env_hash, &f->env_unused, e);

@@ -86,6 +86,13 @@ static void apply(struct run_row *row, const struct queue_move *m)
     set_int(&row->ended_utc_ns, c->ended_utc_ns);
 }
 
+/* After the gate has opened, so that no start waits for it. */
+static int put_facts(struct store *s, const struct queue_item *r, struct err *e)
+{
+    char *facts CLEANUP(base_freep) = machine_facts(r->q->machine);
+    return runs_machine_put(s, r->row.id, false, facts, e);
+}
+
 /* Storage thread. */
 static int work(struct store *s, struct storage_job *job, struct err *e)
 {
@@ -95,7 +102,8 @@ static int work(struct store *s, struct storage_job *job, struct err *e)
         if (rc < 0)
             return rc;
     }
-    return r->flying_file ? queue_end_work(s, r, e) : 0;
+    int rc = r->flying_facts ? put_facts(s, r, e) : 0;
+    return rc == 0 && r->flying_file ? queue_end_work(s, r, e) : rc;
 }
 
 static void tell(struct queue_item *r, enum run_state from)
@@ -110,7 +118,7 @@ static void tell(struct queue_item *r, enum run_state from)
 static void committed(struct queue_item *r)
 {
     bool filed = r->flying_file;
-    r->flying_file = false;
+    r->flying_file = r->flying_facts = false;
     if (filed) {
         r->live->total = r->live->filing.total;
         r->live->has_total = r->live->filing.has_total;
@@ -162,7 +170,8 @@ static void failed(struct queue_item *r, int rc, const struct err *e)
     r->unsent = r->flying;
     r->flying = NULL;
     r->file_now |= r->flying_file;
-    r->flying_file = false;
+    r->facts_now |= r->flying_facts;
+    r->flying_file = r->flying_facts = false;
     r->deadline_ns = clock_boot_ns() + RETRY_NS;
     r->q->retry_waiting = true;
 }
@@ -187,6 +196,8 @@ void queue_commit(struct queue_item *r)
     r->unsent = NULL;
     r->flying_file = r->file_now;
     r->file_now = false;
+    r->flying_facts = r->facts_now;
+    r->facts_now = false;
     r->job_busy = true;
     r->live->job = (struct storage_job){.work = work, .done = done};
     queue_submit_job(r->q, &r->live->job);

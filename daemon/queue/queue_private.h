@@ -6,6 +6,7 @@
 #ifndef DAEMON_QUEUE_QUEUE_PRIVATE_H
 #define DAEMON_QUEUE_QUEUE_PRIVATE_H
 
+#include "daemon/queue/machine.h"
 #include "daemon/queue/queue.h"
 
 /* Where a live run is between two commits. */
@@ -81,9 +82,11 @@ struct queue_item {
     bool job_busy;
     bool file_now;    /* the next job is the last: with the figures */
     bool flying_file; /* the job that is out is the last */
-    char *lost_text;  /* the end is `lost`, and why; NULL = result says */
-    bool requeue;     /* lost to a reboot: a built-in trainer's run is tried again */
-    bool ended;       /* leaves the lists as soon as its job is back */
+    bool facts_now;   /* the next job writes down the state the machine is in at the start */
+    bool flying_facts;
+    char *lost_text; /* the end is `lost`, and why; NULL = result says */
+    bool requeue;    /* lost to a reboot: a built-in trainer's run is tried again */
+    bool ended;      /* leaves the lists as soon as its job is back */
     struct queue_import *import;
     int64_t
         metrics_seen; /* largest metric row the database had when the daemon started; -1 = none */
@@ -116,9 +119,10 @@ struct queue {
     char *envs_dir;
     char *runs_dir;
     char *train_path;
-    struct items all;    /* by id */
-    struct items line;   /* queued and not claimed: priority, then id */
-    struct items active; /* starting to stopping, in order of their claim */
+    struct machine *machine; /* used by jobs, that is on the storage thread */
+    struct items all;        /* by id */
+    struct items line;       /* queued and not claimed: priority, then id */
+    struct items active;     /* starting to stopping, in order of their claim */
     struct queue_sweep_state *sweeps;
     size_t nsweeps;
     struct queue_item *recent[QUEUE_RECENT]; /* newest first; NULL = none */

@@ -216,6 +216,7 @@ static void started(struct queue_item *r, const struct launch_event *ev)
     c.mode = ev->mode;
     c.started_utc_ns = clock_utc_ns() - (clock_boot_ns() - ev->t_ns);
     c.reason = "gate opened";
+    r->facts_now = true;
     queue_move(r, RUN_RUNNING, &c, NULL);
     queue_commit(r);
 }

@@ -100,6 +100,9 @@ int runs_code_put(struct store *s, const struct run_code *c, struct err *e) MUST
 int runs_set_code(struct store *s, int64_t run, const char *hash, struct err *e) MUST_USE;
 int runs_machine_put(struct store *s, int64_t run, bool at_end, const char *facts_json,
                      struct err *e) MUST_USE;
+/* Both ends' facts in new memory; NULL where they are not known. */
+int runs_machine_get(struct store *s, int64_t run, char **at_start, char **at_end,
+                     struct err *e) MUST_USE;
 int runs_sweep_insert(struct store *s, int64_t uid, const char *label, const char *spec_json,
                       int64_t utc_ns, int64_t *id, struct err *e) MUST_USE;
 int runs_sweep_state(struct store *s, int64_t id, const char *state, const char *reason,

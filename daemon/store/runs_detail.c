@@ -106,6 +106,21 @@ int runs_place(struct store *s, int64_t run, struct run_place *out, struct err *
     return 0;
 }
 
+int runs_machine_get(struct store *s, int64_t run, char **at_start, char **at_end, struct err *e)
+{
+    STMT_USE(st, s, MACHINE_OF_RUN);
+    stmt_bind_int(st, 1, run);
+    *at_start = *at_end = NULL;
+    int rc = stmt_step(st, e);
+    if (rc <= 0)
+        return rc;
+    const char *start = stmt_text(st, 0);
+    *at_start = start ? base_strdup(start) : NULL;
+    const char *end = stmt_text(st, 1);
+    *at_end = end ? base_strdup(end) : NULL;
+    return 0;
+}
+
 static void take_figure(sqlite3_stmt *st, struct run_energy *f)
 {
     const int64_t channel = stmt_opt(st, 1);

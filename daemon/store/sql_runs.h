@@ -49,6 +49,9 @@
                          " WHERE id = ?1")                                                         \
     X(RUN_MACHINE_END, "UPDATE run SET machine_end = (SELECT id FROM machine WHERE hash = ?2)"     \
                        " WHERE id = ?1")                                                           \
+    X(MACHINE_OF_RUN,                                                                              \
+      "SELECT (SELECT facts FROM machine m WHERE m.id = r.machine_start),"                         \
+      " (SELECT facts FROM machine m WHERE m.id = r.machine_end) FROM run r WHERE r.id = ?1")      \
     X(SWEEP_INSERT, "INSERT INTO sweep(uid, label, spec, submitted_utc_ns, state)"                 \
                     " VALUES(?1, ?2, ?3, ?4, 'open')")                                             \
     X(SWEEP_STATE, "UPDATE sweep SET state = ?2, reason = ?3 WHERE id = ?1")                       \

@@ -31,7 +31,7 @@ def shape(value, path=""):
     """Every path in a document with its type; lists by their elements, the user's own maps closed."""
     if isinstance(value, dict):
         if path.split(".")[-1] in ("env", "params", "info", "summary", "last_metrics", "values", "j_per_datum",
-                                   "backends"):
+                                   "backends", "machine_start", "machine_end"):
             return {path + ": {own words}"}
         return {path + ": object"}.union(*(shape(v, f"{path}.{k}") for k, v in value.items()))
     if isinstance(value, list):
@@ -315,6 +315,25 @@ class Look(Base):
         self.assertEqual([p["name"] for p in doc["phases"]], ["one", "two"])
         self.assertEqual([e["epoch"] for e in doc["per_epoch"]], [1, 2, 3])
         self.assertAlmostEqual(doc["per_epoch"][2]["energy_j"], 55 * 0.3, delta=4)
+
+    @unittest.skipIf(len(os.sched_getaffinity(0)) < 2, "needs two CPUs")
+    def test_show_tells_what_changed(self):
+        pid, cpus = self.d.proc.pid, os.sched_getaffinity(self.d.proc.pid)
+        run = self.submit("--", "sleep", "0.6")
+        until(lambda: "running" in self.out("show", run), "the run starts")
+        time.sleep(0.2)
+        try:
+            os.sched_setaffinity(pid, {min(cpus)})
+            self.run_wattq("wait", run)
+        finally:
+            os.sched_setaffinity(pid, cpus)
+        self.assertRegex(self.out("show", run), rf"machine +affinity went from \S+ to {min(cpus)} while it ran")
+        doc = self.json("show", run)["run"]
+        self.assertNotEqual(doc["machine_start"]["affinity"], doc["machine_end"]["affinity"])
+        self.assertEqual(doc["machine_start"]["kernel"], doc["machine_end"]["kernel"])
+        quiet = self.submit("--", "true")
+        self.run_wattq("wait", quiet)
+        self.assertNotIn("while it ran", self.out("show", quiet))
 
     def test_phase_of_another_run(self):
         run = self.submit("--", "sleep", "30")
