@@ -138,23 +138,37 @@ static const char *head_class(const char *head)
     return head[0] == '>' ? " class=\"n\"" : "";
 }
 
-void html_table_begin(struct html_table *t, struct html *h, const char *caption,
-                      const char *const *heads, size_t columns)
+static void begin(struct html_table *t, const char *caption)
 {
-    assert(columns > 0);
-    *t = (struct html_table){.h = h, .heads = heads, .columns = columns};
+    struct html *h = t->h;
+    const char *const *heads = t->heads;
+    assert(t->columns > 0);
     html_raw(h, "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"");
     html_text(h, caption ? caption : heads[0] + (heads[0][0] == '>'));
-    html_raw(h, "\"><table>\n");
+    html_raw(h, t->cards ? "\"><table class=\"cards\">\n" : "\"><table>\n");
     if (caption)
         html_element(h, "caption", caption);
     html_raw(h, "<thead><tr>");
-    for (size_t i = 0; i < columns; i++) {
+    for (size_t i = 0; i < t->columns; i++) {
         html_rawf(h, "<th scope=\"col\"%s>", head_class(heads[i]));
         html_text(h, heads[i] + (heads[i][0] == '>'));
         html_raw(h, "</th>");
     }
     html_raw(h, "</tr></thead>\n<tbody>\n");
+}
+
+void html_table_begin(struct html_table *t, struct html *h, const char *caption,
+                      const char *const *heads, size_t columns)
+{
+    *t = (struct html_table){.h = h, .heads = heads, .columns = columns};
+    begin(t, caption);
+}
+
+void html_cards_begin(struct html_table *t, struct html *h, const char *caption,
+                      const char *const *heads, size_t columns)
+{
+    *t = (struct html_table){.h = h, .heads = heads, .columns = columns, .cards = true};
+    begin(t, caption);
 }
 
 void html_table_class(struct html_table *t, const char *name)
@@ -171,7 +185,14 @@ void html_cell(struct html_table *t, const char *text)
     if (t->at == SIZE_MAX)
         t->at = 0;
     bool first = t->at == 0;
-    html_rawf(t->h, first ? "<th scope=\"row\"%s>" : "<td%s>", head_class(t->heads[t->at]));
+    const char *head = t->heads[t->at];
+    html_rawf(t->h, first ? "<th scope=\"row\"%s" : "<td%s", head_class(head));
+    if (t->cards) {
+        html_raw(t->h, " data-head=\"");
+        html_text(t->h, head + (head[0] == '>'));
+        html_raw(t->h, "\"");
+    }
+    html_raw(t->h, ">");
     html_text(t->h, text && *text ? text : "-");
     html_raw(t->h, first ? "</th>" : "</td>");
     if (++t->at == t->columns) {

@@ -31,8 +31,12 @@ struct html_table {
     const char *const *heads;
     size_t columns;
     size_t at; /* cells in the open row */
+    bool cards;
 };
 void html_table_begin(struct html_table *t, struct html *h, const char *caption,
+                      const char *const *heads, size_t columns);
+/* The same as cards: on a narrow screen every row becomes a block, each cell under its column's name. */
+void html_cards_begin(struct html_table *t, struct html *h, const char *caption,
                       const char *const *heads, size_t columns);
 void html_table_class(struct html_table *t,
                       const char *name);                /* of the next row; before its cells */

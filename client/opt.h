@@ -31,7 +31,8 @@
     X(LOG_CAP, "log-cap", 0, "BYTES", 0, "keep at most this much output (default 256M)")           \
     X(WAIT_CHILDREN, "wait-children", 0, NULL, 0, "the run ends when its last process does")       \
     X(STANDALONE, "standalone", 0, NULL, 0, "run and meter without any daemon; needs --out")       \
-    X(OUT, "out", 'o', "FILE", 0, "file for the record of a standalone run (JSON lines)")          \
+    X(OUT, "out", 'o', "FILE", 0,                                                                  \
+      "file to write: a page (- = standard output), a standalone record")                          \
     X(REPEAT, "repeat", 'r', "N", 0,                                                               \
       "run every point N times, in N shuffled passes (networks: 3)")                               \
     X(CANARY_EVERY, "canary-every", 0, "N", 0,                                                     \
@@ -71,6 +72,7 @@
     X(SYSFS_ROOT, "sysfs-root", 0, "DIR", 0, "use the sysfs tree below DIR instead of the real")   \
     X(FORCE, "force", 0, NULL, 0, "write over a number that the program itself reported")          \
     X(BACKEND, "backend", 0, "NAME", 0, "only runs of this backend of wattq-train: openblas")      \
+    X(TITLE, "title", 0, "TEXT", 0, "heading of the page")                                         \
     X(VERSION, "version", 'V', NULL, 0, "same as wattq version")
 
 enum opt_id {

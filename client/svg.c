@@ -272,7 +272,7 @@ static void draw_bars(struct drawing *d, const struct svg_series *s)
     for (size_t i = 0; i < s->n; i++) {
         double left = svg_at(&d->x, bar_edge(d->c, s, s->x[i], -1));
         double right = svg_at(&d->x, bar_edge(d->c, s, s->x[i], 1));
-        if (!inside(&d->y, s->y[i]) || isnan(left) || isnan(right))
+        if (!inside(&d->y, s->y[i]) || s->y[i] == 0 || isnan(left) || isnan(right))
             continue;
         double y = svg_at(&d->y, s->y[i]);
         html_rawf(d->h, "<path d=\"M%.1f %.1fH%.1fV%.1fH%.1fz\"/>", left + 0.5, zero, right - 0.5,

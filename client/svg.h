@@ -18,7 +18,8 @@ struct svg_axis {
     const char *label; /* what is shown, unit included */
     enum svg_scale scale;
     /* How ticks are written: "J", "s", "W" with SI prefixes ("10 mJ"), "B" with binary ones ("32 KiB"),
-     * "%" of a ratio (0.1 -> "10 %"), "2^" as a power of two, NULL as a number. */
+     * "%" of a ratio (0.1 -> "10 %"), "2^" as a power of two, "" with an SI prefix alone ("10 k"), NULL as
+     * a number. */
     const char *unit;
     double lo, hi; /* range that is shown at least; lo >= hi = the data decide alone */
     bool zero;     /* linear: begin at 0 (bars always do) */

@@ -68,8 +68,10 @@ static size_t multiples(const struct svg_map *m, double step, double *out)
     size_t n = 0;
     double first = ceil(m->lo / step - 1e-9);
     double last = floor(m->hi / step + 1e-9);
-    for (double k = first; k <= last && n < SVG_TICKS_MAX; k += 1)
-        out[n++] = untransform(m->scale, k * step);
+    while (n < SVG_TICKS_MAX && first + (double)n <= last) {
+        out[n] = untransform(m->scale, (first + (double)n) * step);
+        n++;
+    }
     return n;
 }
 
@@ -89,12 +91,13 @@ static size_t few_decades(const struct svg_map *m, size_t most, double *out)
     double lo = untransform(m->scale, m->lo);
     double hi = untransform(m->scale, m->hi);
     size_t n = 0;
-    for (double k = floor(log10(lo)); k <= log10(hi); k += 1)
-        for (size_t i = 0; i < ARRAY_LEN(digits); i++) {
-            double v = digits[i] * pow(10, k);
-            if (v >= lo && v <= hi && n < SVG_TICKS_MAX)
-                out[n++] = v;
-        }
+    int first = (int)floor(log10(lo));
+    for (int i = 0; i < 3 * 3; i++) { /* less than two decades touch at most three */
+        int decade = first + i / 3;
+        double v = digits[i % 3] * pow(10, decade);
+        if (v >= lo && v <= hi)
+            out[n++] = v;
+    }
     if (n >= 3)
         return n;
     struct svg_map linear = {.scale = SVG_LINEAR, .lo = lo, .hi = hi};
@@ -136,7 +139,8 @@ static const char *number_si(char *buf, size_t cap, double v, const char *unit)
         i++;
     if (v == 0)
         i = 4;
-    (void)snprintf(buf, cap, "%.3g %s%s", v / steps[i].from, steps[i].prefix, unit);
+    const char *gap = *steps[i].prefix || *unit ? " " : "";
+    (void)snprintf(buf, cap, "%.3g%s%s%s", v / steps[i].from, gap, steps[i].prefix, unit);
     return buf;
 }
 

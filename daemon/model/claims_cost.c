@@ -75,10 +75,14 @@ static double show(double v, enum shown how)
     return v;
 }
 
+/* The part of a rule that is not the effect itself. */
+enum also { ALSO_HOLDS, ALSO_FAILS, ALSO_OPEN };
+
 /* An effect above 0 whose size the study told: reproduced when the interval is above 0 and reaches a
- * quarter of it, not when it stays below that quarter, else these runs cannot tell. */
+ * quarter of it, not when it stays below that quarter, else these runs cannot tell. other: what is said
+ * when the rest of the rule fails; more: what is added in any case. */
 static void effect(struct claim *c, const struct claims_figure *f, double study, enum shown how,
-                   bool also, const char *more)
+                   enum also also, const char *other, const char *more)
 {
     bool below = f->hi < study / 4;
     struct claims_figure as = {.value = show(f->value, how), .n = f->n};
@@ -87,18 +91,16 @@ static void effect(struct claim *c, const struct claims_figure *f, double study,
     c->study_value = show(study, how);
     if (isnan(f->value) || isnan(f->lo)) {
         claims_untestable(c, "too few networks differ in what is compared%s", more);
-    } else if (f->lo > 0 && !below && also) {
+    } else if (below) {
+        claims_decide(c, &as, false, "less than a quarter of the study's effect%s", more);
+    } else if (also == ALSO_FAILS) {
+        claims_decide(c, &as, false, "%s%s", other, more);
+    } else if (f->lo > 0 && also == ALSO_HOLDS) {
         claims_decide(c, &as, true, "the effect is there, in the study's order of magnitude%s",
                       more);
-    } else if (below || !also) {
-        claims_decide(c, &as, false, "%s%s",
-                      below ? "less than a quarter of the study's effect"
-                            : "the other part of the rule does not hold",
-                      more);
     } else {
-        claims_decide(c, &as, false,
-                      "the interval covers both no effect and the study's%s: more networks would "
-                      "decide",
+        claims_decide(c, &as, false, "%s%s: more networks or repeats would decide",
+                      f->lo > 0 ? other : "the interval covers both no effect and the study's",
                       more);
         c->verdict = CLAIM_UNTESTABLE;
     }
@@ -124,7 +126,8 @@ static void kink(struct claim *c, const struct points_set *s, const struct cut *
     claims_minus(&f[2], &f[1], &f[0]);
     (void)snprintf(more, sizeof more, " (ln-slope %.2f inside, %.2f beyond; %zu and %zu networks)",
                    f[0].value, f[1].value, f[0].n, f[1].n);
-    effect(c, &f[2], study, SHOWN_AS_IS, f[0].value < flat, more);
+    effect(c, &f[2], study, SHOWN_AS_IS, f[0].value < flat ? ALSO_HOLDS : ALSO_FAILS,
+           "it is not flat inside of the boundary", more);
 }
 
 static const unsigned series = POINTS_DATASET | POINTS_SHAPE | POINTS_DEPTH;
@@ -173,7 +176,11 @@ void claims_rises(struct claim *c, const struct claims_input *in)
     if (isnan(f[1].lo) || isnan(f[2].lo))
         claims_untestable(c, "too few sizes in one half of the range");
     else
-        effect(c, &f[0], 0.207, SHOWN_AS_IS, f[1].lo > 0 && f[2].lo > 0, more);
+        effect(c, &f[0], 0.207, SHOWN_AS_IS,
+               f[1].lo > 0 && f[2].lo > 0   ? ALSO_HOLDS
+               : f[1].hi < 0 || f[2].hi < 0 ? ALSO_FAILS
+                                            : ALSO_OPEN,
+               "in one half of the sizes no rise is seen", more);
 }
 
 void claims_f_cpu(struct claim *c, const struct claims_input *in)
@@ -366,18 +373,20 @@ static void data(struct claim *c, const struct claims_input *in, enum points_cla
     slope_of(f, s, &cut);
     c->study_value = 1.02;
     bool inside = f->lo >= 0.8 && f->hi <= 1.2;
-    if (isnan(f->lo))
+    if (isnan(f->lo)) {
         claims_untestable(
             c, "no network of one shape, depth and size was trained on several data sets");
-    else if (!inside && f->lo <= 1.1 && f->hi >= 0.9)
-        claims_untestable(c,
-                          "the interval %.2f..%.2f is too wide to tell: more networks would decide",
-                          f->lo, f->hi);
-    else
-        claims_decide(c, f, inside,
-                      "an epoch over k times the rows costs k^%.2f times as much, at "
-                      "equal shape, depth and size, over %zu data sets",
-                      f->value, datasets);
+        return;
+    }
+    bool open = !inside && f->lo <= 1.1 && f->hi >= 0.9;
+    claims_decide(
+        c, f, inside,
+        "an epoch over k times the rows costs k^%.2f times as much, at equal shape, depth "
+        "and size, over %zu data sets%s",
+        f->value, datasets,
+        open ? "; the interval is too wide to tell: more networks would decide" : "");
+    if (open)
+        c->verdict = CLAIM_UNTESTABLE;
 }
 
 void claims_data_cpu(struct claim *c, const struct claims_input *in)
@@ -405,7 +414,7 @@ static void depth(struct claim *c, const struct claims_input *in, enum points_cl
         c->study_value = expm1(study);
         claims_untestable(c, "no data set, shape and size was run at several depths");
     } else {
-        effect(c, f, study, SHOWN_GROWTH, true, "");
+        effect(c, f, study, SHOWN_GROWTH, ALSO_HOLDS, "", "");
     }
 }
 
@@ -458,7 +467,7 @@ void claims_wide_shallow(struct claim *c, const struct claims_input *in)
         return;
     }
     claims_median(f, v, n);
-    effect(c, f, log(120.0 / 38), SHOWN_RATIO, true, "");
+    effect(c, f, log(120.0 / 38), SHOWN_RATIO, ALSO_HOLDS, "", "");
 }
 
 void claims_dip(struct claim *c, const struct claims_input *in)
@@ -487,6 +496,6 @@ void claims_dip(struct claim *c, const struct claims_input *in)
         return;
     }
     claims_median(f, v, n);
-    effect(c, f, -log(4.3 / sqrt(5.7 * 7.2)), SHOWN_DIP, true,
+    effect(c, f, -log(4.3 / sqrt(5.7 * 7.2)), SHOWN_DIP, ALSO_HOLDS, "",
            "; the study itself takes its dip for an artefact");
 }

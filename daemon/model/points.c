@@ -21,7 +21,7 @@ static bool has_joules(const struct study_run *r)
            (r->quality == STUDY_MEASURED || r->quality == STUDY_MODELLED);
 }
 
-static bool same_setting(const struct study_run *a, const struct study_run *b)
+bool points_same_setting(const struct study_run *a, const struct study_run *b)
 {
     return a->gpu == b->gpu && a->threads == b->threads && a->batch == b->batch &&
            a->number_bytes == b->number_bytes && strcmp(a->machine, b->machine) == 0 &&
@@ -39,7 +39,7 @@ static const struct study_run *main_setting(const struct study_run *runs, size_t
             continue;
         size_t like = 0;
         for (size_t k = i; k < n; k++)
-            if (!seen[k] && has_time(&runs[k]) && same_setting(&runs[i], &runs[k])) {
+            if (!seen[k] && has_time(&runs[k]) && points_same_setting(&runs[i], &runs[k])) {
                 seen[k] = true;
                 like++;
             }
@@ -60,7 +60,7 @@ static const char *main_scope(const struct study_run *runs, size_t n, const stru
     for (size_t i = 0; i < n; i++) {
         size_t like = 0;
         for (size_t k = i; k < n && !seen[i]; k++)
-            if (!seen[k] && has_joules(&runs[k]) && same_setting(&runs[k], set) &&
+            if (!seen[k] && has_joules(&runs[k]) && points_same_setting(&runs[k], set) &&
                 strcmp(runs[i].scope, runs[k].scope) == 0) {
                 seen[k] = true;
                 like++;
@@ -198,7 +198,7 @@ static void make_set(struct points_set *s, const struct study_run *runs, size_t 
         const struct study_run *r = &runs[i];
         if (r->gpu != gpu || !has_time(r))
             continue;
-        if (!same_setting(r, s->setting)) {
+        if (!points_same_setting(r, s->setting)) {
             s->other++;
             continue;
         }

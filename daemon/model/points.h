@@ -50,6 +50,9 @@ void points_make(struct points *out, const struct study_run *runs, size_t n,
                  const struct caches *cpu, const struct caches *gpu, const char *host);
 void points_free(struct points *p);
 
+/* Host, backend, threads, batch, bytes per number. */
+bool points_same_setting(const struct study_run *a, const struct study_run *b);
+
 /* Bytes up to and including a level, one unit of each: where the study draws its boundaries. */
 double points_boundary(const struct caches *c, size_t level);
 

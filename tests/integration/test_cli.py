@@ -584,6 +584,7 @@ class Sweep(Base):
                      "idle", "load", "the meter covers", "Left out", "Try next"):
             self.assertIn(word, text)
         self.assertEqual(len(re.findall(r"(?m)^  wattq ", text)), 3)
+        self.json("report", f"sweep:{sweep}")
         doc = self.json("finding", f"sweep:{sweep}")
         rows = doc["rows"]
         self.assertEqual(len(rows), int(re.search(r"queued (\d+) runs", p.stderr).group(1)))
