@@ -52,7 +52,8 @@ const struct cmd cmd_table[] = {
      "wattq retry 17", 0, OPT_MIXED, -1, false, cmd_retry},
     {"runs", NULL, "[OPTIONS] [RUN...|FILTER...]", "past and present runs with time and energy",
      "wattq runs 'state=failed and energy > 2kJ'",
-     OPT(COUNT) | OPT(STATE) | OPT(SWEEP) | OPT(LABEL) | OPT(SINCE) | OPT(UNTIL) | OPT(ALL),
+     OPT(COUNT) | OPT(STATE) | OPT(SWEEP) | OPT(LABEL) | OPT(SINCE) | OPT(UNTIL) | OPT(ALL) |
+         OPT(COLUMNS) | OPT(SORT) | OPT(TOP) | OPT(GROUP_BY) | OPT(AGG) | OPT(CSV) | OPT(JSONL),
      OPT_MIXED, -1, false, cmd_runs},
     {"tag", NULL, "RUN +TAG|-TAG...", "put tags on runs, or take them off",
      "wattq tag sweep:3 +keep -draft", 0, OPT_PASS, -1, false, cmd_tag},
@@ -103,8 +104,9 @@ const struct cmd cmd_table[] = {
      "wattq report -o sweep.html sweep:3", OPT(OUT) | OPT(TITLE), OPT_MIXED, -1, false, cmd_report},
     {"info", NULL, "", "the daemon: version, storage, queue, its own cost", "wattq info", 0,
      OPT_MIXED, 0, false, cmd_info},
-    {"help", NULL, "[COMMAND]", "what a command does and its options", "wattq help submit", 0,
-     OPT_MIXED, 1, false, cmd_help},
+    {"help", NULL, "[COMMAND|filter|columns]",
+     "what a command does and its options; the filter language; the columns of a run",
+     "wattq help filter", 0, OPT_MIXED, 1, false, cmd_help},
     {"version", NULL, "", "the version of this program", "wattq version", 0, OPT_MIXED, 0, false,
      cmd_version},
 };
@@ -227,9 +229,14 @@ int cmd_help(struct app *app, struct err *e)
         return 0;
     }
     const struct cmd *c = cmd_find(app->args.pos[0]);
-    if (!c)
+    if (c)
+        help_command(app->print.out, c);
+    else if (strcmp(app->args.pos[0], "filter") == 0)
+        help_filter(app->print.out);
+    else if (strcmp(app->args.pos[0], "columns") == 0)
+        help_columns(app->print.out);
+    else
         return unknown_command(app->args.pos[0], e);
-    help_command(app->print.out, c);
     return 0;
 }
 

@@ -70,6 +70,10 @@ void show_figures(const struct app *app, const struct wire_val *figures);
 void help_overview(FILE *f);
 void help_command(FILE *f, const struct cmd *c);
 void help_man(FILE *f); /* the whole page wattq(1) */
+/* help_filter.c: topics that are no commands, and the same as a section of the man page. */
+void help_filter(FILE *f);
+void help_columns(FILE *f);
+void help_filter_man(FILE *f);
 void sql_help(FILE *f); /* cmd_sql.c: the views, after the options of wattq sql */
 
 /* ---- one function per line of the table --------------------------------------------------------- */
@@ -84,6 +88,10 @@ int cmd_show(struct app *app, struct err *e);
 int cmd_logs(struct app *app, struct err *e);
 int cmd_wait(struct app *app, struct err *e);
 int cmd_runs(struct app *app, struct err *e);
+/* cmd_table.c: wattq runs where the columns are chosen, and in every form but the usual table. where: the
+ * selection as a filter, NULL = every run. Is one of its options given? */
+bool runs_table_wanted(const struct app *app);
+int runs_table(struct app *app, struct conn *c, const char *where, struct err *e);
 int cmd_cancel(struct app *app, struct err *e);
 int cmd_hold(struct app *app, struct err *e);
 int cmd_release(struct app *app, struct err *e);

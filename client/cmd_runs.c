@@ -6,6 +6,8 @@
 #include "client/cmd.h"
 #include "client/json.h"
 #include "client/sel.h"
+#include "common/filter.h"
+#include "common/units.h"
 
 #define RUNS_SHOWN 20
 #define RUNS_MOST  100000
@@ -144,8 +146,61 @@ static int list_runs(struct list *l, struct wanted *f, struct err *e)
     return sel_list(c, put_filter, f, most, take_run, l, e);
 }
 
+/* Words and options as one filter; NULL = every run. */
+static int whole_filter(struct app *app, struct conn *c, char **out, struct err *e)
+{
+    const struct args *a = &app->args;
+    char *words CLEANUP(base_freep) = NULL;
+    struct wanted f = {.args = a, .since = PRINT_NONE, .until = PRINT_NONE};
+    int rc = args_int(a, OPT_SWEEP, 1, INT64_MAX, &f.sweep, e);
+    if (rc == 0)
+        rc = args_time(a, OPT_SINCE, &f.since, e);
+    if (rc == 0)
+        rc = args_time(a, OPT_UNTIL, &f.until, e);
+    if (rc == 0)
+        rc = sel_where(&words, c, a->pos, a->npos, e);
+    if (rc < 0)
+        return rc;
+    char utc[40];
+    size_t bytes = 0;
+    char *state CLEANUP(base_freep) = filter_quote(args_str(a, OPT_STATE, ""));
+    char *label CLEANUP(base_freep) = filter_quote(args_str(a, OPT_LABEL, ""));
+    FILE *o = open_memstream(out, &bytes);
+    if (!o)
+        abort();
+    if (words)
+        (void)fprintf(o, " and (%s)", words);
+    if (args_has(a, OPT_STATE))
+        (void)fprintf(o, " and state = %s", state);
+    if (args_has(a, OPT_LABEL))
+        (void)fprintf(o, " and label = %s", label);
+    if (f.sweep > 0)
+        (void)fprintf(o, " and sweep = %lld", (long long)f.sweep);
+    if (f.since != PRINT_NONE)
+        (void)fprintf(o, " and submit >= %s", units_show_utc(utc, sizeof utc, f.since));
+    if (f.until != PRINT_NONE)
+        (void)fprintf(o, " and submit <= %s", units_show_utc(utc, sizeof utc, f.until));
+    if (fclose(o) != 0)
+        abort();
+    size_t and = bytes > 0 ? strlen(" and ") : 0;
+    memmove(*out, *out + and, bytes - and+1);
+    return 0;
+}
+
+static int chosen_table(struct app *app, struct err *e)
+{
+    struct conn *c CLEANUP(conn_closep) = NULL;
+    char *where CLEANUP(base_freep) = NULL;
+    int rc = cmd_connect(app, &c, e);
+    if (rc == 0)
+        rc = whole_filter(app, c, &where, e);
+    return rc < 0 ? rc : runs_table(app, c, *where ? where : NULL, e);
+}
+
 int cmd_runs(struct app *app, struct err *e)
 {
+    if (runs_table_wanted(app))
+        return chosen_table(app, e);
     struct list l = {.app = app, .json = json_array()};
     table_init(&l.table, runs_heads, ARRAY_LEN(runs_heads));
     struct wanted f = {.args = &app->args, .since = PRINT_NONE, .until = PRINT_NONE};

@@ -165,5 +165,6 @@ void help_man(FILE *f)
     (void)fputs(".SH OPTIONS\nA letter means the same in every command.\n", f);
     for (size_t i = 0; i < OPT_COUNT_OF_ALL; i++)
         man_option(f, &opt_defs[i]);
+    help_filter_man(f);
     (void)fputs(man_end, f);
 }

@@ -70,6 +70,13 @@
     X(TABLE, "table", 0, "NAME", 1, "only this table, by the names of wattq help sql")             \
     X(CURVES, "curves", 0, NULL, 0, "also every line of metrics, and training epoch by epoch")     \
     X(SYSFS_ROOT, "sysfs-root", 0, "DIR", 0, "use the sysfs tree below DIR instead of the real")   \
+    X(COLUMNS, "columns", 0, "LIST", 0,                                                            \
+      "columns of the table: a,b,c; or -a,+b from the usual ones")                                 \
+    X(SORT, "sort", 0, "LIST", 0, "order: energy, -energy for largest first, several by commas")   \
+    X(TOP, "top", 0, "N", 0, "only the first N in the order of --sort")                            \
+    X(GROUP_BY, "group-by", 0, "LIST", 0, "one row per value of these columns: param.lr,dataset")  \
+    X(AGG, "agg", 0, "LIST", 0,                                                                    \
+      "figures of a group: n,mean:energy,ci:energy (or sd median min max sum)")                    \
     X(FORCE, "force", 0, NULL, 0, "write over a number that the program itself reported")          \
     X(BACKEND, "backend", 0, "NAME", 0, "only runs of this backend of wattq-train: openblas")      \
     X(TITLE, "title", 0, "TEXT", 0, "heading of the page")                                         \

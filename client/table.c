@@ -103,7 +103,7 @@ static void put_row(const struct table *t, const struct print *p, const size_t *
 
 void table_print(const struct table *t, const struct print *p)
 {
-    size_t width[32];
+    size_t width[64];
     if (t->columns > ARRAY_LEN(width))
         return;
     measure(t, width);

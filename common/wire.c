@@ -660,10 +660,14 @@ double wire_f64(const struct wire_val *map, const char *key, double dflt)
     return wire_as_f64(wire_get(map, key), dflt);
 }
 
+bool wire_as_bool(const struct wire_val *v, bool dflt)
+{
+    return wire_type(v) == WIRE_BOOL ? v->o.via.boolean : dflt;
+}
+
 bool wire_bool(const struct wire_val *map, const char *key, bool dflt)
 {
-    const struct wire_val *v = wire_get(map, key);
-    return wire_type(v) == WIRE_BOOL ? v->o.via.boolean : dflt;
+    return wire_as_bool(wire_get(map, key), dflt);
 }
 
 const void *wire_bin(const struct wire_val *map, const char *key, size_t *bytes)

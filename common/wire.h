@@ -109,5 +109,6 @@ const char *wire_as_str(const struct wire_val *v, const char *dflt);
 const char *wire_as_bytes(const struct wire_val *v); /* a bin's wire_len() bytes, else NULL */
 int64_t wire_as_int(const struct wire_val *v, int64_t dflt);
 double wire_as_f64(const struct wire_val *v, double dflt);
+bool wire_as_bool(const struct wire_val *v, bool dflt);
 
 #endif
