@@ -13,6 +13,8 @@ CREATE TABLE origin(
 ALTER TABLE run ADD COLUMN origin INTEGER REFERENCES origin(id); -- NULL = measured here
 CREATE INDEX run_origin ON run(origin) WHERE origin IS NOT NULL;
 CREATE INDEX run_uid ON run(uid, id);
+CREATE INDEX run_submitted ON run(submitted_utc_ns);
+CREATE INDEX run_started ON run(started_utc_ns) WHERE started_utc_ns IS NOT NULL;
 CREATE INDEX run_project ON run(project, id) WHERE project <> '';
 CREATE INDEX tag_of ON tag(tag, run);
 CREATE INDEX note_run ON note(run, id);

@@ -155,43 +155,58 @@ static int check_channels(struct store *s, const struct query *q, struct err *e)
 
 /* ---- rows ---------------------------------------------------------------------------------------- */
 
-static void put_order(struct sql *sql, const struct query *q, int first)
+static const char *const sort_names[QUERY_SORT_MAX] = {"s0", "s1", "s2", "s3",
+                                                       "s4", "s5", "s6", "s7"};
+
+static void put_order(struct sql *sql, const struct query *q)
 {
-    char place[32];
     SQL(sql, " ORDER BY ");
     for (size_t i = 0; i < q->nsort; i++) {
-        (void)snprintf(place, sizeof(place), "%d", first + (int)i);
-        sql_append(sql, place); /* the number of a result column */
+        sql_append(sql, sort_names[i]);
         sql_append(sql, q->sort[i].descending ? " DESC NULLS LAST, " : " ASC NULLS LAST, ");
     }
-    SQL(sql, "r.id DESC LIMIT ");
-    sql_int(sql, q->base.limit);
+    SQL(sql, "r.id DESC");
 }
 
-/* r.id, then one result column per column (three of a joule one), then what is sorted by. */
-static void put_rows(struct sql *sql, const struct query *q)
+static void put_columns(struct sql *sql, const struct query *q)
 {
-    int columns = 1;
     SQL(sql, "SELECT r.id");
     for (size_t i = 0; i < q->ncolumns; i++) {
         SQL(sql, ", ");
         sql_column(sql, &q->column[i]);
-        columns++;
         if (!column_is_joule(&q->column[i]))
             continue;
         SQL(sql, ", ");
         sql_quality(sql, &q->column[i]);
         SQL(sql, ", ");
         sql_reason(sql, &q->column[i]);
-        columns += 2;
     }
-    for (size_t i = 0; i < q->nsort; i++) {
-        SQL(sql, ", ");
-        sql_column(sql, &q->sort[i].column);
+}
+
+/* r.id, then one result column per column (three of a joule one). Sorted rows are found first with what they
+ * are sorted by alone: else every column of every run would be made, and carried through the sort. */
+static void put_rows(struct sql *sql, const struct query *q, const struct drive *d)
+{
+    put_columns(sql, q);
+    if (q->nsort > 0) {
+        SQL(sql, " FROM (SELECT r.id AS id");
+        for (size_t i = 0; i < q->nsort; i++) {
+            SQL(sql, ", ");
+            sql_column(sql, &q->sort[i].column);
+            SQL(sql, " AS ");
+            sql_append(sql, sort_names[i]);
+        }
     }
-    sql_from(sql);
+    sql_from(sql, true);
     sql_where(sql, q);
-    put_order(sql, q, columns + 1);
+    sql_drive(sql, d);
+    put_order(sql, q);
+    SQL(sql, " LIMIT ");
+    sql_int(sql, q->base.limit);
+    if (q->nsort == 0)
+        return;
+    SQL(sql, ") o CROSS JOIN run r ON r.id = o.id LEFT JOIN run_total t ON t.run = r.id");
+    put_order(sql, q);
 }
 
 static void take_cells(sqlite3_stmt *st, const struct query *q, struct query_cell *cells)
@@ -228,9 +243,13 @@ static int run_rows(struct store *s, const struct query *q, query_visit fn, void
 {
     struct sql sql CLEANUP(sql_fini) = {0};
     sqlite3_stmt *st CLEANUP(stmt_finalizep) = NULL;
+    struct drive drive;
+    int rc = sql_choose_drive(s, &drive, q, e);
+    if (rc < 0)
+        return rc;
     sql_init(&sql, q->visible_uid);
-    put_rows(&sql, q);
-    int rc = sql_prepare(s, &sql, &st, e);
+    put_rows(&sql, q, &drive);
+    rc = sql_prepare(s, &sql, &st, e);
     return rc < 0 ? rc : visit_rows(st, q, fn, arg, e);
 }
 

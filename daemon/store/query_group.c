@@ -44,7 +44,7 @@ struct groups {
 /* ---- statement ----------------------------------------------------------------------------------- */
 
 /* Group keys, then for each aggregate its column and, of joules, their quality. */
-static void put_statement(struct sql *sql, const struct query *q)
+static void put_statement(struct sql *sql, const struct query *q, const struct drive *d)
 {
     SQL(sql, "SELECT ");
     for (size_t i = 0; i < q->ngroup; i++) {
@@ -64,8 +64,9 @@ static void put_statement(struct sql *sql, const struct query *q)
         SQL(sql, ", ");
     }
     SQL(sql, "1");
-    sql_from(sql);
+    sql_from(sql, q->where || d->node != DRIVE_NONE);
     sql_where(sql, q);
+    sql_drive(sql, d);
 }
 
 /* ---- keys ---------------------------------------------------------------------------------------- */
@@ -474,9 +475,13 @@ int query_groups(struct store *s, const struct query *q, query_visit fn, void *a
     struct sql sql CLEANUP(sql_fini) = {0};
     sqlite3_stmt *st CLEANUP(stmt_finalizep) = NULL;
     struct groups x CLEANUP(groups_fini) = {.q = q, .e = e};
+    struct drive drive;
+    int rc = sql_choose_drive(s, &drive, q, e);
+    if (rc < 0)
+        return rc;
     sql_init(&sql, q->visible_uid);
-    put_statement(&sql, q);
-    int rc = sql_prepare(s, &sql, &st, e);
+    put_statement(&sql, q, &drive);
+    rc = sql_prepare(s, &sql, &st, e);
     if (rc == 0)
         rc = read_rows(&x, st);
     if (rc < 0)

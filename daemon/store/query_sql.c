@@ -36,6 +36,12 @@ void sql_append(struct sql *q, const char *constant)
     q->n += n;
 }
 
+void sql_forget(struct sql *q, size_t bytes)
+{
+    q->n = bytes;
+    q->text[bytes] = '\0';
+}
+
 static void bind(struct sql *q, const struct sql_bind *b)
 {
     char place[16];
@@ -284,8 +290,17 @@ static char *glob_of(const char *text)
 struct subject {
     const struct column *column;
     void (*put)(struct sql *q, const struct column *c);
-    bool any; /* a parameter: number or text, each compared with its like only */
+    const char *constant; /* in place of both: a column of a table */
+    bool any;             /* a parameter: number or text, each compared with its like only */
 };
+
+static void put_subject(struct sql *q, const struct subject *x)
+{
+    if (x->constant)
+        sql_append(q, x->constant);
+    else
+        x->put(q, x->column);
+}
 
 static void put_like(struct sql *q, const struct subject *x, const struct filter_value *v,
                      bool not )
@@ -293,13 +308,13 @@ static void put_like(struct sql *q, const struct subject *x, const struct filter
     sql_append(q, not ? "NOT (" : "(");
     if (filter_is_pattern(v->text)) {
         SQL(q, "lower(CAST(");
-        x->put(q, x->column);
+        put_subject(q, x);
         SQL(q, " AS TEXT)) GLOB lower(");
         sql_own(q, glob_of(v->text));
         SQL(q, "))");
     } else {
         SQL(q, "instr(lower(CAST(");
-        x->put(q, x->column);
+        put_subject(q, x);
         SQL(q, " AS TEXT)), lower(");
         sql_text(q, v->text);
         SQL(q, ")) > 0)");
@@ -316,7 +331,7 @@ static void put_same_kind(struct sql *q, const struct subject *x, enum filter_cm
     if (!x->any || !(number ? up : down))
         return;
     SQL(q, " AND ");
-    x->put(q, x->column);
+    put_subject(q, x);
     sql_append(q, number ? " < ''" : " >= ''");
 }
 
@@ -328,7 +343,7 @@ static void put_cmp(struct sql *q, const struct subject *x, enum filter_cmp cmp,
         return;
     }
     SQL(q, "(");
-    x->put(q, x->column);
+    put_subject(q, x);
     sql_append(q, cmp_sign(cmp));
     bind_value(q, v);
     put_same_kind(q, x, cmp, v);
@@ -339,7 +354,7 @@ static void put_in(struct sql *q, const struct subject *x, const struct filter *
                    const struct filter_node *n)
 {
     SQL(q, "(");
-    x->put(q, x->column);
+    put_subject(q, x);
     sql_append(q, n->negated ? " NOT IN (" : " IN (");
     for (size_t i = 0; i < n->n; i++) {
         sql_append(q, i ? ", " : "");
@@ -355,7 +370,7 @@ static void put_range(struct sql *q, const struct subject *x, const struct filte
     const struct filter_value *hi = lo + 1;
     sql_append(q, n->negated ? "NOT (" : "(");
     if (lo->kind != FILTER_OPEN && hi->kind != FILTER_OPEN) {
-        x->put(q, x->column);
+        put_subject(q, x);
         SQL(q, " BETWEEN ");
         bind_value(q, lo);
         SQL(q, " AND ");
@@ -390,16 +405,10 @@ static void put_text(struct sql *q, const struct column *c)
     SQL(q, ", '')");
 }
 
-static void put_tag(struct sql *q, const struct column *c)
-{
-    (void)c;
-    SQL(q, "g.tag");
-}
-
 /* A run's tags are many: a test holds if one of them passes it, its denial if none does. */
 static void put_tag_test(struct sql *q, const struct filter *f, const struct filter_node *n)
 {
-    const struct subject x = {&n->column, put_tag, false};
+    const struct subject x = {.constant = "g.tag"};
     struct filter_node plain = *n;
     bool not = n->op == FILTER_NULL ? !n->negated : n->negated;
     if (n->op == FILTER_CMP && (n->cmp == FILTER_NE || n->cmp == FILTER_UNLIKE)) {
@@ -439,9 +448,10 @@ static void put_leaf(struct sql *q, const struct filter *f, const struct filter_
     } else if (n->op == FILTER_NULL) {
         put_null_test(q, n);
     } else if (column_type(c) == COLUMN_TEXT) {
-        put_test(q, &(struct subject){c, put_text, false}, f, n);
+        put_test(q, &(struct subject){.column = c, .put = put_text}, f, n);
     } else {
-        const struct subject x = {c, put_value, column_type(c) == COLUMN_ANY};
+        const struct subject x = {
+            .column = c, .put = put_value, .any = column_type(c) == COLUMN_ANY};
         put_keyed(q, sources[c->id].before, c);
         put_test(q, &x, f, n);
         put_keyed(q, sources[c->id].after, c);
@@ -477,9 +487,19 @@ static void put_node(struct sql *q, const struct filter *f, int at)
 
 /* ---- the rest of a statement --------------------------------------------------------------------- */
 
-void sql_from(struct sql *q)
+void sql_from(struct sql *q, bool by_id)
 {
-    SQL(q, " FROM run r LEFT JOIN run_total t ON t.run = r.id");
+    SQL(q, " FROM run r");
+    if (by_id) /* from the newest on, or by the ids of a driver: no other index is better */
+        SQL(q, " NOT INDEXED");
+    /* NOT INDEXED: or a bound on the energy would turn the join round, and read every run in a random order. */
+    SQL(q, " LEFT JOIN run_total t NOT INDEXED ON t.run = r.id");
+}
+
+void sql_test(struct sql *q, const char *value, const struct filter *f, const struct filter_node *n)
+{
+    const struct subject x = {.constant = value, .any = column_type(&n->column) == COLUMN_ANY};
+    put_test(q, &x, f, n);
 }
 
 static void also_int(struct sql *q, const char *constant, int64_t v)
