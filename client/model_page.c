@@ -262,8 +262,8 @@ static void show_head(const struct print *p, const struct model *m)
     const struct fit *f = &m->fit;
     char ago[64];
     char caches[240];
-    (void)fprintf(p->out, "model %lld  %s  %s  %s\n", (long long)m->id, f->machine, f->backend,
-                  print_ago(ago, sizeof ago, m->created_utc_ns));
+    (void)fprintf(p->out, "model %lld  %s  %s  %s, by uid %lld\n", (long long)m->id, f->machine,
+                  f->backend, print_ago(ago, sizeof ago, m->created_utc_ns), (long long)m->uid);
     (void)fprintf(p->out, "from %zu runs of %zu networks%s%s\n", f->time_runs, f->time_points,
                   *m->selection ? ", chosen as " : ", all that were done",
                   *m->selection ? m->selection : "");

@@ -216,8 +216,8 @@ static int too_few(const struct fit_data *d, struct err *e)
 int fit_data_make(struct fit_data *d, const struct study_run *runs, size_t n, struct err *e)
 {
     *d = (struct fit_data){.runs = runs, .nruns = n};
-    const struct study_run **use = base_alloc((n + 1) * sizeof(*use));
-    d->refused = base_alloc((n + 1) * sizeof(*d->refused));
+    const struct study_run **use = base_alloc((n + 1) * sizeof(struct study_run *));
+    d->refused = base_alloc((n + 1) * sizeof(const char *));
     d->point = base_alloc((n + 1) * sizeof(*d->point));
     d->row = base_alloc((n + 1) * sizeof(*d->row));
     size_t used = 0;
@@ -231,7 +231,7 @@ int fit_data_make(struct fit_data *d, const struct study_run *runs, size_t n, st
         rc = used > 0 ? check_mixture(use[0], &runs[i], e) : 0;
         use[used++] = &runs[i];
     }
-    qsort(use, used, sizeof(*use), by_point_then_run);
+    qsort(use, used, sizeof(struct study_run *), by_point_then_run);
     for (size_t i = 0; i < used; i++) {
         if (i == 0 || by_point(&use[i - 1], &use[i]) != 0)
             d->point[d->npoints++] =

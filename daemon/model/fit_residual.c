@@ -42,7 +42,7 @@ static size_t key_of(const struct fit_data *d, const struct fit_features *f, siz
     case FIT_LEFT_DEPTH:
         return (size_t)d->point[i].like->net.depth;
     case FIT_LEFT_LEVEL:
-        return (size_t)(f[i].home[2] + 1);
+        return (size_t)f[i].home[2] + 1;
     case FIT_LEFT_DATASET:
         return d->point[i].group[FIT_BY_DATASET];
     case FIT_LEFT_SHAPE:
