@@ -61,7 +61,7 @@ static double predict_step(struct fit_prediction *out, const struct fit *f,
 static struct fit_figure predict_joules(const struct fit *f, const struct fit_features *x, double s,
                                         double s_sd)
 {
-    double c[FIT_TERMS_MAX];
+    double c[FIT_TERMS_MAX] = {0};
     double row[FIT_TERMS_MAX] = {s, 0, x->ops};
     for (size_t j = 0; j < f->power.n; j++)
         c[j] = f->power.term[j].value;

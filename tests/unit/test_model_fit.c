@@ -50,7 +50,7 @@ static void test_recovers_the_law(void **state)
     int of = 0;
     int alarms = 0;
     for (size_t m = 0; m < ARRAY_LEN(laws); m++)
-        for (uint64_t seed = 1; seed <= 6; seed++) {
+        for (uint64_t seed = 1; seed <= 4; seed++) {
             struct fit f = fit_law(&laws[m], 150, seed);
             in += inside(&f.time, laws[m].time, &of);
             in += inside(&f.power, laws[m].power, &of);
@@ -63,7 +63,7 @@ static void test_recovers_the_law(void **state)
             alarms += !f.left_time.clean + !f.left_power.clean;
             fit_free(&f);
         }
-    assert_true(alarms <= 4); /* of 24 tests at 5 % */
+    assert_true(alarms <= 3); /* of 16 tests at 5 % */
     if (in < 0.88 * of)
         fail_msg("%d of %d coefficients lie in their interval", in, of);
 }
