@@ -65,6 +65,10 @@ static int read_terms(struct fit *f, const struct wire_val *terms, struct err *e
         t->hi = wire_f64(v, "hi", NAN);
         t->used = true; /* terms without a run are not stored */
     }
+    for (size_t k = FIT_LEVEL + 1; k < FIT_LEVEL + f->caches.n; k++) {
+        f->time.term[k].value += f->time.term[k].used ? 0 : f->time.term[k - 1].value;
+        f->power.term[k].value += f->power.term[k].used ? 0 : f->power.term[k - 1].value;
+    }
     return 0;
 }
 

@@ -16,7 +16,8 @@
  * Which level a set lives in is decided by workset.h from the caches of the machine (caches.h) and the
  * threads used: f at the level of f, b at that of b, the inter-layer sets one by one where each lives.
  *
- * Every coefficient is >= 0 (nnls.h), the residual is relative. Intervals are the 2.5 and 97.5 % quantiles
+ * Every coefficient is >= 0 (nnls.h) and a byte from a further level costs no less than one from a nearer; the
+ * residual is relative. Intervals are the 2.5 and 97.5 % quantiles
  * of a bootstrap that resamples whole points, so that repeats of one point stay together.
  *
  * What is the study's: working sets, placement, operation counts, the idea that energy follows where the

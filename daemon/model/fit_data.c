@@ -330,8 +330,6 @@ void fit_features_make(struct fit_features *out, const struct fit_network *net, 
     move(out, &used, ws.place[WORKSET_F].index, weights, 0);
     move(out, &used, ws.place[WORKSET_B].index, 2 * weights,
          (double)ws.place[WORKSET_B].bytes - 2 * weights);
-    move(out, &used, ws.place[WORKSET_D].index, 0,
-         (double)net->number_bytes * rows * (double)(net->net->inputs + targets));
 }
 
 struct fit_features *fit_features_all(const struct fit_data *d, const struct caches *caches,

@@ -50,24 +50,18 @@ static double scan_one(double *error, const struct fit_data *d, const struct fit
     return cv.error.time.mean_abs;
 }
 
-/* Is a's error larger than b's by more than chance? Sizes are what was left out, so they are the units
- * that vary: the paired difference is averaged within each, then tested over them (t, Bonferroni). */
+/* Is a's error larger than b's by more than chance? Paired over points (t, Bonferroni over the factors):
+ * what a wrong size spoils may be a few sizes of network only, so that sizes are too few units. */
 static bool worse(const struct fit_data *d, const double *a, const double *b)
 {
-    size_t groups = d->groups[FIT_BY_SIZE];
-    double *sum = base_alloc(2 * groups * sizeof(*sum));
-    double *n = sum + groups;
-    for (size_t i = 0; i < d->npoints; i++) {
-        size_t g = d->point[i].group[FIT_BY_SIZE];
-        sum[g] += a[i] - b[i];
-        n[g] += 1;
-    }
-    for (size_t g = 0; g < groups; g++)
-        sum[g] /= n[g];
-    double mean = stats_mean(sum, groups);
-    double se = stats_sd(sum, groups) / sqrt((double)groups);
-    free(sum);
-    return mean > se * stats_t_quantile(1 - CHANCE / 2, (double)groups - 1);
+    double *diff = base_alloc(d->npoints * sizeof(*diff));
+    for (size_t i = 0; i < d->npoints; i++)
+        diff[i] = a[i] - b[i];
+    double n = (double)d->npoints;
+    double mean = stats_mean(diff, d->npoints);
+    double se = stats_sd(diff, d->npoints) / sqrt(n);
+    free(diff);
+    return mean > se * stats_t_quantile(1 - CHANCE / 2, n - 1);
 }
 
 static void judge(struct fit_placebo *out, const struct fit_data *d, double *const *error)

@@ -29,12 +29,12 @@ void fit_power_solve(double *c, const struct fit_data *d, const struct fit_featu
         row[FIT_STEP] = r->step_s;
         row[FIT_LAYER] = 0;
         row[FIT_OP] = x->ops;
-        for (int k = 0; k < d->levels; k++)
-            row[FIT_LEVEL + k] = x->moved[k];
+        fit_steps(row, x->moved, d->levels);
         for (int j = 0; j < n; j++)
             row[j] = columns >> j & 1 ? row[j] : 0;
         double above = (r->power_w - r->idle_w) * r->step_s;
         nnls_row(&p, row, above, sqrt(mult[r->point]) / (r->power_w * r->step_s));
     }
     nnls_solve(&p, c, 0);
+    fit_sum_steps(c, d->levels);
 }

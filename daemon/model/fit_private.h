@@ -63,6 +63,12 @@ struct fit_features *fit_features_merged(const struct fit_data *d, const struct 
 
 /* ---- the laws; x and c have 3 + levels columns, at fit_column ------------------------------------ */
 
+/* A byte from further away is never cheaper: what is solved for is not the cost of a level but what each level
+ * adds to the one before it, >= 0. fit_steps: columns of an equation (bytes of that level and all beyond);
+ * fit_sum_steps: the solution back into costs. A level nobody lives in costs what the one before it does. */
+void fit_steps(double *row, const double *bytes, int levels);
+void fit_sum_steps(double *c, int levels);
+
 struct fit_time {
     enum fit_form form;
     double c[FIT_TERMS_MAX];

@@ -14,6 +14,21 @@
 
 #define ROUNDS_MAX 30
 
+void fit_steps(double *row, const double *bytes, int levels)
+{
+    double further = 0;
+    for (int k = levels - 1; k >= 0; k--) {
+        further += bytes[k];
+        row[FIT_LEVEL + k] = further;
+    }
+}
+
+void fit_sum_steps(double *c, int levels)
+{
+    for (int k = 1; k < levels; k++)
+        c[FIT_LEVEL + k] += c[FIT_LEVEL + k - 1];
+}
+
 double fit_time_side(const struct fit_time *t, const struct fit_features *f, int levels,
                      bool *memory)
 {
@@ -63,13 +78,15 @@ static void solve_sides(struct fit_time *t, const struct fit_data *d, const stru
         row[FIT_STEP] = 1;
         row[FIT_LAYER] = f[i].layers;
         row[FIT_OP] = side[i] == 1 ? 0 : f[i].ops_thread;
-        for (int k = 0; k < d->levels; k++)
-            row[FIT_LEVEL + k] = side[i] == 0 ? 0 : f[i].unit[k];
+        fit_steps(row, f[i].unit, d->levels);
+        for (int k = 0; k < d->levels && side[i] == 0; k++)
+            row[FIT_LEVEL + k] = 0;
         for (int j = 0; j < n; j++)
             row[j] = columns >> j & 1 ? row[j] : 0;
         nnls_row(&p, row, d->point[i].w / d->point[i].ww, sqrt(mult[i] * d->point[i].ww));
     }
     nnls_solve(&p, t->c, 0);
+    fit_sum_steps(t->c, d->levels);
     t->loss = loss_of(t, d, f, mult);
 }
 

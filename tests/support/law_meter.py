@@ -80,9 +80,6 @@ def step(info, levels):
     whole = 4 * number * params + number * batch * sum(widths) - max(layers)
     k, occupied = place(levels, occupied, whole)
     moved[k] += whole
-    values = info["inputs"] + info["widths"][-1]
-    k, _ = place(levels, occupied, number * (info["rows_train"] + info["rows_test"]) * values)
-    moved[k] += number * rows * values
     return forward + backward, moved
 
 
