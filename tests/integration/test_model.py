@@ -12,7 +12,7 @@ from harness import BIN, Daemon, Refused  # noqa: E402
 
 WATTQ = os.path.abspath(os.path.join(BIN, "client", "wattq"))
 SWEEP = ["sweep", "-r", "2", "train", "--dataset", "standin:banana,standin:nursery", "--size", "2^8..2^13", "--depth",
-         "2,3", "--shape", "rectangle", "--epochs", "1"]
+         "2,3", "--shape", "rectangle", "--epochs", "1", "--canary-every", "0", "--warmup", "0", "--pause", "0"]
 POWER = {"model": 1, "machine": "lab", "backend": "openblas f32", "selection": "", "version": "0", "energy": "none",
          "caches": "{}", "report": "{}", "runs": [{"run": 1, "used": True}],
          "terms": [{"part": "time", "name": "step", "unit": "s/step", "meaning": "m", "value": 1.0}]}

@@ -68,7 +68,8 @@ class Study(unittest.TestCase):
     def sweep(self, axes, seconds):
         options = [x for k, v in axes.items() for x in (f"--{k}", v)]
         data = ["--data-dir", DATA] if FULL else []
-        out = self.wattq("sweep", "-y", "-r", "2" if FULL else "1", "train", *data, *options, "--epochs", "100000", "--max-seconds", seconds)
+        out = self.wattq("sweep", "-y", "-r", "2" if FULL else "1", "train", *data, *options, "--epochs", "100000", "--max-seconds", seconds,
+                         "--canary-every", "0", "--warmup", "0", "--pause", "0")
         self.wattq("wait", f"sweep:{out.strip()}")
         return out.strip()
 
