@@ -172,7 +172,7 @@ static int one_page(struct ask *q, struct err *e)
         rc = conn_recv(q->c, &m, e);
         if (rc < 0)
             return rc;
-        struct wire_msg **p = realloc(q->frames, (q->n + 1) * sizeof *p);
+        struct wire_msg **p = realloc(q->frames, (q->n + 1) * sizeof(void *));
         if (!p)
             abort();
         q->frames = p;
