@@ -113,6 +113,7 @@ int cmd_sql(struct app *app, struct err *e);
 int cmd_export(struct app *app, struct err *e);
 int cmd_verify(struct app *app, struct err *e);
 int cmd_report(struct app *app, struct err *e);
+int cmd_import(struct app *app, struct err *e);
 int cmd_info(struct app *app, struct err *e);
 int cmd_help(struct app *app, struct err *e);
 int cmd_version(struct app *app, struct err *e);

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "client/bundle.h"
+#include "client/butter.h"
 #include "client/export_out.h"
 #include "client/fetch.h"
 #include "client/views.h"
@@ -97,6 +98,8 @@ static int fill(struct exporting *x, struct err *e)
     char sql[128];
     struct fetch f = {.c = x->c, .db = x->db, .runs = x->all ? NULL : &x->sel};
     int rc = fetch_once(x, &f, "run", e);
+    if (rc == 0 && args_has(&x->app->args, OPT_SQLITE))
+        rc = fetch_once(x, &f, "run_total", e);
     for (size_t i = 0; rc == 0 && i < x->n; i++) {
         size_t n = 0;
         (void)snprintf(sql, sizeof sql, "SELECT * FROM \"%s\"", x->views[i]->name);
@@ -181,12 +184,45 @@ static int to_csv(struct exporting *x, struct err *e)
     return rc;
 }
 
+/* ---- the study's files ---------------------------------------------------------------------------- */
+
+static int to_butter(struct exporting *x, struct err *e)
+{
+    static const char *const tables[] = {"run", "run_param", "sweep", "origin", "boot"};
+    const struct fetch f = {.c = x->c, .db = x->db, .runs = x->all ? NULL : &x->sel};
+    const struct args *a = &x->app->args;
+    struct butter_result r = {0};
+    struct study s;
+    study_init(&s);
+    int rc = study_load_words(&s, x->c, a->pos + 1, a->npos - 1, NULL, e);
+    for (size_t i = 0; rc == 0 && i < ARRAY_LEN(tables); i++)
+        rc = fetch_table(&f, tables[i], e);
+    if (rc == 0 && mkdir(x->path, 0777) != 0 && errno != EEXIST)
+        rc = err_errno(e, WATTQ_E_IO, "cannot make the directory %.200s", x->path);
+    if (rc == 0)
+        rc = butter_write(x->db, &s, x->path, &r, e);
+    if (rc == 0)
+        cmd_say(x->app,
+                "wattq: %zu runs in %s/runs_with_standardized_energy.csv and butter_e_metadata.csv",
+                r.runs, x->path);
+    if (rc == 0 && r.no_joules > 0)
+        cmd_say(x->app,
+                "       %zu of them without energy: what they have is an estimate or nothing",
+                r.no_joules);
+    if (rc == 0 && s.nleft + r.design > 0)
+        cmd_say(x->app, "       left out: %zu that are no networks, %zu warm-up and control runs",
+                s.nleft, r.design);
+    study_fini(&s);
+    return rc;
+}
+
 /* ---- the command --------------------------------------------------------------------------------- */
 
 static int count_formats(const struct app *app)
 {
     return args_has(&app->args, OPT_CSV) + args_has(&app->args, OPT_JSONL) +
-           args_has(&app->args, OPT_SQLITE) + args_has(&app->args, OPT_BUNDLE);
+           args_has(&app->args, OPT_SQLITE) + args_has(&app->args, OPT_BUNDLE) +
+           args_has(&app->args, OPT_BUTTER);
 }
 
 static int begin(struct exporting *x, struct err *e)
@@ -194,8 +230,9 @@ static int begin(struct exporting *x, struct err *e)
     struct app *app = x->app;
     if (count_formats(app) != 1) {
         err_set(e, WATTQ_E_USAGE, "wattq export needs one format");
-        return err_next(e, "--csv DIR, --jsonl, --sqlite or --bundle FILE; for example: %s",
-                        app->cmd->example);
+        return err_next(
+            e, "--csv or --butter DIR, --jsonl, --sqlite or --bundle FILE; for example: %s",
+            app->cmd->example);
     }
     int rc = cmd_need(app, 1, "a file or directory to write", e);
     if (rc < 0)
@@ -221,6 +258,8 @@ int cmd_export(struct app *app, struct err *e)
         return bundle_write(app, x.c, &x.sel, x.path, e);
     if (rc == 0)
         rc = localdb_open(&x.db, sqlite ? x.path : NULL, e);
+    if (rc == 0 && args_has(&app->args, OPT_BUTTER))
+        return to_butter(&x, e);
     if (rc == 0)
         rc = fill(&x, e);
     if (rc == 0)

@@ -34,6 +34,15 @@ static void show_links(const struct app *app, const struct wire_val *run)
     }
 }
 
+/* A run that was measured elsewhere says so. */
+static void show_origin(const struct app *app, const struct wire_val *run)
+{
+    int64_t origin = wire_int(run, "origin", 0);
+    if (origin > 0)
+        (void)fprintf(app->print.out, "  %-10s %s (imported, origin %lld)\n", "measured on",
+                      wire_str(run, "machine", "another machine"), (long long)origin);
+}
+
 static void show_tags(const struct app *app, const struct wire_val *run)
 {
     const struct wire_val *tags = wire_get(run, "tags");
@@ -119,6 +128,7 @@ static void show_what(const struct app *app, const struct wire_val *run)
                       "  %-10s %lld processes were killed after the main one ended\n", "leftovers",
                       (long long)left);
     line(app, "uuid", wire_str(run, "uuid", ""));
+    show_origin(app, run);
 }
 
 /* ---- energy -------------------------------------------------------------------------------------- */

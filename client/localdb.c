@@ -29,6 +29,13 @@ struct localdb {
     int part;       /* its column, -1 = none; `parts` stands behind it, then the blob */
     uint8_t *blob;  /* gathered so far */
     size_t blob_bytes;
+    /* statements of localdb_insert: of the tables that were filled last */
+    struct {
+        sqlite3_stmt *st;
+        char table[LOCALDB_NAME];
+        size_t n;
+    } own[16];
+    size_t own_next;
     /* a person's statement */
     int64_t deadline_ns;
     char (*seen)[LOCALDB_NAME];
@@ -200,6 +207,8 @@ void localdb_close(struct localdb *db)
     if (!db)
         return;
     end_insert(db);
+    for (size_t i = 0; i < ARRAY_LEN(db->own); i++)
+        sqlite3_finalize(db->own[i].st);
     sqlite3_close(db->db);
     if (db->path && !db->keep)
         (void)unlink(db->path);
@@ -308,6 +317,75 @@ int localdb_add(struct localdb *db, const struct wire_val *row, struct err *e)
     if (sqlite3_step(db->insert) != SQLITE_DONE)
         rc = fail(db, e);
     sqlite3_reset(db->insert);
+    return rc;
+}
+
+static int own_insert(struct localdb *db, const char *table, const char *const *names, size_t n,
+                      sqlite3_stmt **out, struct err *e)
+{
+    for (size_t i = 0; i < ARRAY_LEN(db->own); i++)
+        if (db->own[i].st && db->own[i].n == n && strcmp(db->own[i].table, table) == 0) {
+            *out = db->own[i].st;
+            return 0;
+        }
+    char *sql CLEANUP(base_freep) = NULL;
+    size_t bytes = 0;
+    FILE *f = open_memstream(&sql, &bytes);
+    if (!f)
+        abort();
+    (void)fprintf(f, "INSERT INTO \"%s\"(", table);
+    for (size_t i = 0; i < n; i++)
+        (void)fprintf(f, "%s\"%s\"", i ? "," : "", names[i]);
+    (void)fputs(") VALUES(", f);
+    for (size_t i = 0; i < n; i++)
+        (void)fputs(i ? ",?" : "?", f);
+    (void)fputc(')', f);
+    (void)fclose(f);
+    size_t k = db->own_next++ % ARRAY_LEN(db->own);
+    sqlite3_finalize(db->own[k].st);
+    db->own[k].st = NULL;
+    if (sqlite3_prepare_v2(db->db, sql, -1, &db->own[k].st, NULL) != SQLITE_OK)
+        return fail(db, e);
+    base_strcpy(db->own[k].table, LOCALDB_NAME, table);
+    db->own[k].n = n;
+    *out = db->own[k].st;
+    return 0;
+}
+
+static void bind_cell(sqlite3_stmt *st, int i, const struct export_cell *c)
+{
+    switch (c->type) {
+    case EXPORT_NIL:
+        sqlite3_bind_null(st, i);
+        break;
+    case EXPORT_INT:
+        sqlite3_bind_int64(st, i, c->i);
+        break;
+    case EXPORT_REAL:
+        sqlite3_bind_double(st, i, c->d);
+        break;
+    case EXPORT_TEXT:
+        sqlite3_bind_text64(st, i, c->text, c->bytes, SQLITE_STATIC, SQLITE_UTF8);
+        break;
+    case EXPORT_BLOB:
+        sqlite3_bind_blob64(st, i, c->data, c->bytes, SQLITE_STATIC);
+        break;
+    }
+}
+
+int localdb_insert(struct localdb *db, const char *table, const char *const *names,
+                   const struct export_cell *cells, size_t n, struct err *e)
+{
+    sqlite3_stmt *st = NULL;
+    int rc = own_insert(db, table, names, n, &st, e);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < n; i++)
+        bind_cell(st, (int)i + 1, &cells[i]);
+    if (sqlite3_step(st) != SQLITE_DONE)
+        rc = err_set(e, WATTQ_E_INVALID, "%s", sqlite3_errmsg(db->db));
+    sqlite3_reset(st);
+    sqlite3_clear_bindings(st);
     return rc;
 }
 

@@ -35,6 +35,10 @@ int localdb_names(struct localdb *db, const char *table, const struct wire_val *
                   struct err *e) MUST_USE;
 int localdb_add(struct localdb *db, const struct wire_val *row, struct err *e) MUST_USE;
 
+/* One row of our own making; the schema's checks hold, a row that is there already is a failure. */
+int localdb_insert(struct localdb *db, const char *table, const char *const *names,
+                   const struct export_cell *cells, size_t n, struct err *e) MUST_USE;
+
 /* ---- asking -------------------------------------------------------------------------------------- */
 
 struct localdb_limits {

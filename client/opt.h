@@ -65,6 +65,7 @@
     X(CSV, "csv", 0, NULL, 0, "comma-separated values, quoted by RFC 4180")                        \
     X(JSONL, "jsonl", 0, NULL, 0, "one JSON object a line")                                        \
     X(SQLITE, "sqlite", 0, NULL, 0, "one SQLite file with tables and views")                       \
+    X(BUTTER, "butter", 0, NULL, 0, "the files of the published study, runs of networks only")     \
     X(BUNDLE, "bundle", 0, NULL, 0,                                                                \
       "one SQLite file from which every joule can be computed again")                              \
     X(TABLE, "table", 0, "NAME", 1, "only this table, by the names of wattq help sql")             \

@@ -6,8 +6,9 @@
 #define UTC(ns)                                                                                    \
     "strftime('%Y-%m-%dT%H:%M:%S', " ns " / 1000000000, 'unixepoch')"                              \
     " || printf('.%03dZ', " ns " / 1000000 % 1000)"
-#define J(c)  c "_uj / 1e6 AS " c "_j"
-#define EJ(c) "e." c "_uj / 1e6 AS " c "_j"
+#define STARTED_UTC UTC("r.started_utc_ns") " AS started_utc"
+#define NOTE_UTC    UTC("utc_ns") " AS utc"
+#define CREATED_UTC UTC("created_utc_ns") " AS created_utc"
 
 /* How good the worst of a total's channels is. */
 #define QUALITY                                                                                    \
@@ -21,46 +22,32 @@ const struct view view_list[] = {
      "SELECT r.id AS run, r.uuid, r.label, r.project, r.state, r.kind,"
      " CASE r.kind WHEN 'train' THEN 'train ' ELSE '' END ||"
      " (SELECT group_concat(value, ' ') FROM json_each(r.spec, '$.argv')) AS command,"
-     " coalesce(o.machine, json_extract(b.machine, '$.host')) AS host,"
-     " " UTC(
-         "r.started_utc_ns") " AS started_utc, (r.t1_ns - r.t0_ns) / 1e9 AS elapsed_s,"
-                             " e.energy_uj / 1e6 AS energy_j, e.lo_uj / 1e6 AS lo_j, e.hi_uj / 1e6 "
-                             "AS hi_j,"
-                             " CASE WHEN e.id IS NULL THEN NULL ELSE " QUALITY
-                             " END AS quality, e.bound_basis, e.flags,"
-                             " coalesce(e.reason, CASE WHEN e.id IS NULL THEN 'no figure' END) AS "
-                             "energy_reason,"
-                             " r.exit_code, r.term_signal, r.reason, r.cpu_us / 1e6 AS cpu_s, "
-                             "r.cpu_basis,"
-                             " r.maxrss_bytes, r.leftovers, r.uid, r.sweep, r.sweep_index, "
-                             "r.retry_of, r.priority, r.mode,"
-                             " r.origin, r.code, r.machine_start, r.machine_end, r.boot, "
-                             "r.submitted_utc_ns,"
-                             " r.started_utc_ns, r.ended_utc_ns, r.t0_ns, r.main_exit_ns, r.t1_ns, "
-                             "r.spec"
-                             " FROM run r LEFT JOIN energy e ON e.run = r.id AND e.channel IS NULL"
-                             " AND e.figure = 'machine' AND e.part = 'window' LEFT JOIN channel c "
-                             "ON c.id = e.channel"
-                             " LEFT JOIN boot b ON b.id = r.boot LEFT JOIN origin o ON o.id = "
-                             "r.origin",
+     " coalesce(o.machine, json_extract(b.machine, '$.host')) AS host, " STARTED_UTC
+     ", (r.t1_ns - r.t0_ns) / 1e9 AS elapsed_s, e.energy_uj / 1e6 AS energy_j,"
+     " e.lo_uj / 1e6 AS lo_j, e.hi_uj / 1e6 AS hi_j,"
+     " CASE WHEN e.id IS NULL THEN NULL ELSE " QUALITY " END AS quality, e.bound_basis, e.flags,"
+     " coalesce(e.reason, CASE WHEN e.id IS NULL THEN 'no figure' END) AS energy_reason,"
+     " r.exit_code, r.term_signal, r.reason, r.cpu_us / 1e6 AS cpu_s, r.cpu_basis,"
+     " r.maxrss_bytes, r.leftovers, r.uid, r.sweep, r.sweep_index, r.retry_of, r.priority, r.mode,"
+     " r.origin, r.code, r.machine_start, r.machine_end, r.boot, r.submitted_utc_ns,"
+     " r.started_utc_ns, r.ended_utc_ns, r.t0_ns, r.main_exit_ns, r.t1_ns, r.spec"
+     " FROM run r LEFT JOIN energy e ON e.run = r.id AND e.channel IS NULL"
+     " AND e.figure = 'machine' AND e.part = 'window' LEFT JOIN channel c ON c.id = e.channel"
+     " LEFT JOIN boot b ON b.id = r.boot LEFT JOIN origin o ON o.id = r.origin",
      false},
     {"params", "run_param",
      "parameters of runs, and what programs said of themselves (info., summary.)",
      "SELECT run, key, type, value FROM run_param", false},
     {"energies", "energy", "every newest figure: total (channel NULL) and each channel, by part",
-     "SELECT e.run, e.figure, e.part, e.channel, coalesce(c.label, 'total') AS meter, c.scope,"
-     " " QUALITY " AS quality, e.method, " EJ("energy") ", " EJ("lo") ", " EJ(
-         "hi") ","
-               " e.bound_basis, e.covered_ns, " EJ("bridged") ", e.unknown_ns, " EJ(
-                   "random") ", e.gain_ppm,"
-                             " e.flags, e.reason, EXISTS(SELECT 1 FROM energy t JOIN energy_part p "
-                             "ON p.total = t.id"
-                             " WHERE t.run = e.run AND t.figure = e.figure AND t.part = e.part AND "
-                             "t.channel IS NULL"
-                             " AND p.channel = e.channel) AS in_total, e.algo, e.policy, "
-                             "e.baseline, e.id,"
-                             " e.computed_utc_ns FROM energy e LEFT JOIN channel c ON c.id = "
-                             "e.channel",
+     "SELECT e.run, e.figure, e.part, e.channel, coalesce(c.label, 'total') AS meter, "
+     "c.scope," QUALITY
+     " AS quality, e.method, e.energy_uj / 1e6 AS energy_j, e.lo_uj / 1e6 AS lo_j,"
+     " e.hi_uj / 1e6 AS hi_j, e.bound_basis, e.covered_ns, e.bridged_uj / 1e6 AS bridged_j,"
+     " e.unknown_ns, e.random_uj / 1e6 AS random_j, e.gain_ppm, e.flags, e.reason,"
+     " EXISTS(SELECT 1 FROM energy t JOIN energy_part p ON p.total = t.id"
+     " WHERE t.run = e.run AND t.figure = e.figure AND t.part = e.part AND t.channel IS NULL"
+     " AND p.channel = e.channel) AS in_total, e.algo, e.policy, e.baseline, e.id,"
+     " e.computed_utc_ns FROM energy e LEFT JOIN channel c ON c.id = e.channel",
      false},
     {"energy_parts", "energy_part", "which channels a total was taken over",
      "SELECT e.run, p.total, p.channel, c.label AS meter FROM energy_part p"
@@ -84,7 +71,7 @@ const struct view view_list[] = {
      "SELECT run, id, boot, t_ns, actor_uid, from_state, to_state, reason FROM event", false},
     {"tags", "tag", "tags of runs", "SELECT run, tag FROM tag", false},
     {"notes", "note", "notes people wrote",
-     "SELECT run, id, uid, " UTC("utc_ns") " AS utc, utc_ns, text FROM note", false},
+     "SELECT run, id, uid, " NOTE_UTC ", utc_ns, text FROM note", false},
     {"codes", "code", "what code ran: commit, changes, interpreter",
      "SELECT hash, commit_id, dirty, script_sha256, interpreter, packages_sha256, diff FROM code",
      false},
@@ -108,8 +95,8 @@ const struct view view_list[] = {
     {"origins", "origin", "where imported runs came from",
      "SELECT id, machine, format, sha256, facts, uid, imported_utc_ns FROM origin", false},
     {"models", "model", "fitted models of energy and time",
-     "SELECT id, " UTC("created_utc_ns") " AS created_utc, created_utc_ns, uid, machine, backend,"
-                                         " selection, energy, version, caches, report FROM model",
+     "SELECT id, " CREATED_UTC ", created_utc_ns, uid, machine, backend, selection, energy,"
+     " version, caches, report FROM model",
      false},
     {"model_terms", "model_term", "coefficients of models",
      "SELECT model, part, name, unit, meaning, value, lo, hi FROM model_term", false},

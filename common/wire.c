@@ -679,3 +679,39 @@ const void *wire_bin(const struct wire_val *map, const char *key, size_t *bytes)
     *bytes = v->o.via.bin.size;
     return v->o.via.bin.ptr;
 }
+
+void wire_put_val(struct wire_out *o, const char *key, const struct wire_val *v)
+{
+    switch (wire_type(v)) {
+    case WIRE_NIL:
+        wire_put_nil(o, key);
+        break;
+    case WIRE_BOOL:
+        wire_put_bool(o, key, v->o.via.boolean);
+        break;
+    case WIRE_INT:
+        wire_put_int(o, key, wire_as_int(v, 0));
+        break;
+    case WIRE_F64:
+        wire_put_f64(o, key, wire_as_f64(v, 0));
+        break;
+    case WIRE_STR:
+        wire_put_strn(o, key, v->o.via.str.ptr, wire_len(v));
+        break;
+    case WIRE_BIN:
+        wire_put_bin(o, key, wire_as_bytes(v), wire_len(v));
+        break;
+    case WIRE_ARRAY:
+        wire_begin_array(o, key);
+        for (size_t i = 0; i < wire_len(v); i++)
+            wire_put_val(o, NULL, wire_at(v, i));
+        wire_end(o);
+        break;
+    case WIRE_MAP:
+        wire_begin_map(o, key);
+        for (size_t i = 0; i < wire_len(v); i++)
+            wire_put_val(o, wire_key_at(v, i, NULL), wire_at(v, i));
+        wire_end(o);
+        break;
+    }
+}

@@ -30,6 +30,8 @@ struct wire_out {
     bool is_map[WIRE_DEPTH_MAX + 1];
 };
 
+struct wire_val; /* below */
+
 void wire_out_reset(struct wire_out *o); /* start a frame: its outermost map is open */
 void wire_out_free(struct wire_out *o);
 /* Close the outermost map and write the header. 0, or WATTQ_E_LIMIT when the frame is too long. */
@@ -43,6 +45,8 @@ void wire_put_int(struct wire_out *o, const char *key, int64_t value);
 void wire_put_f64(struct wire_out *o, const char *key, double value);
 void wire_put_bool(struct wire_out *o, const char *key, bool value);
 void wire_put_nil(struct wire_out *o, const char *key);
+/* A value out of a message, with all that is in it. */
+void wire_put_val(struct wire_out *o, const char *key, const struct wire_val *v);
 /* Open a container; key is NULL inside an array. wire_end closes the innermost one. Counts are patched. */
 void wire_begin_map(struct wire_out *o, const char *key);
 void wire_begin_array(struct wire_out *o, const char *key);

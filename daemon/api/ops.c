@@ -44,6 +44,9 @@ const struct op ops_table[] = {
     {"export", op_export},
     {"pin", op_pin},
     {"settle", op_settle},
+    {"import_begin", op_import_begin},
+    {"import_rows", op_import_rows},
+    {"import_commit", op_import_commit},
     {"curves", op_curves},
     {"model_put", op_model_put},
     {"models", op_models},
@@ -91,6 +94,7 @@ void ops_on_close(void *daemon, struct peer *p)
         return;
     peer_set_data(p, NULL);
     ops_draft_free(s->draft);
+    ops_import_free(s->import);
     ops_exec_closed(s);
     ops_logs_closed(s);
     free(s);

@@ -19,14 +19,17 @@ struct ops_exec {
     int64_t run; /* 0 = not yet known */
 };
 struct ops_draft;
+struct ops_import;
 struct ops_log;
 struct ops_peer {
     struct ops_draft *draft;
+    struct ops_import *import;
     struct ops_exec *execs;
     struct ops_log *logs;
 };
 struct ops_peer *ops_peer(struct peer *p); /* made when first asked for */
 void ops_draft_free(struct ops_draft *d);
+void ops_import_free(struct ops_import *d);
 void ops_exec_closed(struct ops_peer *s);
 void ops_logs_closed(struct ops_peer *s);
 
@@ -117,6 +120,9 @@ int op_idle(struct op_call *c, struct err *e);
 int op_export(struct op_call *c, struct err *e);
 int op_pin(struct op_call *c, struct err *e);
 int op_settle(struct op_call *c, struct err *e);
+int op_import_begin(struct op_call *c, struct err *e);
+int op_import_rows(struct op_call *c, struct err *e);
+int op_import_commit(struct op_call *c, struct err *e);
 int op_curves(struct op_call *c, struct err *e);
 int op_model_put(struct op_call *c, struct err *e);
 int op_models(struct op_call *c, struct err *e);

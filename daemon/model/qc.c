@@ -33,7 +33,8 @@ static int by_group(const void *a, const void *b)
     return c;
 }
 
-static void flag_outliers(struct study_run **group, size_t n)
+static void group_stdevs(double *z, const struct study_run *runs,
+                         const struct study_run *const *group, size_t n)
 {
     double mean = 0;
     double square = 0;
@@ -42,24 +43,34 @@ static void flag_outliers(struct study_run **group, size_t n)
     for (size_t i = 0; i < n; i++)
         square += pow(log(group[i]->run_s) - mean, 2) / (double)n;
     double sd = sqrt(square);
-    for (size_t i = 0; i < n; i++)
-        if (n > 1 && sd > 0 && fabs(log(group[i]->run_s) - mean) / sd > QC_OUTLIER_SD)
-            group[i]->excluded |= STUDY_X(OUTLIER);
+    for (size_t i = 0; n > 1 && sd > 0 && i < n; i++)
+        z[group[i] - runs] = fabs(log(group[i]->run_s) - mean) / sd;
+}
+
+void qc_stdevs(double *z, const struct study_run *runs, size_t n)
+{
+    const struct study_run **at CLEANUP(base_freep) = base_alloc((n + 1) * sizeof(void *));
+    size_t m = 0;
+    for (size_t i = 0; i < n; i++) {
+        z[i] = NAN;
+        if (has_time(&runs[i]))
+            at[m++] = &runs[i];
+    }
+    qsort(at, m, sizeof(void *), by_group);
+    for (size_t from = 0, to = 0; from < m; from = to) {
+        while (to < m && same_group(at[from], at[to]))
+            to++;
+        group_stdevs(z, runs, at + from, to - from);
+    }
 }
 
 static void filter_outliers(struct study_run *runs, size_t n)
 {
-    struct study_run **at CLEANUP(base_freep) = base_alloc((n + 1) * sizeof *at);
-    size_t m = 0;
+    double *z CLEANUP(base_freep) = base_alloc((n + 1) * sizeof *z);
+    qc_stdevs(z, runs, n);
     for (size_t i = 0; i < n; i++)
-        if (has_time(&runs[i]))
-            at[m++] = &runs[i];
-    qsort(at, m, sizeof *at, by_group);
-    for (size_t from = 0, to = 0; from < m; from = to) {
-        while (to < m && same_group(at[from], at[to]))
-            to++;
-        flag_outliers(at + from, to - from);
-    }
+        if (z[i] > QC_OUTLIER_SD)
+            runs[i].excluded |= STUDY_X(OUTLIER);
 }
 
 /* ---- ours ----------------------------------------------------------------------------------------- */

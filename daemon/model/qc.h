@@ -26,6 +26,9 @@ void qc_apply(struct study_run *runs, size_t n, uint32_t steps);
 void qc_undo(struct study_run *runs, size_t n, uint32_t steps);
 /* "filter_3" -> its bit; 0 = no step of that name. */
 uint32_t qc_step_bit(const char *name);
+/* How many standard deviations ln T of each run is from its group's mean, as filter_3 counts them; NAN
+ * where it is in no group, or alone in it. z: n of them. */
+void qc_stdevs(double *z, const struct study_run *runs, size_t n);
 size_t qc_count(const struct study_run *runs, size_t n, uint32_t bits); /* runs with any of them */
 
 /* ---- control chart -------------------------------------------------------------------------------- */

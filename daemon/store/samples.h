@@ -43,7 +43,7 @@ struct channel_row {
     bool period_declared;      /* false: period_ns is an assumption */
     int64_t parent, mirror_of; /* channel ids; 0 = none */
 };
-/* All channels ever seen. Caller frees *out. */
+/* All channels ever seen on this machine (those of imported runs are none). Caller frees *out. */
 int samples_channels(struct store *s, struct channel_row **out, size_t *n, struct err *e) MUST_USE;
 int samples_channel(struct store *s, int64_t id, struct channel_row *out, struct err *e) MUST_USE;
 /* Writer, inside a transaction: what watching a channel showed about its update period. */

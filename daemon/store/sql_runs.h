@@ -127,11 +127,13 @@
     X(CHANNEL_NAMED, "SELECT uid FROM channel WHERE ?1 IN (label, uid) ORDER BY id")               \
     X(CHANNEL_LABELS, "SELECT DISTINCT label FROM channel WHERE unit IN ('uJ', 'uW')")             \
     X(RUN_RETRIED_BY, "SELECT id FROM run WHERE retry_of = ?1 ORDER BY id")                        \
-    X(RUN_OVERLAP, "SELECT 1 FROM run WHERE boot = ?2 AND t1_ns > ?3 AND t0_ns < ?4"               \
-                   " AND id <> ?1 LIMIT 1")                                                        \
+    X(RUN_OVERLAP,                                                                                 \
+      "SELECT 1 FROM run WHERE boot = ?2 AND t1_ns > ?3 AND t0_ns < ?4 AND origin IS NULL"         \
+      " AND id <> ?1 LIMIT 1")                                                                     \
     X(EVENTS, "SELECT t_ns, boot, run, actor_uid, from_state, to_state, reason FROM event"         \
               " WHERE run = ?1 ORDER BY id")                                                       \
-    X(RUN_WINDOWS, "SELECT t0_ns, t1_ns FROM run WHERE boot = ?1 AND t1_ns > ?2"                   \
-                   " AND t0_ns < ?3 ORDER BY t0_ns")
+    X(RUN_WINDOWS,                                                                                 \
+      "SELECT t0_ns, t1_ns FROM run WHERE boot = ?1 AND t1_ns > ?2 AND origin IS NULL"             \
+      " AND t0_ns < ?3 ORDER BY t0_ns")
 
 #endif

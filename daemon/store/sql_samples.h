@@ -34,7 +34,7 @@
       " excluded.period_declared, lag_ns = excluded.lag_ns, box_ns = excluded.box_ns,"             \
       " pmax_uw = excluded.pmax_uw, accuracy_ppm = excluded.accuracy_ppm RETURNING id")            \
     X(CHANNEL_LINK, "UPDATE channel SET parent = ?2, mirror_of = ?3 WHERE id = ?1")                \
-    X(CHANNEL_ALL, CHANNEL_COLUMNS " ORDER BY c.id")                                               \
+    X(CHANNEL_ALL, CHANNEL_COLUMNS " WHERE s.name NOT LIKE 'import:%' ORDER BY c.id")              \
     X(CHANNEL_GET, CHANNEL_COLUMNS " WHERE c.id = ?1")                                             \
     X(CHANNEL_LEARNED, "UPDATE channel SET period_learned_ns = ?2 WHERE id = ?1")                  \
     X(NOTE_INSERT,                                                                                 \

@@ -22,6 +22,7 @@
 #include <sqlite3.h>
 
 #include "daemon/store/sql_export.h"
+#include "daemon/store/sql_import.h"
 #include "daemon/store/sql_marks.h"
 #include "daemon/store/sql_models.h"
 #include "daemon/store/sql_runs.h"
@@ -30,7 +31,8 @@
 #include "daemon/store/store.h"
 
 /* X(NAME, "sql"): parameters are ?1, ?2 ... */
-#define SQL_ALL(X) SQL_STORE(X) SQL_SAMPLES(X) SQL_RUNS(X) SQL_EXPORT(X) SQL_MARKS(X) SQL_MODELS(X)
+#define SQL_ALL(X)                                                                                 \
+    SQL_STORE(X) SQL_SAMPLES(X) SQL_RUNS(X) SQL_EXPORT(X) SQL_IMPORT(X) SQL_MARKS(X) SQL_MODELS(X)
 
 enum stmt_id {
 #define STMT_ID(name, sql) STMT_##name,

@@ -1,4 +1,4 @@
-"""export, sql, bundle, verify, import: real daemon, real client, the script meter."""
+"""export, sql, bundle, verify: real daemon, real client, the script meter."""
 import csv
 import io
 import json
