@@ -15,9 +15,10 @@
 #include "common/units.h"
 #include "daemon/model/opcount.h"
 
-#define DATA    "adult"
-#define LAYERS  4
-#define SECONDS "0.4"
+#define DATA         "adult"
+#define LAYERS       4
+#define SECONDS      "0.4"
+#define UNSETTLED_NS (NS_PER_S * 3 / 10)
 
 static const int64_t sizes[COST_POINTS] = {1 << 8, 1 << 14, 1 << 20};
 
@@ -154,6 +155,22 @@ static void read_idle(struct cost_rates *r, struct conn *c)
         r->idle_w = (double)uw / 1e6;
 }
 
+bool cost_backend_works(struct conn *c, const char *backend)
+{
+    const char *program = wire_str(conn_hello(c), "train_path", NULL);
+    const char *const words[] = {"wattq-train", "--dataset", "standin:banana", "--size", "64",
+                                 "--epochs",    "1",         "--backend",      backend};
+    char *argv[ARRAY_LEN(words) + 1] = {NULL};
+    if (!program)
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        argv[i] = base_strdup(words[i]);
+    bool works = spawn_train(program, argv, "") == 0;
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        free(argv[i]);
+    return works;
+}
+
 static bool something_runs(struct conn *c)
 {
     struct wire_msg *m CLEANUP(wire_msg_freep) = NULL;
@@ -190,7 +207,8 @@ void cost_calibrate(struct cost_rates *r, struct conn *c, char *const *extra, si
         return;
     }
     cost_from_points(r, at, COST_POINTS, LAYERS);
-    read_load(r, c, since, clock_utc_ns());
+    /* The newest samples are yet to be stored, and a window that ends behind them lacks energy. */
+    read_load(r, c, since, clock_utc_ns() - UNSETTLED_NS);
     if (isnan(r->load_w))
         base_strcpy(r->reason, sizeof r->reason, "nothing here measures energy");
 }

@@ -30,6 +30,11 @@ const struct cmd cmd_table[] = {
          OPT(PAUSE) | OPT(REL_ERROR) | OPT(ORDER) | OPT(SEED) | OPT(DRY_RUN) | OPT(MAX_FAILS) |
          OPT(YES) | OPT(DATA_DIR),
      OPT_COMMAND, -1, false, cmd_sweep},
+    {"study", NULL, "plan [OPTIONS] | cache [OPTIONS | RUN...] | canary [RUN...]",
+     "repeat the study here: what to run, its caches put to the test, its control runs",
+     "wattq study plan --budget 2h",
+     OPT(GRID) | OPT(BUDGET) | OPT(QUEUE) | OPT(DRY_RUN) | OPT(DATA_DIR), OPT_PASS, -1, false,
+     cmd_study},
     {"queue", "q", "[OPTIONS]", "what runs, what waits, what ended last", "wattq queue",
      OPT(ALL) | OPT(USER), OPT_MIXED, 0, false, cmd_queue},
     {"show", NULL, "RUN...", "everything about a run: energy, phases, epochs, events, code",

@@ -82,6 +82,7 @@ int cmd_overview(struct app *app, struct err *e); /* bare `wattq` */
 int cmd_submit(struct app *app, struct err *e);
 int cmd_train(struct app *app, struct err *e);
 int cmd_sweep(struct app *app, struct err *e);
+int cmd_study(struct app *app, struct err *e);
 int cmd_exec(struct app *app, struct err *e);
 int cmd_queue(struct app *app, struct err *e);
 int cmd_show(struct app *app, struct err *e);

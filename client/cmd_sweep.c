@@ -8,6 +8,7 @@
 #include "client/design.h"
 #include "client/json.h"
 #include "client/submit.h"
+#include "client/sweep.h"
 #include "common/net.h"
 #include "common/units.h"
 #include "daemon/queue/queue.h"
@@ -242,16 +243,8 @@ static void grid_finip(struct grid *g)
 
 /* ---- the plan of a sweep of networks --------------------------------------------------------------- */
 
-struct plan {
-    size_t canaries;
-    size_t warmups;
-    size_t blocks;
-    struct cost cost;
-    struct cost_rates rates;
-};
-
 /* The backend and CPUs of the sweep hold for the calibration as well. */
-static void calibrate(struct plan *p, const struct sweep *s)
+static void calibrate(struct cost_rates *r, const struct sweep *s)
 {
     static const char *const shared[] = {"backend", "precision", "cpus"};
     struct train_args extra CLEANUP(train_args_finip) = {0};
@@ -260,12 +253,14 @@ static void calibrate(struct plan *p, const struct sweep *s)
         if (value)
             train_args_set(&extra, shared[i], value);
     }
-    cost_calibrate(&p->rates, s->c, extra.argv, extra.n);
+    cost_calibrate(r, s->c, extra.argv, extra.n);
 }
 
-static void make_plan(struct plan *p, const struct sweep *s, const struct grid *g)
+static void foretell(struct sweep_forecast *p, const struct sweep *s, const struct grid *g,
+                     const struct cost_rates *rates)
 {
-    *p = (struct plan){0};
+    *p = (struct sweep_forecast){
+        .runs = g->n, .left_out = g->nskipped, .repeat = s->q.repeat, .length = s->design.length};
     for (size_t i = 0; i < g->n; i++) {
         const char *role = param_of(&g->specs[i], "role");
         const char *block = param_of(&g->specs[i], "block");
@@ -274,17 +269,16 @@ static void make_plan(struct plan *p, const struct sweep *s, const struct grid *
         p->warmups += role && strcmp(role, "warmup") == 0;
         p->blocks = n > p->blocks ? n : p->blocks;
     }
-    calibrate(p, s);
-    cost_of_specs(&p->cost, &p->rates, g->specs, g->n);
+    p->networks = (g->n - p->canaries - p->warmups) / (size_t)s->q.repeat;
+    cost_of_specs(&p->cost, rates, g->specs, g->n);
 }
 
-static json_t *plan_json(const struct plan *p, const struct sweep *s, const struct grid *g)
+static json_t *plan_json(const struct sweep_forecast *p, const struct sweep *s)
 {
-    const struct design_length *l = &s->design.length;
+    const struct design_length *l = &p->length;
     json_t *o = json_object();
-    json_put(o, "networks",
-             json_integer((json_int_t)((g->n - p->canaries - p->warmups) / (size_t)s->q.repeat)));
-    json_put(o, "repeat", json_integer(s->q.repeat));
+    json_put(o, "networks", json_integer((json_int_t)p->networks));
+    json_put(o, "repeat", json_integer(p->repeat));
     json_put(o, "canaries", json_integer((json_int_t)p->canaries));
     json_put(o, "warmups", json_integer((json_int_t)p->warmups));
     json_put(o, "blocks", json_integer((json_int_t)p->blocks));
@@ -302,17 +296,15 @@ static json_t *plan_json(const struct plan *p, const struct sweep *s, const stru
     return o;
 }
 
-static void tell_plan(const struct app *app, const struct plan *p, const struct sweep *s,
-                      const struct grid *g)
+static void tell_plan(const struct app *app, const struct sweep_forecast *p,
+                      const struct cost_rates *rates)
 {
     char text[400];
-    size_t points = g->n - p->canaries - p->warmups;
     cmd_say(app, "%zu networks x %lld repeats, %zu control runs in %zu blocks, %s warm-up",
-            points / (size_t)s->q.repeat, (long long)s->q.repeat, p->canaries, p->blocks,
-            p->warmups ? "a" : "no");
-    cmd_say(app, "%s", design_say_length(text, sizeof text, &s->design.length));
+            p->networks, (long long)p->repeat, p->canaries, p->blocks, p->warmups ? "a" : "no");
+    cmd_say(app, "%s", design_say_length(text, sizeof text, &p->length));
     cmd_say(app, "%s", cost_say(text, sizeof text, &p->cost));
-    if (p->rates.n > 0)
+    if (rates->n > 0)
         cmd_say(app,
                 "(foretold from a calibration of 1.2 s just now; the longest run takes about "
                 "%.3g s)",
@@ -339,9 +331,11 @@ static int dry_run_json(const struct app *app, const struct sweep *s, const stru
     json_put(doc, "runs", runs);
     json_put(doc, "skipped", skipped);
     if (s->job.spec.kind == SPEC_TRAIN) {
-        struct plan p;
-        make_plan(&p, s, g);
-        json_put(doc, "plan", plan_json(&p, s, g));
+        struct sweep_forecast p;
+        struct cost_rates rates;
+        calibrate(&rates, s);
+        foretell(&p, s, g, &rates);
+        json_put(doc, "plan", plan_json(&p, s));
     }
     return json_write(app->print.out, doc, false, e);
 }
@@ -379,9 +373,11 @@ static int dry_run(const struct app *app, const struct sweep *s, const struct gr
     cmd_say(app, "would queue %zu runs (order %s, seed %lld); nothing was queued", g->n,
             s->q.random ? "random" : "given", (long long)s->q.seed);
     if (s->job.spec.kind == SPEC_TRAIN) {
-        struct plan p;
-        make_plan(&p, s, g);
-        tell_plan(app, &p, s, g);
+        struct sweep_forecast p;
+        struct cost_rates rates;
+        calibrate(&rates, s);
+        foretell(&p, s, g, &rates);
+        tell_plan(app, &p, &rates);
     }
     tell_skipped(app, g->skipped, g->nskipped);
     return 0;
@@ -426,7 +422,8 @@ static void put_request(struct sweep *s, struct wire_out *o)
     wire_end(o);
 }
 
-static int send_sweep(struct app *app, struct sweep *s, const struct grid *g, struct err *e)
+static int send_sweep(const struct app *app, struct sweep *s, const struct grid *g, int64_t *sweep,
+                      struct err *e)
 {
     struct wire_msg *m CLEANUP(wire_msg_freep) = NULL;
     int rc = s->c ? 0 : cmd_connect(app, &s->c, e);
@@ -438,9 +435,13 @@ static int send_sweep(struct app *app, struct sweep *s, const struct grid *g, st
     if (rc < 0)
         return rc;
     const struct wire_val *r = wire_msg_root(m);
-    if (app->json)
-        return cmd_print_json(app, "sweep", r, e);
     long long id = (long long)wire_int(r, "sweep", 0);
+    if (sweep)
+        *sweep = id;
+    if (app->json && !sweep)
+        return cmd_print_json(app, "sweep", r, e);
+    if (app->json)
+        return 0;
     (void)fprintf(app->print.out, "%lld\n", id);
     cmd_say(app, "queued %lld runs as sweep %lld: runs %lld to %lld, order %s, seed %lld",
             (long long)wire_int(r, "runs", 0), id, (long long)wire_int(r, "first", 0),
@@ -456,7 +457,21 @@ static int send_sweep(struct app *app, struct sweep *s, const struct grid *g, st
     return 0;
 }
 
-int cmd_sweep(struct app *app, struct err *e)
+static int refuse_size(const struct app *app, const struct grid *g, struct err *e)
+{
+    if (g->n == 0) {
+        tell_skipped(app, g->skipped, g->nskipped);
+        err_set(e, WATTQ_E_INVALID, "no point of this grid can be trained, so nothing was queued");
+        return err_next(e, "choose larger sizes, fewer layers or another shape");
+    }
+    if (g->n > MANY_RUNS && !args_has(&app->args, OPT_YES)) {
+        err_set(e, WATTQ_E_USAGE, "this sweep has %zu runs; nothing was queued", g->n);
+        return err_next(e, "look at them with --dry-run, or say --yes");
+    }
+    return 0;
+}
+
+static int run_sweep(struct app *app, int64_t *sweep, struct err *e)
 {
     struct sweep s CLEANUP(sweep_finip) = {0};
     struct grid g CLEANUP(grid_finip) = {0};
@@ -469,14 +484,69 @@ int cmd_sweep(struct app *app, struct err *e)
         return rc;
     if (args_has(&app->args, OPT_DRY_RUN))
         return dry_run(app, &s, &g, e);
-    if (g.n == 0) {
-        tell_skipped(app, g.skipped, g.nskipped);
-        err_set(e, WATTQ_E_INVALID, "no point of this grid can be trained, so nothing was queued");
-        return err_next(e, "choose larger sizes, fewer layers or another shape");
+    rc = refuse_size(app, &g, e);
+    return rc == 0 ? send_sweep(app, &s, &g, sweep, e) : rc;
+}
+
+int cmd_sweep(struct app *app, struct err *e)
+{
+    return run_sweep(app, NULL, e);
+}
+
+/* ---- for other commands ---------------------------------------------------------------------------- */
+
+/* The command line of a sweep beside that of the command which asks for it: same socket, same output. */
+static int borrow(struct app *mine, const struct app *app, char *const *words, size_t n,
+                  struct err *e)
+{
+    *mine = *app;
+    mine->cmd = cmd_find("sweep");
+    mine->args = (struct args){0};
+    char **argv CLEANUP(base_freep) = base_alloc((n + 5) * sizeof *argv);
+    static char option[] = "--socket";
+    static char json[] = "--json";
+    static char quiet[] = "--quiet";
+    size_t k = 0;
+    if (args_has(&app->args, OPT_SOCKET)) {
+        argv[k++] = option;
+        argv[k++] = (char *)(uintptr_t)args_str(&app->args, OPT_SOCKET, "");
     }
-    if (g.n > MANY_RUNS && !args_has(&app->args, OPT_YES)) {
-        err_set(e, WATTQ_E_USAGE, "this sweep has %zu runs; nothing was queued", g.n);
-        return err_next(e, "look at them with --dry-run, or say --yes");
+    if (app->json)
+        argv[k++] = json;
+    if (app->quiet)
+        argv[k++] = quiet;
+    memcpy(argv + k, words, n * sizeof *argv);
+    return opt_parse(&mine->args, OPT_COMMON | mine->cmd->options, mine->cmd->mode, (int)(k + n),
+                     argv, e);
+}
+
+int sweep_foretell(struct sweep_forecast *out, const struct app *app, char *const *words, size_t n,
+                   struct cost_rates *rates, bool *calibrated, struct err *e)
+{
+    struct sweep s CLEANUP(sweep_finip) = {0};
+    struct grid g CLEANUP(grid_finip) = {0};
+    struct app mine;
+    int rc = borrow(&mine, app, words, n, e);
+    if (rc == 0)
+        rc = sweep_init(&s, &mine, e);
+    if (rc == 0)
+        rc = queue_expand(&s.q, &g.specs, &g.n, &g.skipped, &g.nskipped, e);
+    if (rc == 0 && !*calibrated) {
+        calibrate(rates, &s);
+        *calibrated = true;
     }
-    return send_sweep(app, &s, &g, e);
+    if (rc == 0)
+        foretell(out, &s, &g, rates);
+    args_fini(&mine.args);
+    return rc;
+}
+
+int sweep_queue(const struct app *app, char *const *words, size_t n, int64_t *sweep, struct err *e)
+{
+    struct app mine;
+    int rc = borrow(&mine, app, words, n, e);
+    if (rc == 0)
+        rc = run_sweep(&mine, sweep, e);
+    args_fini(&mine.args);
+    return rc;
 }

@@ -30,6 +30,8 @@ struct cost_rates {
 /* Runs wattq-train for about two seconds. extra: more of its arguments (backend, cpus), may be NULL.
  * Not while a run of the queue is on: then n = 0 with the reason. Never fails. */
 void cost_calibrate(struct cost_rates *r, struct conn *c, char *const *extra, size_t nextra);
+/* Can wattq-train train with this backend here? Lets it train a tiny network. */
+bool cost_backend_works(struct conn *c, const char *backend);
 /* Fills load_w, idle_w and estimate from the daemon; part of cost_calibrate. */
 void cost_from_points(struct cost_rates *r, const struct cost_point *at, size_t n, int layers);
 

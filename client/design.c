@@ -186,7 +186,7 @@ static int set_length(struct design *d, const struct args *a, struct train_args 
         return 0;
     char text[32];
     d->length.seconds = ceil(2 * d->length.seconds) / 2; /* the same from one sweep to the next */
-    (void)snprintf(text, sizeof text, "%.1f", d->length.seconds);
+    (void)snprintf(text, sizeof text, "%g", d->length.seconds);
     train_args_set(t, "min-seconds", text);
     return 0;
 }
@@ -252,7 +252,7 @@ static int set_canary(struct design *d, const struct args *a, const struct train
         rc = control(&d->canary, a, t, e);
     if (rc < 0)
         return rc;
-    (void)snprintf(text, sizeof text, "%.1f",
+    (void)snprintf(text, sizeof text, "%g",
                    d->length.seconds > 0 ? d->length.seconds : ASSUMED_SECONDS);
     train_args_set(&d->canary, "epochs", "auto");
     train_args_set(&d->canary, "min-seconds", text);
@@ -283,7 +283,7 @@ static int set_warmup(struct design *d, const struct args *a, const struct train
     rc = control(&d->warmup, a, t, e);
     if (rc < 0)
         return rc;
-    (void)snprintf(text, sizeof text, "%.3f", (double)ns / 1e9);
+    (void)snprintf(text, sizeof text, "%g", (double)ns / 1e9);
     train_args_set(&d->warmup, "epochs", "auto");
     train_args_set(&d->warmup, "min-seconds", text);
     q->warmup = d->warmup.argv;

@@ -178,7 +178,9 @@ static void take_run(struct finding *f, const struct wire_val *run)
                              word_of(run, "dataset"), word_of(run, "shape"),
                              wire_str(wire_get(run, "params"), "depth", "?"),
                              wire_str(wire_get(run, "params"), "size", "?"));
-    if (strcmp(wire_str(run, "kind", ""), "train") != 0) {
+    if (*wire_str(wire_get(run, "params"), "variant", "")) {
+        finding_skip(f, what, base_strdup("it is of a cache study: wattq study cache"));
+    } else if (strcmp(wire_str(run, "kind", ""), "train") != 0) {
         finding_skip(f, what, base_strdup("it is not a run of the built-in trainer"));
     } else if (strcmp(state, "done") != 0) {
         const char *reason = wire_str(run, "reason", "");

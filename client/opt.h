@@ -41,6 +41,10 @@
     X(WARMUP, "warmup", 0, "DURATION", 0, "length of the run that is thrown away first (10s; 0)")  \
     X(PAUSE, "pause", 0, "DURATION", 0, "idle time before each run (2s for networks, else 0)")     \
     X(REL_ERROR, "rel-error", 0, "PART", 0, "train long enough for the meter to tell this (1%)")   \
+    X(GRID, "grid", 0, "NAME", 0,                                                                  \
+      "sizes around this machine's caches (caches) or the study's (study)")                        \
+    X(BUDGET, "budget", 0, "DURATION", 0, "leave values out until it takes no longer (4h)")        \
+    X(QUEUE, "queue", 0, NULL, 0, "queue it")                                                      \
     X(ORDER, "order", 0, "HOW", 0, "random (default) or given")                                    \
     X(SEED, "seed", 0, "N", 0, "seed of the random order, so that it can be had again")            \
     X(DRY_RUN, "dry-run", 0, NULL, 0, "show what would be queued, queue nothing")                  \

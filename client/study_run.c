@@ -147,6 +147,7 @@ static void read_design(struct study_run *r, const struct wire_val *run)
     r->origin = wire_int(run, "origin", 0);
     r->repeat = count_of(run, "repeat");
     r->block = count_of(run, "block");
+    base_strcpy(r->variant, sizeof r->variant, wire_str(wire_get(run, "params"), "variant", ""));
     r->role = strcmp(role, "warmup") == 0   ? STUDY_WARMUP
               : strcmp(role, "canary") == 0 ? STUDY_CANARY
                                             : STUDY_NETWORK;

@@ -59,6 +59,7 @@ struct study_run {
         repeat; /* 1, 2, ..; 0 = not repeated. Repeats of one point share all but run, repeat, block */
     int64_t block; /* stretch between two canaries of its sweep, from 1; 0 = none */
     enum study_role role;
+    char variant[24]; /* of an intervention; "" = none. What differs may be in no other field */
     char machine[64]; /* host it ran on */
     char backend[24]; /* "openblas f32"; of a control: "torch f32" */
     char isa[48];

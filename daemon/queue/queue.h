@@ -83,7 +83,8 @@ struct queue_skipped {
  * point, one after every canary_every points and one behind the last; every run has a parameter `block`
  * (from 1; a canary opens its block, the last one closes the last), a canary has `role=canary`, the
  * warm-up `role=warmup`; both have the network of their argv as parameters. The specs have no environment of their own: that of sw->run is theirs. For kind train a
- * key that argv does not name is appended as `--key value`, points of the study's grid that no width
+ * key that argv does not name is appended as `--key value` (of the key `variant`, whose values are
+ * NAME:WORDS, the words), points of the study's grid that no width
  * reaches (the 20 % rule) and second shapes of the same depth-2 network are left out. Caller frees with
  * queue_expand_free. */
 int queue_expand(const struct queue_sweep *sw, struct spec **specs, size_t *n,

@@ -9,6 +9,8 @@
 #include "common/units.h"
 #include "daemon/queue/queue.h"
 
+#define VARIANT_WORDS 16
+
 struct expansion {
     const struct queue_sweep *sw;
     size_t points; /* of the grid, left out ones included */
@@ -189,10 +191,30 @@ static void set_label(char out[SPEC_LABEL_MAX + 1], const char *text)
     out[n] = '\0';
 }
 
+/* A value of the key `variant` is NAME:WORDS: the parameter is the name, the words are the trainer's. */
+static size_t variant_name(const char *value)
+{
+    return strcspn(value, ":");
+}
+
+static int put_variant(struct spec *s, const char *value, struct err *e)
+{
+    const char *words = value + variant_name(value);
+    char *text CLEANUP(base_freep) = base_strdup(*words ? words + 1 : "");
+    char *save = NULL;
+    size_t room = VARIANT_WORDS;
+    for (char *w = strtok_r(text, " ", &save); w; w = strtok_r(NULL, " ", &save)) {
+        if (room-- == 0)
+            return err_set(e, WATTQ_E_LIMIT, "a variant has at most %d words", VARIANT_WORDS);
+        s->argv[s->argc++] = base_strdup(w);
+    }
+    return 0;
+}
+
 static int expand_argv(struct expansion *x, struct spec *s, struct err *e)
 {
     const struct spec *run = x->sw->run;
-    size_t extra = run->kind == SPEC_TRAIN ? 2 * x->sw->naxes : 0;
+    size_t extra = run->kind == SPEC_TRAIN ? 2 * x->sw->naxes + VARIANT_WORDS : 0;
     if (run->argc + extra > SPEC_ARGC_MAX)
         return err_set(e, WATTQ_E_LIMIT, "the command has more than %d words", SPEC_ARGC_MAX);
     s->argv = base_alloc((run->argc + extra + 1) * sizeof(*s->argv));
@@ -210,6 +232,12 @@ static int expand_argv(struct expansion *x, struct spec *s, struct err *e)
             err_set(e, WATTQ_E_USAGE, "the key '%s' appears nowhere in the command", x->at[k].key);
             return err_next(e, "write {%s} where its value belongs, or drop -p %s=...",
                             x->at[k].key, x->at[k].key);
+        }
+        if (strcmp(x->at[k].key, "variant") == 0) {
+            int rc = put_variant(s, x->at[k].value, e);
+            if (rc < 0)
+                return rc;
+            continue;
         }
         s->argv[s->argc++] = base_printf("--%s", x->at[k].key);
         s->argv[s->argc++] = base_strdup(x->at[k].value);
@@ -239,6 +267,14 @@ static void put_param(struct spec *s, const char *key, const char *value)
     struct spec_param *p = &s->params[s->nparams++];
     base_strcpy(p->key, sizeof(p->key), key);
     p->value = base_strdup(value);
+}
+
+static void put_point_param(struct spec *s, const struct spec_param *p)
+{
+    bool variant = s->kind == SPEC_TRAIN && strcmp(p->key, "variant") == 0;
+    size_t n = variant ? variant_name(p->value) : strlen(p->value);
+    char *value CLEANUP(base_freep) = base_strdup_n(p->value, n);
+    put_param(s, p->key, value);
 }
 
 static void put_block(const struct expansion *x, struct spec *s)
@@ -312,7 +348,7 @@ static int put_point(struct expansion *x, struct err *e)
     set_label(s->label, text);
     s->params = base_alloc((x->nat + 2) * sizeof(*s->params));
     for (size_t i = 0; i < x->nat; i++)
-        put_param(s, x->at[i].key, x->at[i].value);
+        put_point_param(s, &x->at[i]);
     put_block(x, s);
     return 0;
 }

@@ -1,7 +1,11 @@
 /* wattq-train: trains one network and says how it went. Knows nothing of sockets, SQLite or energy. */
+#include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "common/cpulist.h"
 #include "common/units.h"
@@ -54,11 +58,64 @@ static int bind_cpus(const char *list, struct err *e)
     return err_next(e, "name CPUs that this machine has and this run may use (taskset -cp $$)");
 }
 
+/* ---- copies beside it ----------------------------------------------------------------------------- */
+
+struct copies {
+    pid_t *pid;
+    int64_t n;
+};
+
+/* Trains until it is killed: with us, or after us should we die first. */
+static _Noreturn void be_a_copy(const struct train_plan *p, pid_t parent)
+{
+    struct train_plan mine = *p;
+    struct metrics none = {.fd = -1};
+    struct train_result r;
+    struct err e;
+    mine.opt.epochs = INT64_MAX;
+    mine.opt.max_seconds = mine.opt.loss_target = mine.opt.warmup_seconds = 0;
+    const struct train_hooks hooks = {.metrics = &none, .stop = stop_asked};
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() == parent)
+        _exit(train_run(&mine, &hooks, &r, &e) < 0);
+    _exit(0);
+}
+
+static void end_copies(struct copies *c)
+{
+    for (int64_t i = 0; i < c->n; i++)
+        kill(c->pid[i], SIGKILL);
+    for (int64_t i = 0; i < c->n; i++)
+        while (waitpid(c->pid[i], NULL, 0) < 0 && errno == EINTR)
+            ;
+    free(c->pid);
+    *c = (struct copies){0};
+}
+
+static int start_copies(struct copies *c, const struct train_plan *p, struct err *e)
+{
+    pid_t parent = getpid();
+    c->pid = base_alloc(((size_t)p->opt.beside + 1) * sizeof(*c->pid));
+    while (c->n < p->opt.beside) {
+        pid_t pid = fork();
+        if (pid == 0)
+            be_a_copy(p, parent);
+        if (pid < 0)
+            return err_errno(e, WATTQ_E_IO, "cannot start copy %lld", (long long)c->n + 1);
+        c->pid[c->n++] = pid;
+    }
+    return 0;
+}
+
 static int train(const struct train_plan *p, int64_t start_boot_ns, struct err *e)
 {
+    struct copies copies CLEANUP(end_copies) = {0};
     struct metrics m CLEANUP(metrics_close) = {.fd = -1};
     struct train_result r;
     int rc = metrics_open(&m, getenv("WATTQ_METRICS"), e);
+    if (rc < 0)
+        return fail(e);
+    rc = start_copies(&copies, p, e);
     if (rc < 0)
         return fail(e);
     const struct train_hooks hooks = {

@@ -66,6 +66,8 @@ static const struct row rows[] = {
     {"threads", "N", COUNT, AT(threads), 1, 1, NULL, "1",
      "one; use the cores by running several networks side by side"},
     {"cpus", "LIST", TEXT, AT(cpus), 0, 0, NULL, NULL, "run only on these CPUs: 0-3,8"},
+    {"beside", "N", COUNT, AT(beside), 0, 1024, NULL, "0",
+     "train N copies of it at the same time, which share the caches and are not counted"},
     {"max-seconds", "S", REAL, AT(max_seconds), 0, 1e9, NULL, NULL,
      "stop after that much training and testing, at the next batch"},
     {"loss-target", "X", REAL, AT(loss_target), 0, 1e30, NULL, NULL,

@@ -20,6 +20,7 @@ struct options {
     int64_t size;   /* wanted parameters; 0 with layers */
     int64_t epochs; /* OPTIONS_AUTO: until min_seconds and min_epochs have passed */
     int64_t min_epochs;
+    int64_t beside; /* copies of this training at the same time */
     int64_t batch;
     int64_t seed;
     int64_t threads;

@@ -124,6 +124,8 @@ void train_plan_json(const struct train_plan *p, const struct backend *b, struct
     json_i64(j, "threads", o->threads);
     if (o->cpus)
         json_text(j, "cpus", o->cpus);
+    if (o->beside > 0)
+        json_i64(j, "beside", o->beside);
     json_f64(j, "eps", o->eps);
     json_text(j, "adam", options_word("adam", o->adam));
     json_text(j, "init", options_word("init", o->init));

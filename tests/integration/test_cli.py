@@ -639,6 +639,51 @@ class Sweep(Base):
                            (["--warmup", "1s", "-p", "a=1,2", "--", "echo", "{a}"], "sweeps of networks")):
             self.assertIn(word, self.err("sweep", *args, code=2))
 
+    def test_study_plan(self):
+        text = self.out("study", "plan", "--size", "2^8,2^12", "--depth", "3")
+        for word in ("caches", "Cache boundaries", "wattq sweep -J study train --dataset standin:", "--size 2^8,2^12",
+                     "findings this can test", "control runs"):
+            self.assertIn(word, text)
+        doc = self.json("study", "plan", "--size", "2^8..2^12", "--depth", "3", "--shape", "rectangle", "--budget",
+                        "1m")
+        self.assertIn("dataset", doc["sweep"]["cut"])  # what was typed stays, what was chosen gives way
+        self.assertEqual(doc["sweep"]["networks"], 5)
+        claims = {(c["row"], c["hardware"]): c for c in doc["claims"]}
+        self.assertEqual((claims[2, "CPU"]["testable"], claims[2, "CPU"]["by"]), (True, "energy"))
+        self.assertFalse(claims[6, "CPU"]["testable"])
+        self.assertFalse(claims[11, "both"]["testable"])
+        self.assertIsNone(doc["queued"])
+        full = self.json("study", "plan", "--grid", "study", "--dataset", "standin:banana")
+        self.assertGreater(full["sweep"]["networks"], 1900)
+        for args, word in ((["--grid", "odd"], "not a grid"), (["--dataset", "x.csv"], "of the study"),
+                           (["--shape", "round"], "shape"), (["--depth", "1"], "depth")):
+            self.assertIn(word, self.err("study", "plan", *args, code=2))
+        self.assertIn("plan", self.err("study", "paln", code=2))
+
+    def test_study_cache_and_canary(self):
+        args = ["--size", "2^7..2^9", "--min-seconds", "0.02", "--repeat", "1", "--canary-every", "4", "--pause",
+                "0", "--warmup", "0", "--canary-net", "dataset=standin:banana,size=64", "--dataset",
+                "standin:banana"]
+        sweep = self.json("study", "cache", *args)["sweep"]
+        self.run_wattq("wait", f"sweep:{sweep}", timeout=60)
+        doc = self.json("study", "cache", f"sweep:{sweep}")
+        by = {v["variant"]: v for v in doc["variants"]}
+        self.assertTrue({"base", "batch64", "plain32", "plain64"} <= set(by), by)
+        self.assertEqual(by["base"]["sizes"], 3)
+        self.assertEqual((by["base"]["seen"], by["base"]["params"]), (False, None))  # too few sizes to say
+        self.assertEqual(by["plain64"]["against"], "plain32")
+        self.assertIn("too few sizes", self.out("study", "cache", f"sweep:{sweep}"))
+        charts = self.json("study", "canary", f"sweep:{sweep}")["charts"]
+        self.assertEqual({c["quantity"] for c in charts}, {"time", "energy"})
+        for c in charts:
+            self.assertGreater(len(c["points"]), 4)
+            self.assertLess(c["lo"], c["centre"])
+            self.assertEqual(sum(p["failing"] for p in c["points"]), c["failing"])
+        self.assertIn("centre", self.out("study", "canary", f"sweep:{sweep}"))
+        runs = self.json("runs", f"sweep:{sweep}")["runs"]
+        point = [r["run"] for r in runs if "role" not in r["params"]][0]
+        self.assertIn("no finished control runs", self.err("study", "canary", point, code=1))
+
     def test_train_is_checked_at_once(self):
         p = self.run_wattq("train", "--dataset", "standin:mnist", "--shape", "rectangle", "--depth", "3", "--size",
                            "10", code=1)

@@ -133,6 +133,36 @@ def test_cpus(tmp):
     check("cpus: recorded", json.loads(r.stdout)["cpus"] == "0-3", r.stdout)
 
 
+def test_beside(tmp):
+    """Copies train with it, write nothing, and end with it, however it ends."""
+    path = os.path.join(tmp, "beside.jsonl")
+    p = subprocess.Popen([BIN, "--dataset", "standin:banana", "--size", "4096", "--epochs", "100000000", "--beside",
+                          "2"], stdout=subprocess.PIPE, env=dict(ENV, WATTQ_METRICS=path))
+    p.stdout.readline()
+
+    def children():
+        with open(f"/proc/{p.pid}/task/{p.pid}/children") as f:
+            return f.read().split()
+
+    copies = children()
+    check("beside: copies", len(copies) == 2, copies)
+    p.kill()
+    p.communicate()
+    for _ in range(200):
+        if not any(os.path.exists(f"/proc/{c}/cwd") for c in copies):
+            break
+        time.sleep(0.01)
+    check("beside: gone with it", not any(os.path.exists(f"/proc/{c}/cwd") for c in copies))
+    os.unlink(path)
+    r = train("--dataset", "standin:banana", "--size", "256", "--epochs", "2", "--beside", "1", metrics=path)
+    got = lines(path)
+    check("beside: exit", r.returncode == 0, r.stderr)
+    check("beside: one record", sum("info" in x for x in got) == 1 and got[0]["info"]["beside"] == 1, got)
+    alone = os.path.join(tmp, "alone.jsonl")
+    train("--dataset", "standin:banana", "--size", "256", "--epochs", "2", metrics=alone)
+    check("beside: same losses", lines(alone)[-1]["summary"]["test_loss"] == got[-1]["summary"]["test_loss"])
+
+
 def stop_with(sig, code, tmp):
     path = os.path.join(tmp, f"sig{int(sig)}.jsonl")
     p = subprocess.Popen([BIN, "--dataset", "standin:banana", "--size", "4096", "--epochs", "100000000"],
@@ -178,6 +208,7 @@ def main():
         test_phases(tmp)
         test_auto_phases(tmp)
         test_cpus(tmp)
+        test_beside(tmp)
         stop_with(signal.SIGTERM, 143, tmp)
         stop_with(signal.SIGINT, 130, tmp)
         test_real(tmp)

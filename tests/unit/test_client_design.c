@@ -55,11 +55,11 @@ static void test_defaults(void **state)
     assert_int_equal(x.q.canary_every, 20);
     assert_int_equal(x.d.pause_ns, 2 * NS_PER_S);
     assert_string_equal(train_args_get(&x.t, "epochs"), "auto");
-    assert_string_equal(train_args_get(&x.t, "min-seconds"), "5.0"); /* no daemon: assumed */
+    assert_string_equal(train_args_get(&x.t, "min-seconds"), "5"); /* no daemon: assumed */
     assert_true(x.d.length.unknown);
     assert_string_equal(train_args_get(&x.d.canary, "dataset"), "standin:adult");
-    assert_string_equal(train_args_get(&x.d.canary, "min-seconds"), "5.0");
-    assert_string_equal(train_args_get(&x.d.warmup, "min-seconds"), "10.000");
+    assert_string_equal(train_args_get(&x.d.canary, "min-seconds"), "5");
+    assert_string_equal(train_args_get(&x.d.warmup, "min-seconds"), "10");
     assert_true(x.q.canary == x.d.canary.argv && x.q.nwarmup == x.d.warmup.n);
     drop(&x);
 }
@@ -79,8 +79,8 @@ static void test_each_can_be_changed(void **state)
     assert_string_equal(train_args_get(&x.d.canary, "size"), "2^16");
     assert_string_equal(train_args_get(&x.d.canary, "shape"), "rectangle");
     assert_string_equal(train_args_get(&x.d.canary, "backend"), "reference");
-    assert_string_equal(train_args_get(&x.d.canary, "min-seconds"), "3.0");
-    assert_string_equal(train_args_get(&x.d.warmup, "min-seconds"), "1.000");
+    assert_string_equal(train_args_get(&x.d.canary, "min-seconds"), "3");
+    assert_string_equal(train_args_get(&x.d.warmup, "min-seconds"), "1");
     drop(&x);
     TYPE(&x, "--size", "64", "--epochs", "4", "--warmup", "0", "--pause", "0", "--canary-every",
          "0");

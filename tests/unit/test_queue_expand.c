@@ -352,6 +352,32 @@ static void test_design_refusals(void **state)
     end(&g);
 }
 
+/* NAME:WORDS: the words are the trainer's, the parameter is the name. */
+static void test_variants(void **state)
+{
+    static const char *const argv[] = {"--epochs", "1", NULL};
+    struct grid g;
+    (void)state;
+    begin(&g, SPEC_TRAIN, argv);
+    axis(&g, "variant=base:,small:--batch 64,wide:--cpus 0-1 --beside 1");
+    axis(&g, "size=64,128");
+    assert_int_equal(expand(&g), 0);
+    assert_int_equal(g.n, 6);
+    assert_int_equal(g.specs[0].argc, 4);
+    assert_string_equal(param(&g.specs[0], "variant"), "base");
+    assert_int_equal(g.specs[2].argc, 6);
+    assert_string_equal(param(&g.specs[2], "variant"), "small");
+    assert_string_equal(g.specs[2].argv[2], "--batch");
+    assert_string_equal(g.specs[2].argv[3], "64");
+    assert_string_equal(g.specs[5].argv[4], "--beside");
+    assert_string_equal(g.specs[5].argv[7], "128");
+    end(&g);
+    begin(&g, SPEC_TRAIN, argv);
+    axis(&g, "variant=x:1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17");
+    assert_int_equal(expand(&g), WATTQ_E_LIMIT);
+    end(&g);
+}
+
 /* Own data and free spellings are not judged. */
 static void test_own_data_is_not_checked(void **state)
 {
@@ -376,6 +402,7 @@ int main(void)
         cmocka_unit_test(test_long_label_stays_text),
         cmocka_unit_test(test_study_grid),
         cmocka_unit_test(test_own_data_is_not_checked),
+        cmocka_unit_test(test_variants),
         cmocka_unit_test(test_canaries_and_blocks),
         cmocka_unit_test(test_design_keeps_the_order),
         cmocka_unit_test(test_nothing_left_needs_no_controls),
