@@ -16,6 +16,7 @@
 #include "daemon/model/opcount.h"
 
 #define DATA         "adult"
+#define STANDIN      "standin:adult"
 #define LAYERS       4
 #define SECONDS      "0.4"
 #define UNSETTLED_NS (NS_PER_S * 3 / 10)
@@ -83,9 +84,9 @@ static int run_one(struct told *t, double *wall_s, const char *program, int64_t 
         return -1;
     (void)close(fd);
     (void)snprintf(number, sizeof number, "%lld", (long long)size);
-    const char *const words[] = {
-        "wattq-train", "--dataset", "standin:" DATA, "--shape", "rectangle", "--depth", "4",
-        "--epochs",    "1000000",   "--max-seconds", SECONDS,   "--size",    number};
+    const char *const words[] = {"wattq-train", "--dataset", STANDIN,    "--shape", "rectangle",
+                                 "--depth",     "4",         "--epochs", "1000000", "--max-seconds",
+                                 SECONDS,       "--size",    number};
     char **argv CLEANUP(base_freep) = base_alloc((ARRAY_LEN(words) + nextra + 1) * sizeof *argv);
     char *copies[ARRAY_LEN(words)];
     for (size_t i = 0; i < ARRAY_LEN(words); i++)

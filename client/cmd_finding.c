@@ -8,7 +8,9 @@
 #include "client/finding.h"
 #include "client/json.h"
 #include "client/sel.h"
+#include "client/study_load.h"
 #include "common/net.h"
+#include "daemon/model/qc.h"
 
 #define BAR           24
 #define SIZES_SHOWN   64
@@ -222,6 +224,33 @@ static void show_skipped(const struct app *app, const struct finding *f)
                       f->nskipped - SKIPPED_SHOWN);
 }
 
+/* The control chart in one line. */
+static void show_controls(const struct app *app, const struct finding *f, struct conn *c)
+{
+    struct qc_chart *charts = NULL;
+    struct study s;
+    size_t failing = 0;
+    bool limits = false;
+    if (f->ncontrols == 0)
+        return;
+    study_init(&s);
+    size_t n = study_load(&s, c, f->controls, f->ncontrols, NULL) == 0
+                   ? qc_charts(&charts, s.runs, s.n)
+                   : 0;
+    for (size_t i = 0; i < n; i++) {
+        failing += charts[i].failing;
+        limits = limits || !isnan(charts[i].lo);
+    }
+    (void)fprintf(app->print.out, "  control runs  %zu", f->ncontrols);
+    if (limits)
+        (void)fprintf(app->print.out, ", %zu out of limits", failing);
+    else
+        (void)fprintf(app->print.out, ", too few for limits");
+    (void)fprintf(app->print.out, ": wattq study canary\n");
+    qc_charts_free(charts, n);
+    study_fini(&s);
+}
+
 static void show_next(const struct app *app, const struct finding *f)
 {
     const struct finding_row *r = &f->rows[f->n - 1];
@@ -234,12 +263,13 @@ static void show_next(const struct app *app, const struct finding *f)
         net_dataset_find(r->dataset) ? "standin:" : "", r->dataset, r->shape, r->depth);
 }
 
-static void show(const struct app *app, const struct finding *f)
+static void show(const struct app *app, const struct finding *f, struct conn *c)
 {
     show_rows(app, f);
     show_sizes(app, f);
     show_crossings(app, f);
     show_machine(app, f);
+    show_controls(app, f, c);
     show_skipped(app, f);
     show_next(app, f);
 }
@@ -300,7 +330,7 @@ int cmd_finding(struct app *app, struct err *e)
                 "none of these runs is a finished run of the built-in trainer");
         rc = err_next(e, "look at them with wattq runs, and wait for the queue with wattq wait");
     } else if (rc == 0) {
-        show(app, &f);
+        show(app, &f, c);
     }
     finding_fini(&f);
     return rc;

@@ -67,7 +67,7 @@ static const char *arg_of(const struct spec *s, const char *name)
     size_t n = strlen(name);
     for (size_t i = 0; i < s->argc; i++) {
         const char *a = s->argv[i];
-        if (strncmp(a, "--", 2) != 0 || strncmp(a + 2, name, n) != 0)
+        if (!a || strncmp(a, "--", 2) != 0 || strncmp(a + 2, name, n) != 0)
             continue;
         if (a[2 + n] == '=')
             return a + 3 + n;

@@ -332,10 +332,7 @@ static void look_at_machine(struct plan *p)
 
 static void tell_bound(FILE *f, const struct plan *p, const struct study_bound *b)
 {
-    const struct caches_level *level = &p->machine.level[b->level];
-    char bytes[24];
-    (void)fprintf(f, "  %s %s, %s: ", level->name,
-                  units_show_bytes(bytes, sizeof bytes, level->bytes), workset_kind_name(b->kind));
+    (void)fprintf(f, "  %s, %s: ", p->machine.level[b->level].name, workset_kind_name(b->kind));
     if (!isnan(b->params))
         (void)fprintf(f, "outgrown at about %.3g parameters (%.2g to %.2g)\n", b->params, b->lo,
                       b->hi);

@@ -3,8 +3,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define STEP 1.189207115002721 /* 2^(1/4): sizes that are tried */
-#define NEAR 1.3
+#define STEP  1.189207115002721 /* 2^(1/4): sizes that are tried */
+#define STEPS (4 * 19)          /* of them from 2^5 to 2^24 */
+#define NEAR  1.3
 
 /* Level in which the working set of the network nearest to `size` lies; -1 = there is none within 20 %. */
 static int level_at(const struct net_dataset *data, enum net_shape shape, int depth,
@@ -29,7 +30,8 @@ double study_bound_of(const struct net_dataset *data, enum net_shape shape, int 
 {
     double inside = NAN;
     *never_inside = false;
-    for (double size = STUDY_SIZE_MIN; size <= 1.01 * STUDY_SIZE_MAX; size *= STEP) {
+    for (int k = 0; k <= STEPS; k++) {
+        double size = STUDY_SIZE_MIN * pow(STEP, k);
         int at = level_at(data, shape, depth, axes, kind, llround(size), m);
         if (at < 0)
             continue;
@@ -101,7 +103,7 @@ static int64_t round_size(double size)
 
 size_t study_sizes(int64_t out[STUDY_SIZES_MAX], const struct study_bound *bounds, size_t n)
 {
-    double all[5 * STUDY_BOUNDS_MAX];
+    double all[5 * STUDY_BOUNDS_MAX] = {0};
     size_t found = 0;
     size_t used = 0;
     for (size_t i = 0; i < n && i < STUDY_BOUNDS_MAX; i++)
