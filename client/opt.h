@@ -32,7 +32,7 @@
     X(WAIT_CHILDREN, "wait-children", 0, NULL, 0, "the run ends when its last process does")       \
     X(STANDALONE, "standalone", 0, NULL, 0, "run and meter without any daemon; needs --out")       \
     X(OUT, "out", 'o', "FILE", 0,                                                                  \
-      "file to write: a page (- = standard output), a standalone record")                          \
+      "file to write: a page (- = standard output), a picture, a standalone record")               \
     X(REPEAT, "repeat", 'r', "N", 0,                                                               \
       "run every point N times, in N shuffled passes (networks: 3)")                               \
     X(CANARY_EVERY, "canary-every", 0, "N", 0,                                                     \
@@ -60,6 +60,15 @@
       "give up after this time (waiting: exit code 124; sql: 10s)")                                \
     X(STATE, "state", 0, "STATE", 0, "only runs in this state: done, failed, ...")                 \
     X(SWEEP, "sweep", 0, "ID", 0, "only runs of this sweep")                                       \
+    X(REF, "ref", 0, "RUN", 0, "the group that the others are compared with; with --by its value") \
+    X(BY, "by", 0, "COLUMN", 0,                                                                    \
+      "what splits the runs: param.NAME, label, ...; usage: user, project, gpu, day")              \
+    X(CHANGED_ONLY, "changed-only", 0, NULL, 0, "leave out parameters that are the same in all")   \
+    X(METRIC, "metric", 0, "NAME", 1, "compare: this metric too; plot: this metric over epochs")   \
+    X(WITHIN, "within", 0, "PERCENT", 0, "what counts as equivalent (default 2%)")                 \
+    X(PRICE, "price", 0, "PRICE", 0, "cost at this price: 0.30EUR/kWh")                            \
+    X(CO2, "co2", 0, "EMISSION", 0, "emissions at this rate: 380g/kWh")                            \
+    X(FORMAT, "format", 0, "FORMAT", 0, "md (default) or latex")                                   \
     X(SINCE, "since", 'S', "TIME", 0, "from then on: -2h, 09:30, 2026-01-31, RFC 3339")            \
     X(UNTIL, "until", 'E', "TIME", 0, "up to then; as --since")                                    \
     X(SIGNAL, "signal", 's', "NAME", 0, "first signal of a cancel: TERM (default), INT, KILL")     \

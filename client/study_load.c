@@ -189,7 +189,8 @@ static void read_covers(struct study *s, struct conn *c)
 
 static void complete(struct study *s, struct conn *c)
 {
-    qsort(s->runs, s->n, sizeof *s->runs, by_run);
+    if (s->n > 0)
+        qsort(s->runs, s->n, sizeof *s->runs, by_run);
     read_idle(s, c);
     read_covers(s, c);
     qc_apply(s->runs, s->n, QC_ALL);

@@ -130,7 +130,13 @@ double stats_t_cdf(double t, double df)
     return t > 0 ? 1 - tail : tail;
 }
 
-/* Bisection: the tail is monotone, and 200 halvings end at the last bit. */
+static double t_density(double t, double df)
+{
+    return exp(lgamma((df + 1) / 2) - lgamma(df / 2) - (df + 1) / 2 * log1p(t * t / df)) /
+           sqrt(df * M_PI);
+}
+
+/* Newton's steps inside a bracket that shrinks: where a step leaves it, the middle. */
 double stats_t_quantile(double p, double df)
 {
     if (isnan(p) || !(df > 0) || p < 0 || p > 1)
@@ -143,14 +149,21 @@ double stats_t_quantile(double p, double df)
     double hi = 0;
     while (stats_t_cdf(lo, df) > p)
         lo *= 2;
-    for (int i = 0; i < 200; i++) {
-        double mid = lo + (hi - lo) / 2;
-        if (stats_t_cdf(mid, df) < p)
-            lo = mid;
+    double t = fmin(hi, fmax(lo, stats_normal_quantile(p)));
+    for (int i = 0; i < 200 && hi - lo > 1e-15 * fabs(t); i++) {
+        double over = stats_t_cdf(t, df) - p;
+        if (over < 0)
+            lo = t;
         else
-            hi = mid;
+            hi = t;
+        double next = t - over / t_density(t, df);
+        bool inside = next > lo && next < hi;
+        double step = next - t;
+        t = inside ? next : lo + (hi - lo) / 2;
+        if (inside && fabs(step) < 1e-14 * fabs(t))
+            break;
     }
-    return hi;
+    return t;
 }
 
 /* ---- Shapiro-Wilk --------------------------------------------------------------------------------- */

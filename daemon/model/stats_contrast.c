@@ -185,8 +185,18 @@ long stats_contrast_missing(const struct stats_contrast *c, double margin, doubl
     long now = (long)(c->na < c->nb ? c->na : c->nb);
     if (c->method == STATS_NONE)
         return -1;
-    for (long n = now < REPEATS_MIN ? REPEATS_MIN : now; n < REPEATS_MAX; n += n < 100 ? 1 : n / 50)
-        if (would_do(c, (double)n, margin, level, power))
-            return n - now;
-    return -1;
+    long lo = now < REPEATS_MIN ? REPEATS_MIN : now;
+    long hi = REPEATS_MAX;
+    if (would_do(c, (double)lo, margin, level, power))
+        return lo - now;
+    if (!would_do(c, (double)hi, margin, level, power))
+        return -1;
+    while (hi - lo > 1) { /* more repeats never do worse */
+        long mid = (lo + hi) / 2;
+        if (would_do(c, (double)mid, margin, level, power))
+            hi = mid;
+        else
+            lo = mid;
+    }
+    return hi - now;
 }
