@@ -219,12 +219,11 @@ static void on_progress(void *arg, const char *doing, double share)
     p->shown = true;
 }
 
-static int make(struct fit *f, const struct app *app, const struct choice *c,
-                const struct caches *machine, struct err *e)
+static int make(struct fit *f, const struct app *app, const struct choice *c, const struct study *s,
+                struct err *e)
 {
-    static const struct caches unknown = {0};
     struct progress p = {app, now_s(), false};
-    struct fit_options o = {.caches = c->n > 0 && c->runs[0].gpu ? &unknown : machine,
+    struct fit_options o = {.caches = c->n > 0 && c->runs[0].gpu ? &s->card : &s->caches,
                             .bootstraps = BOOTSTRAPS,
                             .seed = SEED,
                             .progress = on_progress,
@@ -242,7 +241,7 @@ static int fit_study(const struct app *app, struct conn *c, const struct study *
     struct fit *f CLEANUP(base_freep) = base_alloc(sizeof *f);
     int64_t id = 0;
     int rc = choose(&chosen, app, s, e);
-    rc = rc < 0 ? rc : make(f, app, &chosen, &s->caches, e);
+    rc = rc < 0 ? rc : make(f, app, &chosen, s, e);
     if (rc < 0)
         return rc;
     rc = model_store(&id, c, f, selection, chosen.other, chosen.nother, e);

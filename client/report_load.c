@@ -148,8 +148,9 @@ void report_compute(struct report *r, void (*say)(void *arg, const char *what), 
 {
     struct progress p = {say, arg};
     const struct caches *cpu = r->study.caches.n > 0 ? &r->study.caches : NULL;
+    const struct caches *gpu = r->study.card.n > 0 ? &r->study.card : NULL;
     count_quality(r);
-    points_make(&r->points, r->study.runs, r->study.n, cpu, NULL, r->host);
+    points_make(&r->points, r->study.runs, r->study.n, cpu, gpu, r->host);
     r->ncharts = qc_charts(&r->charts, r->study.runs, r->study.n);
     struct claims_input in = {.points = &r->points};
     for (int k = 0; k < POINTS_CLASSES; k++) {

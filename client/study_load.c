@@ -42,6 +42,26 @@ static void *more(void *p, size_t n, size_t bytes)
 
 /* ---- rows ----------------------------------------------------------------------------------------- */
 
+static bool same_caches(const struct caches *a, const struct caches *b)
+{
+    bool same = a->n == b->n && a->cores == b->cores;
+    for (size_t i = 0; same && i < a->n; i++)
+        same = a->level[i].bytes == b->level[i].bytes && a->level[i].units == b->level[i].units;
+    return same;
+}
+
+static void add_card(struct study *s, const struct wire_val *run)
+{
+    struct caches card;
+    if (study_run_card(&card, run) != 0 || s->cards_differ)
+        return;
+    if (s->card.n == 0)
+        s->card = card;
+    s->cards_differ = !same_caches(&s->card, &card);
+    if (s->cards_differ)
+        s->card = (struct caches){0};
+}
+
 void study_add(struct study *s, const struct wire_val *run)
 {
     char *reason = study_run_reason(run);
@@ -52,7 +72,9 @@ void study_add(struct study *s, const struct wire_val *run)
         return;
     }
     s->runs = more(s->runs, s->n, sizeof *s->runs);
-    study_run_read(&s->runs[s->n++], run);
+    study_run_read(&s->runs[s->n], run);
+    if (s->runs[s->n++].gpu)
+        add_card(s, run);
 }
 
 static int add_run(void *arg, const struct wire_val *run)

@@ -24,6 +24,9 @@ struct study {
     struct study_left *left;
     size_t nleft;
     struct caches caches; /* of this machine; n = 0: it describes none */
+    /* Of the card that its runs on a GPU name; n = 0: they name none, or cards that differ. */
+    struct caches card;
+    bool cards_differ;
     char covers[240]; /* what the meter of the newest run measured here covers; "" = not known */
 };
 void study_init(struct study *s);

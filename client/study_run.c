@@ -139,6 +139,17 @@ static void read_machine(struct study_run *r, const struct wire_val *run)
     r->number_bytes = strcmp(precision, "f64") == 0 ? 8 : 4;
 }
 
+int study_run_card(struct caches *out, const struct wire_val *run)
+{
+    const struct wire_val *info = wire_get(run, "info");
+    const struct caches_gpu card = {.devices = 1,
+                                    .sms = (int)wire_int(info, "device_sm_count", 0),
+                                    .l1_bytes = wire_int(info, "device_l1_bytes_per_sm", 0),
+                                    .l2_bytes = wire_int(info, "device_l2_bytes", 0),
+                                    .memory_bytes = wire_int(info, "device_memory_bytes", 0)};
+    return caches_of_gpu(out, &card);
+}
+
 static void read_design(struct study_run *r, const struct wire_val *run)
 {
     const char *role = wire_str(wire_get(run, "params"), "role", "");

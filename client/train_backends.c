@@ -100,6 +100,7 @@ static void append_backends(char **line, json_t *all, bool usable, const char *b
 {
     const char *name;
     json_t *b;
+    size_t n = 0;
     json_object_foreach(all, name, b)
     {
         const char *device = text_of(b, "device_name");
@@ -107,9 +108,8 @@ static void append_backends(char **line, json_t *all, bool usable, const char *b
         if (json_is_true(json_object_get(b, "usable")) != usable)
             continue;
         char *word CLEANUP(base_freep) =
-            base_printf("%s%.60s (%.300s)", before, name, what ? what : "no reason given");
+            base_printf("%s%.60s (%.300s)", n++ ? ", " : before, name, what ? what : "not told");
         append(line, word);
-        before = ", ";
     }
 }
 

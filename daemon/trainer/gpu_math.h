@@ -86,8 +86,8 @@ GPU_FN float gpu_softmax_row(float *z, int64_t n, int32_t label, float scale, in
 {
     int64_t best = gpu_argmax(z, n);
     float top = z[best];
-    float sum = 0;
-    for (int64_t i = 0; i < n; i++)
+    float sum = expf(z[0] - top);
+    for (int64_t i = 1; i < n; i++)
         sum += expf(z[i] - top);
     float loss = logf(sum) - (z[label] - top);
     *right = best == label;

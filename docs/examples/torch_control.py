@@ -385,6 +385,7 @@ def main():
         return 0
     torch = import_torch(a)
     info.update(version=torch.__version__, isa="cuda" if a.device == "cuda" else torch.backends.cpu.get_cpu_capability())
+    info["device"] = a.device
     if a.device == "cuda":
         info.update(device_of(torch))
     run = Run(torch, a, x, y, about, ws)

@@ -29,13 +29,13 @@ struct card {
 
 static void *at(const struct card *c, size_t offset)
 {
-    assert_true(offset < c->l.bytes);
+    assert_true(offset < c->l.workspace); /* which only the products' library touches */
     return c->arena + offset;
 }
 
 static void wrote(const struct card *c, size_t offset, size_t bytes)
 {
-    assert_true(offset + bytes <= c->l.bytes);
+    assert_true(offset + bytes <= c->l.workspace);
     for (size_t i = offset / 4; i < (offset + bytes) / 4; i++)
         c->stamp[i] = c->now;
 }
@@ -44,7 +44,7 @@ static void wrote(const struct card *c, size_t offset, size_t bytes)
 static void reads(const struct card *c, size_t offset, int64_t floats)
 {
     const int32_t *s = c->stamp + offset / 4;
-    assert_true(offset % 4 == 0 && offset + (size_t)floats * 4 <= c->l.bytes);
+    assert_true(offset % 4 == 0 && offset + (size_t)floats * 4 <= c->l.workspace);
     assert_true(s[0] >= c->pass);
     for (int64_t i = 1; i < floats; i++)
         assert_int_equal(s[i], s[0]);
@@ -81,8 +81,8 @@ static void card_open(struct card *c, const struct network *n, const struct data
 {
     *c = (struct card){.n = n, .d = d, .now = 1, .pass = 1};
     gpu_layout_make(&c->l, n, d, batch);
-    c->arena = base_alloc(c->l.bytes);
-    c->stamp = base_alloc(c->l.bytes);
+    c->arena = base_alloc(c->l.workspace);
+    c->stamp = base_alloc(c->l.workspace);
     size_t slice = n->scalars * sizeof(float);
     const struct gpu_score none[GPU_SCORES] = {{0}};
     fill(c, c->l.scores, none, sizeof(none));
