@@ -4,7 +4,7 @@ obey a known law of network and time (support/law_meter.py). The fitted power mo
 how well it predicts networks it did not see.
 
 Small by default. WATTQ_STUDY_FULL=1: more than 200 networks of six real PMLB sets (WATTQ_TEST_DATA), each twice,
-about seven minutes; prints the whole page."""
+about twelve minutes; prints the whole page."""
 import json
 import os
 import subprocess
@@ -77,7 +77,7 @@ class Study(unittest.TestCase):
         if FULL and not os.path.isdir(DATA):
             self.skipTest("no PMLB files at " + DATA)
         time.sleep(2.5)  # idle power is what the meter shows with no run on
-        sweep = self.sweep(LARGE if FULL else SMALL, "0.7")
+        sweep = self.sweep(LARGE if FULL else SMALL, "1.2" if FULL else "0.7")
         time.sleep(2.5)
         page = self.wattq("model", "fit", f"sweep:{sweep}")
         if FULL:
@@ -88,7 +88,7 @@ class Study(unittest.TestCase):
         self.assertGreaterEqual(report["runs"]["energy_points"], 200 if FULL else 12)
         self.assertAlmostEqual(report["idle_w"], law_meter.IDLE_W, delta=0.02 * law_meter.IDLE_W)
         terms = {t["name"]: t for t in doc["terms"] if t["part"] == "power"}
-        slack = 0.05 if FULL else 0.25  # sixteen networks leave wide intervals
+        slack = 0.1 if FULL else 0.25  # sixteen networks leave wide intervals
         for name, truth in (("active", law_meter.ACTIVE_W), ("op", law_meter.OP_J)):
             self.assertGreater(terms[name]["hi"], (1 - slack) * truth, page)
             self.assertLess(terms[name]["lo"], (1 + slack) * truth, page)
@@ -100,6 +100,9 @@ class Study(unittest.TestCase):
         if FULL:
             self.assertLess(left_out["power"]["mean_abs"], 0.03, page)
         self.assertIsNotNone(left_out["energy"]["mean_abs"])
+        print(f"study: {report['runs']['time_points']} networks, left out by size: power "
+              f"{100 * left_out['power']['mean_abs']:.1f} %, energy {100 * left_out['energy']['mean_abs']:.1f} % "
+              f"(repeats {100 * (report['noise']['energy'] or 0):.1f} %)")
 
 
 if __name__ == "__main__":
