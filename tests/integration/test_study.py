@@ -100,9 +100,10 @@ class Study(unittest.TestCase):
         if FULL:
             self.assertLess(left_out["power"]["mean_abs"], 0.03, page)
         self.assertIsNotNone(left_out["energy"]["mean_abs"])
+        noise = report["noise"]["energy"]
         print(f"study: {report['runs']['time_points']} networks, left out by size: power "
-              f"{100 * left_out['power']['mean_abs']:.1f} %, energy {100 * left_out['energy']['mean_abs']:.1f} % "
-              f"(repeats {100 * (report['noise']['energy'] or 0):.1f} %)")
+              f"{100 * left_out['power']['mean_abs']:.1f} %, energy {100 * left_out['energy']['mean_abs']:.1f} %; "
+              f"repeats {'not known' if noise is None else f'{100 * noise:.1f} %'}")
 
 
 if __name__ == "__main__":
