@@ -215,25 +215,31 @@ static int mark_metrics(struct store *s, const struct marked *x, const struct ru
     return put_event(s, x, said, e);
 }
 
+static int put_mark(struct store *s, const struct marked *x, const struct run_mark *m,
+                    int64_t utc_ns, struct err *e)
+{
+    switch (m->kind) {
+    case RUN_MARK_TAG:
+        return mark_tags(s, x, m, e);
+    case RUN_MARK_NOTE:
+        return mark_note(s, x, m, utc_ns, e);
+    case RUN_MARK_LABEL:
+        return mark_label(s, x, m, e);
+    case RUN_MARK_METRIC:
+        break;
+    }
+    return mark_metrics(s, x, m, e);
+}
+
 int runs_mark(struct store *s, int64_t run, int64_t uid, const struct run_mark *m, int64_t utc_ns,
               struct err *e)
 {
     struct marked x = {.run = run};
     int rc = find(s, uid, &x, e);
-    char *label CLEANUP(base_freep) = x.label;
-    if (rc < 0)
-        return rc;
-    switch (m->kind) {
-    case RUN_MARK_TAG:
-        return mark_tags(s, &x, m, e);
-    case RUN_MARK_NOTE:
-        return mark_note(s, &x, m, utc_ns, e);
-    case RUN_MARK_LABEL:
-        return mark_label(s, &x, m, e);
-    case RUN_MARK_METRIC:
-        break;
-    }
-    return mark_metrics(s, &x, m, e);
+    if (rc == 0)
+        rc = put_mark(s, &x, m, utc_ns, e);
+    free(x.label);
+    return rc;
 }
 
 /* ---- readers -------------------------------------------------------------------------------------- */
