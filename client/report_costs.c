@@ -190,26 +190,6 @@ static void put_family(struct html *h, const struct points_set *s, const struct 
     report_figure(h, id, &chart, "%s", k->caption);
 }
 
-/* ---- cache boundaries ---------------------------------------------------------------------------- */
-
-struct boundaries {
-    struct svg_marker at[CACHES_LEVELS_MAX];
-    char label[CACHES_LEVELS_MAX][40];
-    size_t n;
-};
-
-static void boundaries_of(struct boundaries *b, const struct caches *c)
-{
-    char bytes[32];
-    b->n = 0;
-    for (size_t i = 0; i + 1 < c->n; i++) {
-        double at = points_boundary(c, i);
-        (void)snprintf(b->label[i], sizeof b->label[i], "%s full: %s", c->level[i].name,
-                       svg_number(bytes, sizeof bytes, at, "B"));
-        b->at[b->n++] = (struct svg_marker){.at = at, .label = b->label[i]};
-    }
-}
-
 /* ---- both ---------------------------------------------------------------------------------------- */
 
 /* Networks that both ran, and only where both costs are of one kind and cover the same. */
@@ -268,10 +248,10 @@ static void put_both(struct html *h, const struct points *p)
 
 static void put_class(struct html *h, const struct points_set *s)
 {
-    struct boundaries b;
+    struct report_boundaries b;
     char text[200];
     struct svg_axis size = {.label = "parameters", .scale = SVG_LOG2, .unit = "2^"};
-    boundaries_of(&b, &s->caches);
+    report_boundaries(&b, &s->caches);
     html_element(h, "h3", report_setting(text, sizeof text, s));
     html_elementf(h, "p",
                   "%zu networks, each the median of its repeats%s%s%s. What is counted is training "

@@ -58,6 +58,18 @@ const char *report_setting(char *buf, size_t cap, const struct points_set *s)
     return buf;
 }
 
+void report_boundaries(struct report_boundaries *b, const struct caches *c)
+{
+    char bytes[32];
+    b->n = 0;
+    for (size_t i = 0; i + 1 < c->n; i++) {
+        double at = points_boundary(c, i);
+        (void)snprintf(b->label[i], sizeof b->label[i], "%s full: %s", c->level[i].name,
+                       svg_number(bytes, sizeof bytes, at, "B"));
+        b->at[b->n++] = (struct svg_marker){.at = at, .label = b->label[i]};
+    }
+}
+
 /* ---- medians ------------------------------------------------------------------------------------- */
 
 struct pair {

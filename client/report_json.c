@@ -95,6 +95,42 @@ static json_t *set_json(const struct points_set *s)
     return o;
 }
 
+/* ---- losses -------------------------------------------------------------------------------------- */
+
+static json_t *line_json(const struct report *r, const struct claims_line *l,
+                         const struct isoloss_series *s)
+{
+    json_t *o = json_object();
+    json_t *sizes = json_array();
+    json_put(o, "dataset", text(l->dataset));
+    json_put(o, "hardware", json_string(l->gpu ? "GPU" : "CPU"));
+    json_put(o, "shape", text(l->shape));
+    json_put(o, "depth", json_integer(l->depth));
+    json_put(o, "loss", json_number(exp(s->x)));
+    json_put(o, "by", json_string(r->loss_joules ? "energy" : "time"));
+    for (size_t i = 0; i < l->n; i++) {
+        json_t *one = json_object();
+        json_put(one, "size", json_integer(l->size[i]));
+        json_put(one, r->loss_joules ? "cost_j" : "cost_s", json_number(l->cost[i]));
+        json_put(one, "epochs", json_number(s->cost[i].epochs));
+        json_put(one, "ops", json_number(l->ops[i]));
+        json_put(one, "forward_set_bytes", json_number(l->f[i]));
+        append(sizes, one);
+    }
+    json_put(o, "sizes", sizes);
+    return o;
+}
+
+static json_t *losses_json(const struct report *r)
+{
+    json_t *all = json_array();
+    size_t at = 0;
+    for (size_t i = 0; i < r->nloss; i++)
+        for (size_t k = 0; k < r->loss[i].nseries; k++)
+            append(all, line_json(r, &r->lines[at++], &r->loss[i].series[k]));
+    return all;
+}
+
 /* ---- model --------------------------------------------------------------------------------------- */
 
 static json_t *law_json(const struct fit_law *law)
@@ -277,6 +313,7 @@ json_t *report_json(const struct report *r)
     json_put(doc, "claims", claims_json(r));
     json_put(doc, "cpu", set_json(&r->points.set[POINTS_CPU]));
     json_put(doc, "gpu", set_json(&r->points.set[POINTS_GPU]));
+    json_put(doc, "iso_loss", losses_json(r));
     json_put(doc, "model_cpu", model_json(&r->model[POINTS_CPU]));
     json_put(doc, "model_gpu", model_json(&r->model[POINTS_GPU]));
     json_put(doc, "control", charts_json(r));

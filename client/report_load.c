@@ -22,6 +22,10 @@ void report_fini(struct report *r)
         if (r->model[k].made)
             fit_free(&r->model[k].fit);
     qc_charts_free(r->charts, r->ncharts);
+    report_loss_free(r);
+    study_loss_fini(&r->losses);
+    free(r->lines);
+    free(r->line_data);
     points_free(&r->points);
     study_fini(&r->study);
     wire_msg_free(r->meters);
@@ -152,7 +156,12 @@ void report_compute(struct report *r, void (*say)(void *arg, const char *what), 
     count_quality(r);
     points_make(&r->points, r->study.runs, r->study.n, cpu, gpu, r->host);
     r->ncharts = qc_charts(&r->charts, r->study.runs, r->study.n);
-    struct claims_input in = {.points = &r->points};
+    report_loss_make(r);
+    report_loss_lines(r);
+    struct claims_input in = {.points = &r->points,
+                              .lines = r->lines,
+                              .nlines = r->nlines,
+                              .lines_joules = r->loss_joules};
     for (int k = 0; k < POINTS_CLASSES; k++) {
         make_model(r, (enum points_class)k, &p);
         model_figures(&in.model[k], &r->model[k]);
@@ -167,6 +176,11 @@ int report_load(struct report *r, struct conn *c, char *const *words, size_t n,
         say(arg, "reading the runs");
     study_fini(&r->study);
     int rc = study_load_words(&r->study, c, words, n, &r->selection, e);
+    if (rc < 0)
+        return rc;
+    if (say)
+        say(arg, "reading their losses");
+    rc = study_loss_load(&r->losses, c, &r->study, e);
     if (rc < 0)
         return rc;
     r->meters = ask(c, "meters");

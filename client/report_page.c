@@ -26,7 +26,7 @@ static const char style[] =
     ".wide:focus-visible,summary:focus-visible,a:focus-visible{outline:3px solid var(--s0);"
     "outline-offset:2px}\n"
     "figure{margin:1.2rem 0}figure .wide "
-    "svg{display:block;width:100%;min-width:34rem;height:auto}\n"
+    "svg{display:block;width:100%;min-width:40rem;height:auto}\n"
     "figcaption,caption{font-size:.9rem;color:var(--faint);text-align:left;padding:.3rem 0}\n"
     "figcaption strong{color:var(--ink)}\n"
     "table{border-collapse:collapse;font-size:.875rem;font-variant-numeric:tabular-nums;margin:."
@@ -103,9 +103,9 @@ static void put_empty(struct html *h, const struct report *r)
 
 static void put_contents(struct html *h)
 {
-    static const char *const at[][2] = {{"verdicts", "Findings"}, {"cost", "Cost"},
-                                        {"model", "Model"},       {"method", "Measurement"},
-                                        {"runs", "Runs"},         {"machine", "Machine"}};
+    static const char *const at[][2] = {
+        {"verdicts", "Findings"},  {"cost", "Cost"}, {"loss", "Loss"},      {"model", "Model"},
+        {"method", "Measurement"}, {"runs", "Runs"}, {"machine", "Machine"}};
     html_raw(h, "<nav aria-label=\"Contents\"><ul>\n");
     for (size_t i = 0; i < ARRAY_LEN(at); i++)
         html_rawf(h, "<li><a href=\"#%s\">%s</a></li>\n", at[i][0], at[i][1]);
@@ -182,6 +182,7 @@ void report_page(struct html *h, const struct report *r)
     put_opening(h, r);
     report_verdicts(h, r);
     report_costs(h, r);
+    report_losses(h, r);
     report_models(h, r);
     report_method(h, r);
     report_runs(h, r);

@@ -171,6 +171,7 @@ static void read_time(struct study_run *r, const struct wire_val *run)
     const struct wire_val *summary = wire_get(run, "summary");
     int64_t t0 = wire_int(run, "t0_ns", PRINT_NONE);
     int64_t first = wire_int(run, "first_batch_ns", PRINT_NONE);
+    r->first_batch_ns = first == PRINT_NONE ? 0 : first;
     r->started_utc_ns = wire_int(run, "started_utc_ns", 0);
     r->run_s = seconds(wire_int(run, "elapsed_ns", PRINT_NONE));
     r->setup_s = t0 == PRINT_NONE || first == PRINT_NONE ? (double)NAN : seconds(first - t0);

@@ -26,7 +26,7 @@ static const struct {
      "10.1 mJ at 2^5, 11.1 at 2^15, 11.6 at 2^20, 16.3 at 2^22, 34.9 at 2^24",
      "Slope of ln cost over ln parameters beyond the last cache minus that within it, within "
      "series "
-     "(data set, shape, depth). " EFFECT " The slope within must be below 0.1."},
+     "(data set, shape, depth). " EFFECT " The slope within must be within 0.1 of 0."},
     {2, CLAIM_CPU, "", claims_rises,
      "CPU: the cost of a datum rises through the whole range of sizes",
      "3.13 mJ at 2^5, 5.21 at 2^13, 10.3 at 2^17, 14.0 at 2^20, 48.0 at 2^24",
@@ -74,7 +74,7 @@ static const struct {
      "beyond it",
      "4.7 mJ at 32 KiB, 11.7 at the L2 boundary, 26 at the L3 boundary, 48 at 2^27 bytes",
      "Slope of ln cost over ln f between the L1 and L2 boundaries minus that inside of L1, within "
-     "series. " EFFECT},
+     "series. " EFFECT " The slope inside must be within 0.3 of 0."},
     {10, CLAIM_GPU, "", claims_f_gpu,
      "GPU: flat against the forward working set up to the L2 boundary, then rising",
      "10.8 to 11.5 mJ up to 2 MiB, 12.2 at the L2 boundary, 35 at 2^26 bytes",

@@ -23,8 +23,9 @@
 
 #include "daemon/model/points.h"
 
-#define CLAIMS_LEAST 8 /* configurations on each side of a comparison */
-#define CLAIMS_LINES 5 /* iso-loss lines */
+#define CLAIMS_LEAST 8  /* configurations on each side of a comparison */
+#define CLAIMS_LINES 5  /* iso-loss lines */
+#define CLAIMS_SPAN  64 /* largest over smallest size of a line, of "the whole range" */
 
 enum claim_verdict { CLAIM_REPRODUCED, CLAIM_NOT, CLAIM_UNTESTABLE };
 enum claim_hardware { CLAIM_CPU, CLAIM_GPU, CLAIM_BOTH };
@@ -36,7 +37,10 @@ struct claims_line {
     int depth;
     bool gpu;
     bool standin; /* its loss means nothing: the line is not used */
-    size_t n;     /* sizes, rising */
+    bool
+        ordered; /* the larger the network the fewer epochs, as the study asks of its lines; else the
+                     loss is one that all reach at once, and the line is not used */
+    size_t n;    /* sizes, rising */
     const int64_t *size;
     const double *cost; /* J or s, all of one kind */
     const double *ops;  /* operations until the loss; NAN = not known */

@@ -20,7 +20,8 @@ static size_t least_of(const double *v, size_t n)
 
 static bool usable(const struct claims_line *l)
 {
-    return !l->standin && l->n >= 3 && least_of(l->cost, l->n) != SIZE_MAX;
+    return !l->standin && l->ordered && l->n >= 3 &&
+           l->size[l->n - 1] / l->size[0] >= CLAIMS_SPAN && least_of(l->cost, l->n) != SIZE_MAX;
 }
 
 /* Values of all usable lines by fn (NAN = this line has none). Fewer than CLAIMS_LINES: untestable. */
@@ -31,20 +32,26 @@ static bool gather(struct claim *c, const struct claims_input *in,
     double *v CLEANUP(base_freep) = base_alloc((in->nlines + 1) * sizeof *v);
     size_t n = 0;
     size_t standin = 0;
+    size_t unordered = 0;
     c->time = !in->lines_joules;
     for (size_t i = 0; i < in->nlines; i++) {
         const struct claims_line *l = &in->lines[i];
         double x = usable(l) ? fn(l, in) : (double)NAN;
         standin += l->standin;
+        unordered += !l->standin && !l->ordered;
         if (isfinite(x))
             v[n++] = x;
     }
     if (n < CLAIMS_LINES) {
-        claims_untestable(c,
-                          "%zu iso-loss lines (data set, shape, depth) tell it; at least %d are "
-                          "needed%s",
-                          n, CLAIMS_LINES,
-                          standin ? ", and the loss of a stand-in data set means nothing" : "");
+        claims_untestable(
+            c,
+            "%zu of %zu iso-loss lines (data set, shape, depth) tell it; at least %d that "
+            "span a factor of %d in size are needed%s%s",
+            n, in->nlines, CLAIMS_LINES, CLAIMS_SPAN,
+            standin ? ", and the loss of a stand-in data set means nothing" : "",
+            unordered ? "; where the larger network does not need fewer epochs, the runs "
+                        "did not go on long enough"
+                      : "");
         return false;
     }
     claims_median(f, v, n);

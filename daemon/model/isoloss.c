@@ -181,7 +181,7 @@ struct input {
 static void add_config(struct isoloss *s, const struct input *in, size_t first)
 {
     struct members m = {0};
-    m.curve = base_alloc(in->n * sizeof(*m.curve));
+    m.curve = base_alloc(in->n * sizeof(const struct isoloss_curve *));
     for (size_t k = first; k < in->n; k++) {
         if (in->taken[k] || !qc_same_network(&in->runs[first], &in->runs[k]))
             continue;

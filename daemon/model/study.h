@@ -82,9 +82,10 @@ struct study_run {
     int64_t number_bytes; /* 4 or 8 */
     /* how long: seconds */
     int64_t started_utc_ns;
-    double run_s;   /* the whole window */
-    double setup_s; /* before the first batch */
-    double train_s; /* in training steps, tests left out */
+    int64_t first_batch_ns; /* boot clock; 0 = not known */
+    double run_s;           /* the whole window */
+    double setup_s;         /* before the first batch */
+    double train_s;         /* in training steps, tests left out */
     double test_s;
     double epochs;    /* finished ones; those of a phase warmup are in no figure below */
     double rows_seen; /* training rows, those of an unfinished epoch included */

@@ -23,9 +23,31 @@ static double law(const struct study_run *r, double f)
     return 1e-6 * pow(f / 32768, grow) * pow(1.07, r->net.depth - 2);
 }
 
+#define EPOCHS 14 /* 1, 2, 4, .. */
+
+/* The larger the network, the faster it learns: every line of equal loss is one the study would take. */
+static void learn(struct study_loss *l, const struct world *w)
+{
+    l->curves = base_alloc((w->n + 1) * sizeof *l->curves);
+    l->points = base_alloc((w->n + 1) * EPOCHS * sizeof *l->points);
+    for (size_t i = 0; i < w->n; i++) {
+        const struct study_run *r = &w->runs[i];
+        struct isoloss_point *at = l->points + i * EPOCHS;
+        double speed = 0.002 * pow((double)r->size, 0.3);
+        for (int k = 0; k < EPOCHS; k++) {
+            double epoch = exp2(k);
+            at[k] = (struct isoloss_point){epoch, 1 / (1 + speed * epoch),
+                                           epoch * r->train_j / r->epochs,
+                                           epoch * r->train_s / r->epochs};
+        }
+        l->curves[i] = (struct isoloss_curve){.at = at, .n = EPOCHS};
+    }
+}
+
 static void make(struct report *r, struct world *w)
 {
     report_init(r);
+    learn(&r->losses, w);
     r->title = base_strdup("A <b>title</b> & \"more\"");
     r->selection = base_strdup("sweep:<3>");
     base_strcpy(r->host, sizeof r->host, "here");
@@ -122,6 +144,9 @@ static void a_measured_sweep(void **state)
     assert_true(count(h.s, "<tr class=\"yes\">") >= 4);
     assert_non_null(strstr(h.s, "L1 full: 32 KiB"));
     assert_non_null(strstr(h.s, "filter_3"));
+    assert_true(r.nlines >= 4 && r.loss_joules);
+    assert_true(r.lines[0].ordered && r.lines[0].ops[0] > 0 && r.lines[0].f[0] > 0);
+    assert_true(r.lines[0].size[0] < r.lines[0].size[1]);
     char *text CLEANUP(base_freep) = outline(h.s);
     golden_check("report_outline.txt", text);
 }
@@ -144,6 +169,9 @@ static void an_estimated_sweep(void **state)
     assert_int_equal(count(h.s, "J estimated"), 2 * w.n);
     assert_int_equal(count(h.s, "~"), 2 * w.n);
     assert_false(r.points.set[POINTS_CPU].joules);
+    assert_false(r.loss_joules);
+    assert_true(r.nlines > 0);
+    assert_null(strstr(h.s, "energy to the loss"));
 }
 
 static void nothing_to_report(void **state)

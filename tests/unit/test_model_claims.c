@@ -254,6 +254,7 @@ static void lines_of_equal_loss(void **state)
         lines[i] = (struct claims_line){.dataset = i ? "nursery" : "connect_4",
                                         .shape = "trapezoid",
                                         .depth = 4,
+                                        .ordered = true,
                                         .n = LINE_SIZES,
                                         .size = d[i].size,
                                         .cost = d[i].cost,
@@ -276,6 +277,13 @@ static void lines_of_equal_loss(void **state)
     for (int row = 11; row <= 14; row++)
         expect(c, n, row, CLAIM_BOTH, CLAIM_UNTESTABLE);
     assert_non_null(strstr(claim_of(c, n, 11, CLAIM_BOTH)->why, "stand-in"));
+    for (int i = 0; i < 6; i++) { /* a loss that all reach at once */
+        lines[i].standin = false;
+        lines[i].ordered = false;
+    }
+    n = judge(c, &w, &in);
+    expect(c, n, 11, CLAIM_BOTH, CLAIM_UNTESTABLE);
+    assert_non_null(strstr(claim_of(c, n, 11, CLAIM_BOTH)->why, "long enough"));
     free(w.runs);
 }
 
