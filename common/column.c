@@ -221,6 +221,25 @@ const char *column_unit(enum column_type t)
     return units[t];
 }
 
+const char *const *column_words(const struct column *c)
+{
+    static const char *const states[] = {
+        "held",    "queued",       "starting", "running",   "paused",  "stopping", "done", "failed",
+        "timeout", "energy_limit", "oom",      "cancelled", "skipped", "lost",     NULL};
+    static const char *const kinds[] = {"command", "train", "exec", NULL};
+    static const char *const qualities[] = {"measured", "modelled", "estimated", "none", NULL};
+    switch ((int)c->id) {
+    case COLUMN_ID_STATE:
+        return states;
+    case COLUMN_ID_KIND:
+        return kinds;
+    case COLUMN_ID_QUALITY:
+        return qualities;
+    default:
+        return NULL;
+    }
+}
+
 bool column_same(const struct column *a, const struct column *b)
 {
     return a->id == b->id && a->part == b->part && strcmp(a->key, b->key) == 0;

@@ -120,6 +120,8 @@ bool column_is_number(
     const struct column *c); /* can be aggregated; COLUMN_ANY may turn out to be text */
 const char *column_type_name(enum column_type t); /* "energy" */
 const char *column_unit(enum column_type t);      /* of the wire: "uJ"; "" = none */
+/* The only words that a text column can hold, NULL-terminated; NULL = any. */
+const char *const *column_words(const struct column *c);
 bool column_same(const struct column *a, const struct column *b);
 
 #endif

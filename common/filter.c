@@ -5,6 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/suggest.h"
+
 #define WORD_MAX    512 /* bytes of one value or name */
 #define HERE_BEFORE 28  /* characters shown around the place of an error */
 #define HERE_AFTER  28
@@ -192,6 +194,29 @@ static int add_node(struct parser *p, const char *at, const struct filter_node *
     return 0;
 }
 
+/* "state = faild" would find nothing, and not say why. */
+static int check_word(struct parser *p, const struct column *c, const struct word *w)
+{
+    const char *const *words = column_words(c);
+    char name[COLUMN_NAME_MAX];
+    struct suggest near;
+    if (!words || !w->text[0])
+        return 0;
+    suggest_init(&near, w->text);
+    for (; *words; words++) {
+        if (strcmp(*words, w->text) == 0)
+            return 0;
+        suggest_offer(&near, *words);
+    }
+    err_set(p->e, WATTQ_E_USAGE, "no run has the %s '%.60s'", column_name(name, sizeof name, c),
+            w->text);
+    if (near.best)
+        (void)err_next(p->e, "did you mean %s?", near.best);
+    else
+        (void)err_next(p->e, "wattq help columns");
+    return at_place(p, w->at, WATTQ_E_USAGE);
+}
+
 /* The text of a value, read as one of the column, into the next place. */
 static int add_value(struct parser *p, const struct column *c, const struct word *w)
 {
@@ -260,6 +285,8 @@ static int list(struct parser *p, struct filter_node *node)
     node->op = FILTER_IN;
     do {
         int rc = take_word(p, &w, "in [");
+        if (rc == 0)
+            rc = check_word(p, &node->column, &w);
         if (rc == 0)
             rc = add_value(p, &node->column, &w);
         if (rc < 0)
@@ -343,7 +370,8 @@ static int compare(struct parser *p, struct filter_node *node, const char *op, c
         return range(p, node, &w, dots);
     }
     node->n = 1;
-    return add_value(p, &node->column, &w);
+    rc = node->cmp == FILTER_EQ || node->cmp == FILTER_NE ? check_word(p, &node->column, &w) : 0;
+    return rc < 0 ? rc : add_value(p, &node->column, &w);
 }
 
 static int null_test(struct parser *p, struct filter_node *node)

@@ -103,6 +103,8 @@ static void what_is_refused(void **state)
         {"label = 'x", "column 9", "does not end", "quote"},
         {"id is 5", "column 7", "null", "is null"},
         {"start > yesterday-ish", "column 9", "not a point in time", "-2h"},
+        {"state = faild", "column 9", "no run has the state 'faild'", "did you mean failed?"},
+        {"id=1 and quality in [measured,guess]", "column 31", "the quality 'guess'", "^guess"},
         {"param. = 1", "column 1", "behind 'param.'", "param.lr"},
         {"exit = one", "column 8", "not a whole number", "4096"},
         {"cpu_share > lots", "column 13", "not a number", "0.5"},

@@ -208,9 +208,9 @@ static const char *const tests_of[][3] = {
     {"id", " = != < <= > >=", "1 150 299 2^8"},
     {"sweep", " = != < >=", "1 3 2..4 ..2 9"},
     {"exit", " = != <", "0 1 2"},
-    {"state", " = != ~ !~ <", "done failed f* \"\" LOST"},
+    {"state", " = != ~ !~ <", "done failed \"\" lost"},
     {"label", " = != ~ !~ >=", "night n*t? Night % _ \"" HOSTILE "\" \"\""},
-    {"quality", " = != ~", "measured estimated m* \"\""},
+    {"quality", " = != ~", "measured estimated none \"\""},
     {"reason", " = !~", "\"exit code\" code"},
     {"submit", " < >= =", "-5d -24h..-3h"},
     {"start", " < >=", "-5d now"},
@@ -331,6 +331,17 @@ static void hostile_texts_stay_texts(void **state)
         assert_int_equal(count(where, RUN_NONE), 0);
     }
     assert_int_equal(count("id > 0", RUN_NONE), RUNS);
+}
+
+/* The words that a filter takes for a state are those that there are. */
+static void states_are_the_states(void **state)
+{
+    (void)state;
+    const struct column c = {.id = COLUMN_ID_STATE};
+    const char *const *words = column_words(&c);
+    for (int i = 0; i < RUN_STATES; i++)
+        assert_string_equal(words[i], run_state_name((enum run_state)i));
+    assert_null(words[RUN_STATES]);
 }
 
 /* ---- who sees what ------------------------------------------------------------------------------- */
@@ -518,6 +529,7 @@ int main(void)
         cmocka_unit_test(order_of_rows),
         cmocka_unit_test(joules_say_what_they_are),
         cmocka_unit_test(too_long_ends),
+        cmocka_unit_test(states_are_the_states),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
