@@ -35,6 +35,7 @@ struct store {
     int wal_frames;
     struct blocks *blocks; /* what this connection has read of samples */
     int64_t deadline_ns;   /* CLOCK_MONOTONIC; of stmt_time_limit */
+    bool has_user_name;
 };
 
 sqlite3_stmt *stmt_get(struct store *s, enum stmt_id id)
@@ -92,15 +93,24 @@ static void user_name(sqlite3_context *ctx, int n, sqlite3_value **args)
     sqlite3_result_text(ctx, u->name, -1, SQLITE_TRANSIENT);
 }
 
+/* Once for each connection: it cannot be registered again while a statement of it runs. */
+static int add_user_name(struct store *s, struct err *e)
+{
+    if (s->has_user_name)
+        return 0;
+    s->has_user_name = true;
+    int rc = sqlite3_create_function_v2(s->db, "user_name", 1, SQLITE_UTF8 | SQLITE_DIRECTONLY,
+                                        base_alloc(sizeof(struct user_names)), user_name, NULL,
+                                        NULL, free);
+    return rc == SQLITE_OK ? 0 : stmt_fail(s->db, e);
+}
+
 int stmt_prepare(struct store *s, const char *sql, sqlite3_stmt **out, struct err *e)
 {
-    int flags = SQLITE_UTF8 | SQLITE_DIRECTONLY;
-    if (sqlite3_create_function_v2(s->db, "user_name", 1, flags,
-                                   base_alloc(sizeof(struct user_names)), user_name, NULL, NULL,
-                                   free) != SQLITE_OK ||
-        sqlite3_prepare_v2(s->db, sql, -1, out, NULL) != SQLITE_OK)
-        return stmt_fail(s->db, e);
-    return 0;
+    int rc = add_user_name(s, e);
+    if (rc == 0 && sqlite3_prepare_v2(s->db, sql, -1, out, NULL) != SQLITE_OK)
+        rc = stmt_fail(s->db, e);
+    return rc;
 }
 
 void stmt_finalizep(sqlite3_stmt **st)
