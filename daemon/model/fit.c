@@ -7,6 +7,9 @@
 #include "daemon/model/fit_private.h"
 #include "daemon/model/stats.h"
 
+/* The form `max` can stop in a corner, `sum` cannot: it must be better by this to be chosen. */
+#define CLEARLY 0.95
+
 const char *fit_fold_name(enum fit_fold f)
 {
     static const char *const names[] = {"size", "dataset", "shape"};
@@ -355,7 +358,7 @@ static void choose_form(struct fit *f, const struct fit_data *d, const struct fi
         fit_cross(&m, d, FIT_BY_SIZE, &cv, NULL);
         f->form_cv[form] = cv.folds > 0 ? cv.error.time.mean_abs : sqrt(t.loss);
     }
-    f->form = f->form_cv[FIT_MAX] < f->form_cv[FIT_SUM] ? FIT_MAX : FIT_SUM;
+    f->form = f->form_cv[FIT_MAX] < CLEARLY * f->form_cv[FIT_SUM] ? FIT_MAX : FIT_SUM;
 }
 
 static void set_law(struct fit_law *law, const double *c, int levels)
