@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "client/fetch.h"
+#include "client/json.h"
 #include "client/study_load.h"
 #include "common/sha256.h"
 #include "common/units.h"
@@ -260,6 +261,20 @@ static int build(const struct app *app, struct conn *c, const struct sel *runs, 
     return rc == 0 ? localdb_keep(db, e) : rc;
 }
 
+static int report(const struct app *app, const char *path, const struct verify_report *r,
+                  const char *manifest, struct err *e)
+{
+    json_t *doc = json_object();
+    json_put(doc, "schema", json_string("wattq.export_bundle/1"));
+    json_put(doc, "path", json_text(path, strlen(path)));
+    json_put(doc, "manifest_sha256", json_string(manifest));
+    json_put(doc, "runs", json_integer((json_int_t)(r->n - r->damage)));
+    json_put(doc, "ok", json_integer((json_int_t)r->count[VERIFY_OK]));
+    json_put(doc, "differs", json_integer((json_int_t)r->count[VERIFY_DIFFERS]));
+    json_put(doc, "not_recomputable", json_integer((json_int_t)r->count[VERIFY_NOT]));
+    return json_write(app->print.out, doc, false, e);
+}
+
 int bundle_write(const struct app *app, struct conn *c, const struct sel *runs, const char *path,
                  struct err *e)
 {
@@ -273,13 +288,14 @@ int bundle_write(const struct app *app, struct conn *c, const struct sel *runs, 
         rc = pin(c, runs, path, manifest, e);
     if (rc == 0)
         rc = verify_file(path, &r, e);
-    if (rc == 0)
-        cmd_say(
-            app,
-            "wattq: %zu runs in %s: computed again from its samples %zu are as stored, %zu differ, "
-            "%zu cannot be\n       sha256:%s",
-            r.n - r.damage, path, r.count[VERIFY_OK], r.count[VERIFY_DIFFERS], r.count[VERIFY_NOT],
-            manifest);
+    if (rc == 0 && app->json)
+        rc = report(app, path, &r, manifest, e);
+    else if (rc == 0)
+        cmd_say(app,
+                "wattq: %zu runs in %s: computed again from its samples %zu are as stored, %zu "
+                "differ, %zu cannot be\n       sha256:%s",
+                r.n - r.damage, path, r.count[VERIFY_OK], r.count[VERIFY_DIFFERS],
+                r.count[VERIFY_NOT], manifest);
     verify_fini(&r);
     return rc;
 }

@@ -9,6 +9,7 @@
 #include "client/butter.h"
 #include "client/export_out.h"
 #include "client/fetch.h"
+#include "client/json.h"
 #include "client/views.h"
 
 #define TABLES_MAX 48
@@ -186,6 +187,33 @@ static int to_csv(struct exporting *x, struct err *e)
 
 /* ---- the study's files ---------------------------------------------------------------------------- */
 
+static void say_butter(const struct exporting *x, const struct butter_result *r, size_t others)
+{
+    cmd_say(x->app,
+            "wattq: %zu runs in %s/runs_with_standardized_energy.csv and butter_e_metadata.csv",
+            r->runs, x->path);
+    if (r->no_joules > 0)
+        cmd_say(x->app,
+                "       %zu of them without energy: what they have is an estimate or nothing",
+                r->no_joules);
+    if (others + r->design > 0)
+        cmd_say(x->app, "       left out: %zu that are no networks, %zu warm-up and control runs",
+                others, r->design);
+}
+
+static int report_butter(const struct exporting *x, const struct butter_result *r, size_t others,
+                         struct err *e)
+{
+    json_t *doc = json_object();
+    json_put(doc, "schema", json_string("wattq.export_butter/1"));
+    json_put(doc, "path", json_text(x->path, strlen(x->path)));
+    json_put(doc, "runs", json_integer((json_int_t)r->runs));
+    json_put(doc, "without_energy", json_integer((json_int_t)r->no_joules));
+    json_put(doc, "no_networks", json_integer((json_int_t)others));
+    json_put(doc, "warmup_and_control", json_integer((json_int_t)r->design));
+    return json_write(x->app->print.out, doc, false, e);
+}
+
 static int to_butter(struct exporting *x, struct err *e)
 {
     static const char *const tables[] = {"run", "run_param", "sweep", "origin", "boot"};
@@ -201,17 +229,10 @@ static int to_butter(struct exporting *x, struct err *e)
         rc = err_errno(e, WATTQ_E_IO, "cannot make the directory %.200s", x->path);
     if (rc == 0)
         rc = butter_write(x->db, &s, x->path, &r, e);
-    if (rc == 0)
-        cmd_say(x->app,
-                "wattq: %zu runs in %s/runs_with_standardized_energy.csv and butter_e_metadata.csv",
-                r.runs, x->path);
-    if (rc == 0 && r.no_joules > 0)
-        cmd_say(x->app,
-                "       %zu of them without energy: what they have is an estimate or nothing",
-                r.no_joules);
-    if (rc == 0 && s.nleft + r.design > 0)
-        cmd_say(x->app, "       left out: %zu that are no networks, %zu warm-up and control runs",
-                s.nleft, r.design);
+    if (rc == 0 && x->app->json)
+        rc = report_butter(x, &r, s.nleft, e);
+    else if (rc == 0)
+        say_butter(x, &r, s.nleft);
     study_fini(&s);
     return rc;
 }
@@ -249,6 +270,20 @@ static int begin(struct exporting *x, struct err *e)
     return rc;
 }
 
+/* --json: what was written. */
+static int report(const struct exporting *x, int64_t runs, struct err *e)
+{
+    json_t *tables = json_array();
+    for (size_t i = 0; i < x->n; i++)
+        (void)json_array_append_new(tables, json_string(x->views[i]->name));
+    json_t *doc = json_object();
+    json_put(doc, "schema", json_string("wattq.export/1"));
+    json_put(doc, "path", json_text(x->path, strlen(x->path)));
+    json_put(doc, "runs", json_integer((json_int_t)runs));
+    json_put(doc, "tables", tables);
+    return json_write(x->app->print.out, doc, false, e);
+}
+
 int cmd_export(struct app *app, struct err *e)
 {
     struct exporting x CLEANUP(finip) = {.app = app};
@@ -269,6 +304,7 @@ int cmd_export(struct app *app, struct err *e)
     if (rc < 0 || strcmp(x.path, "-") == 0)
         return rc;
     int64_t runs = localdb_int(x.db, "SELECT count(*) FROM run", 0);
-    cmd_say(app, "wattq: %lld run%s in %s", (long long)runs, runs == 1 ? "" : "s", x.path);
-    return 0;
+    if (!app->json)
+        cmd_say(app, "wattq: %lld run%s in %s", (long long)runs, runs == 1 ? "" : "s", x.path);
+    return app->json ? report(&x, runs, e) : 0;
 }

@@ -32,6 +32,18 @@ def header_of(path):
         return f.readline().strip()
 
 
+def shape(value, path=""):
+    """Every path through a document with the type at its end."""
+    if isinstance(value, dict):
+        for k, v in value.items():
+            yield from shape(v, f"{path}.{k}")
+    elif isinstance(value, list):
+        for v in value:
+            yield from shape(v, path + "[]")
+    else:
+        yield f"{path}={type(value).__name__}"
+
+
 class Exchange(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -96,6 +108,31 @@ class Exchange(unittest.TestCase):
         self.assertIn("one format", wattq(self.d, "export", "--csv", "--jsonl", "x", code=2))
         self.assertIn("there is no table", wattq(self.d, "export", "--csv", "-", "--table", "nope", code=2))
 
+    def test_json_keeps_its_shape(self):
+        ask = lambda *a: json.loads(wattq(self.d, *a, "--json"))  # noqa: E731
+        docs = {"sql": ask("sql", "SELECT run FROM runs"),
+                "export": ask("export", "--csv", self.d.path("json-csv"), "kind=command"),
+                "export --butter": ask("export", "--butter", self.d.path("json-butter"), "1-3"),
+                "export --bundle": ask("export", "--bundle", self.d.path("json.bundle"), "1-3"),
+                "verify": ask("verify", self.d.path("json.bundle")),
+                "import": ask("import", self.d.path("json.bundle"))}
+        self.assertEqual(docs["export"]["runs"], 2)
+        self.assertEqual(docs["export --bundle"]["ok"], 3)
+        self.assertEqual(docs["export --butter"]["no_networks"], 2)
+        self.assertEqual(docs["import"]["files"][0]["already_here"], 3)
+        found = "".join(f"{name}: {' '.join(sorted(set(shape(doc))))}\n" for name, doc in docs.items())
+        golden = os.path.join(SRC, "tests/golden/exchange_json.txt")
+        if os.environ.get("WATTQ_UPDATE"):
+            with open(golden, "w") as f:
+                f.write(found)
+        with open(golden) as f:
+            self.assertEqual(found, f.read())
+
+    def test_no_networks(self):
+        wattq(self.d, "export", "--butter", self.d.path("none"), "1-2")
+        with open(self.d.path("none", "butter_e_metadata.csv")) as f:
+            self.assertEqual(len(f.readlines()), 1)
+
     def test_sql(self):
         ask = lambda *a, **k: wattq(self.d, "sql", *a, **k)  # noqa: E731
         rows = list(csv.DictReader(io.StringIO(ask("SELECT run, quality, energy_j FROM runs", "--csv"))))
@@ -143,6 +180,7 @@ class Bundle(unittest.TestCase):
             wattq(d, "export", "--bundle", cls.path, f"1-{over}")
             wattq(d, "export", "--sqlite", os.path.join(cls.dir, "p.db"))
             cls.shown = {r: d.show(r) for r in range(1, over + 1)}
+            cls.pins = d.call("export", table="pin")["rows"]
 
     def verify(self, path, code=0):
         r = subprocess.run([WATTQ, "verify", path, "--json"], capture_output=True, text=True, timeout=60)
@@ -167,6 +205,9 @@ class Bundle(unittest.TestCase):
         db = sqlite3.connect(self.path)
         self.assertGreater(db.execute("SELECT count(*) FROM chunk").fetchone()[0], 0)
         self.assertGreater(db.execute("SELECT count(*) FROM tail").fetchone()[0], 0)
+        self.assertEqual(self.pins[0], ["run", "uid", "utc_ns", "reason"])
+        self.assertEqual([p[0] for p in self.pins[1:]], list(self.shown))
+        self.assertEqual({p[3] for p in self.pins[1:]}, {"bundle b.db sha256:" + doc["manifest_sha256"]})
         reasons = dict(db.execute("SELECT name, count(*) FROM exclusion GROUP BY name"))
         self.assertEqual(reasons["no_network"], 4)
         db.close()
