@@ -115,6 +115,8 @@ int cmd_meters(struct app *app, struct err *e);
 int cmd_top(struct app *app, struct err *e);
 int cmd_model(struct app *app, struct err *e);
 int cmd_finding(struct app *app, struct err *e);
+int cmd_advise(struct app *app, struct err *e);
+int cmd_predict(struct app *app, struct err *e);
 int cmd_sql(struct app *app, struct err *e);
 int cmd_export(struct app *app, struct err *e);
 int cmd_verify(struct app *app, struct err *e);

@@ -1,5 +1,6 @@
 /* sweep: a grid of runs. Expanded here only to show it (--dry-run) and to count it; the daemon gets the
  * grid as written and expands it with the same code and the same seed. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -256,8 +257,34 @@ static void calibrate(struct cost_rates *r, const struct sweep *s)
     cost_calibrate(r, s->c, extra.argv, extra.n);
 }
 
+/* The newest model of the sweep's backend, if there is one, knows this machine better than a calibration. */
+static bool by_model(struct sweep_forecast *p, const struct sweep *s, const struct grid *g)
+{
+    struct model *m CLEANUP(model_finip) = NULL;
+    const char *backend = train_args_get(&s->train, "backend");
+    bool any = !backend || strcmp(backend, "auto") == 0;
+    if (!s->c || model_load(&m, s->c, 0, NULL, any ? NULL : backend, NULL) < 0)
+        return false;
+    predict_grid(&p->grid, &m->fit, g->specs, g->n);
+    p->model = m->id;
+    p->cost = (struct cost){.runs = g->n,
+                            .unknown = p->grid.unknown,
+                            .run_s = p->grid.run_s.value,
+                            .longest_s = p->grid.longest_s};
+    for (size_t i = 0; i < g->n; i++)
+        p->cost.pause_s += (double)g->specs[i].pause_ns / 1e9;
+    p->cost.energy_j = p->grid.run_j.value + p->cost.pause_s * m->fit.idle_w;
+    if (p->cost.unknown == p->cost.runs)
+        p->cost.energy_j = NAN;
+    if (isnan(p->cost.energy_j))
+        p->cost.reason = m->fit.has == FIT_ENERGY ? "nothing is known of these data"
+                                                  : "the model was fitted without measured joules";
+    return true;
+}
+
+/* By a model, else by a calibration, which is made once for all that ask. */
 static void foretell(struct sweep_forecast *p, const struct sweep *s, const struct grid *g,
-                     const struct cost_rates *rates)
+                     struct cost_rates *rates, bool *calibrated)
 {
     *p = (struct sweep_forecast){
         .runs = g->n, .left_out = g->nskipped, .repeat = s->q.repeat, .length = s->design.length};
@@ -270,7 +297,17 @@ static void foretell(struct sweep_forecast *p, const struct sweep *s, const stru
         p->blocks = n > p->blocks ? n : p->blocks;
     }
     p->networks = (g->n - p->canaries - p->warmups) / (size_t)s->q.repeat;
+    if (by_model(p, s, g))
+        return;
+    if (!*calibrated)
+        calibrate(rates, s);
+    *calibrated = true;
     cost_of_specs(&p->cost, rates, g->specs, g->n);
+}
+
+static json_t *interval_json(const struct sweep_forecast *p, double seconds)
+{
+    return p->model > 0 ? json_number(seconds) : json_null();
 }
 
 static json_t *plan_json(const struct sweep_forecast *p, const struct sweep *s)
@@ -289,11 +326,28 @@ static json_t *plan_json(const struct sweep_forecast *p, const struct sweep *s)
     bool known = p->cost.unknown < p->cost.runs;
     json_put(o, "seconds", known ? json_number(p->cost.run_s + p->cost.pause_s) : json_null());
     json_put(o, "longest_s", known ? json_number(p->cost.longest_s) : json_null());
+    json_put(o, "model", p->model > 0 ? json_integer(p->model) : json_null());
+    json_put(o, "outside_model", json_integer((json_int_t)p->grid.outside));
+    json_put(o, "seconds_lo", interval_json(p, p->grid.run_s.lo + p->cost.pause_s));
+    json_put(o, "seconds_hi", interval_json(p, p->grid.run_s.hi + p->cost.pause_s));
     json_put(o, "runs_not_known", json_integer((json_int_t)p->cost.unknown));
     json_put(o, "energy_j", json_number(p->cost.energy_j));
     json_put(o, "estimated", json_boolean(p->cost.estimate));
     json_put(o, "reason", p->cost.reason ? json_string(p->cost.reason) : json_null());
     return o;
+}
+
+static void tell_model(const struct app *app, const struct sweep_forecast *p)
+{
+    char lo[40];
+    char hi[40];
+    cmd_say(app, "(foretold by model %lld: the runs alone take %s to %s; the longest about %.3g s)",
+            (long long)p->model, print_duration(lo, sizeof lo, (int64_t)(p->grid.run_s.lo * 1e9)),
+            print_duration(hi, sizeof hi, (int64_t)(p->grid.run_s.hi * 1e9)), p->grid.longest_s);
+    if (p->grid.outside > 0)
+        cmd_say(app, "%zu of the runs lie beyond what that model has seen", p->grid.outside);
+    if (p->cost.reason)
+        cmd_say(app, "no energy: %s", p->cost.reason);
 }
 
 static void tell_plan(const struct app *app, const struct sweep_forecast *p,
@@ -304,7 +358,9 @@ static void tell_plan(const struct app *app, const struct sweep_forecast *p,
             p->networks, (long long)p->repeat, p->canaries, p->blocks, p->warmups ? "a" : "no");
     cmd_say(app, "%s", design_say_length(text, sizeof text, &p->length));
     cmd_say(app, "%s", cost_say(text, sizeof text, &p->cost));
-    if (rates->n > 0)
+    if (p->model > 0)
+        tell_model(app, p);
+    else if (rates->n > 0)
         cmd_say(app,
                 "(foretold from a calibration of 1.2 s just now; the longest run takes about "
                 "%.3g s)",
@@ -332,9 +388,9 @@ static int dry_run_json(const struct app *app, const struct sweep *s, const stru
     json_put(doc, "skipped", skipped);
     if (s->job.spec.kind == SPEC_TRAIN) {
         struct sweep_forecast p;
-        struct cost_rates rates;
-        calibrate(&rates, s);
-        foretell(&p, s, g, &rates);
+        struct cost_rates rates = {0};
+        bool calibrated = false;
+        foretell(&p, s, g, &rates, &calibrated);
         json_put(doc, "plan", plan_json(&p, s));
     }
     return json_write(app->print.out, doc, false, e);
@@ -374,9 +430,9 @@ static int dry_run(const struct app *app, const struct sweep *s, const struct gr
             s->q.random ? "random" : "given", (long long)s->q.seed);
     if (s->job.spec.kind == SPEC_TRAIN) {
         struct sweep_forecast p;
-        struct cost_rates rates;
-        calibrate(&rates, s);
-        foretell(&p, s, g, &rates);
+        struct cost_rates rates = {0};
+        bool calibrated = false;
+        foretell(&p, s, g, &rates, &calibrated);
         tell_plan(app, &p, &rates);
     }
     tell_skipped(app, g->skipped, g->nskipped);
@@ -531,12 +587,8 @@ int sweep_foretell(struct sweep_forecast *out, const struct app *app, char *cons
         rc = sweep_init(&s, &mine, e);
     if (rc == 0)
         rc = queue_expand(&s.q, &g.specs, &g.n, &g.skipped, &g.nskipped, e);
-    if (rc == 0 && !*calibrated) {
-        calibrate(rates, &s);
-        *calibrated = true;
-    }
     if (rc == 0)
-        foretell(out, &s, &g, rates);
+        foretell(out, &s, &g, rates, calibrated);
     args_fini(&mine.args);
     return rc;
 }

@@ -53,6 +53,10 @@
     X(DATA_DIR, "data-dir", 0, "DIR", 0, "where the data sets' files are (NAME.tsv.gz)")           \
     X(ALL, "all", 'a', NULL, 0, "everything: runs of everybody, every channel, all ended runs")    \
     X(USER, "user", 'u', "NAME", 0, "only runs of this user")                                      \
+    X(DATASET, "dataset", 0, "NAME", 0, "only runs trained on this data set")                      \
+    X(BACKEND, "backend", 0, "NAME", 0, "only runs of this backend of wattq-train: openblas")      \
+    X(MODEL, "model", 0, "ID", 0, "by this model instead of the newest one")                       \
+    X(LOSS, "loss", 0, "X", 0, "the test loss to reach")                                           \
     X(COUNT, "count", 'n', "N", 0, "how many: lines of a log, runs of a list, samples, rows")      \
     X(FOLLOW, "follow", 'f', NULL, 0, "go on as more comes, until the run ends")                   \
     X(FOR, "for", 0, "WHAT", 0, "wait for: ended (default) or started")                            \
@@ -92,7 +96,6 @@
     X(AGG, "agg", 0, "LIST", 0,                                                                    \
       "figures of a group: n,mean:energy,ci:energy (or sd median min max sum)")                    \
     X(FORCE, "force", 0, NULL, 0, "write over a number that the program itself reported")          \
-    X(BACKEND, "backend", 0, "NAME", 0, "only runs of this backend of wattq-train: openblas")      \
     X(TITLE, "title", 0, "TEXT", 0, "heading of the page")                                         \
     X(VERSION, "version", 'V', NULL, 0, "same as wattq version")
 

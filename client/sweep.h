@@ -4,6 +4,7 @@
 
 #include "client/cost.h"
 #include "client/design.h"
+#include "client/predict.h"
 
 struct sweep_forecast {
     size_t runs;
@@ -15,9 +16,11 @@ struct sweep_forecast {
     int64_t repeat;
     struct design_length length;
     struct cost cost;
+    int64_t model; /* that foretold the cost; 0 = a calibration did */
+    struct predict_grid grid;
 };
-/* words: what stands behind `wattq sweep`, "train" among them. rates are taken by a calibration the first
- * time (calibrated false), then used. Queues nothing; without a daemon what it alone knows is unknown. */
+/* words: what stands behind `wattq sweep`, "train" among them. By the newest model of the backend; where there
+ * is none rates are taken by a calibration the first time (calibrated false), then used. Queues nothing; without a daemon what it alone knows is unknown. */
 int sweep_foretell(struct sweep_forecast *out, const struct app *app, char *const *words, size_t n,
                    struct cost_rates *rates, bool *calibrated, struct err *e) MUST_USE;
 /* Queue it: `wattq sweep words...`, with its talk. *sweep: its id; NULL = not wanted. */
