@@ -30,6 +30,7 @@ CREATE TABLE run_total(
     quality TEXT NOT NULL CHECK(quality IN ('measured','modelled','estimated','none')),
     flags TEXT NOT NULL
 ) STRICT;
+CREATE INDEX energy_superseded ON energy(supersedes) WHERE supersedes IS NOT NULL;
 CREATE INDEX run_total_energy ON run_total(energy_uj);
 INSERT INTO run_total(run, energy, energy_uj, lo_uj, hi_uj, quality, flags)
     SELECT e.run, e.id, e.energy_uj, e.lo_uj, e.hi_uj, coalesce((SELECT CASE max(CASE c.quality

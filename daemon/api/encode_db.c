@@ -102,10 +102,13 @@ static int put_energy(struct store *s, struct wire_out *o, const struct run_row 
 
 /* ---- parameters --------------------------------------------------------------------------------- */
 
+/* Every parameter the database has of a run, read once. */
+struct fact {
+    char *key; /* "info.size" */
+    char *value;
+};
 struct facts {
-    struct wire_out *o;
-    const char *prefix; /* "info." */
-    size_t len;
+    struct fact at[3 * WIRE_MAP_KEYS_MAX];
     size_t n;
 };
 
@@ -130,26 +133,45 @@ static void put_typed(struct wire_out *o, const char *key, const char *value)
 static int take_fact(void *arg, const char *key, const char *value)
 {
     struct facts *f = arg;
-    if (strncmp(key, f->prefix, f->len) == 0 && f->n++ < WIRE_MAP_KEYS_MAX)
-        put_typed(f->o, key + f->len, value);
+    if (f->n < ARRAY_LEN(f->at))
+        f->at[f->n++] = (struct fact){base_strdup(key), base_strdup(value)};
     return 0;
 }
 
-static int put_facts(struct store *s, struct wire_out *o, int64_t run, const char *key,
-                     struct err *e)
+static void put_kind(struct wire_out *o, const struct facts *f, const char *kind)
 {
-    char prefix[32];
-    snprintf(prefix, sizeof(prefix), "%s.", key);
-    struct facts f = {.o = o, .prefix = prefix, .len = strlen(prefix)};
-    wire_begin_map(o, key);
-    int rc = runs_params(s, run, take_fact, &f, e);
+    size_t len = strlen(kind);
+    size_t n = 0;
+    wire_begin_map(o, kind);
+    for (size_t i = 0; i < f->n; i++)
+        if (strncmp(f->at[i].key, kind, len) == 0 && f->at[i].key[len] == '.' &&
+            n++ < WIRE_MAP_KEYS_MAX)
+            put_typed(o, f->at[i].key + len + 1, f->at[i].value);
     wire_end(o);
+}
+
+static int put_facts(struct store *s, struct wire_out *o, int64_t run, struct err *e)
+{
+    static const char *const kinds[] = {"info", "summary", "j_per_datum"};
+    struct facts *f CLEANUP(base_freep) = base_alloc(sizeof(*f));
+    int rc = runs_params(s, run, take_fact, f, e);
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+        put_kind(o, f, kinds[i]);
+    for (size_t i = 0; i < f->n; i++) {
+        free(f->at[i].key);
+        free(f->at[i].value);
+    }
     return rc;
 }
 
+struct last_metrics {
+    struct wire_out *o;
+    size_t n;
+};
+
 static int take_metric(void *arg, const struct run_metric *m)
 {
-    struct facts *x = arg;
+    struct last_metrics *x = arg;
     struct wire_out *o = x->o;
     if (m->step != RUN_NONE && x->n++ == 0)
         wire_put_int(o, "epoch", m->step);
@@ -159,7 +181,7 @@ static int take_metric(void *arg, const struct run_metric *m)
 
 static int put_last_metrics(struct store *s, struct wire_out *o, int64_t run, struct err *e)
 {
-    struct facts x = {.o = o};
+    struct last_metrics x = {.o = o};
     wire_begin_map(o, "last_metrics");
     int rc = runs_metrics_tail(s, run, 1, take_metric, &x, e);
     wire_end(o);
@@ -191,11 +213,8 @@ static int put_place(struct store *s, struct wire_out *o, int64_t run, struct er
 
 int encode_params(struct store *s, struct wire_out *o, const struct run_row *row, struct err *e)
 {
-    static const char *const kinds[] = {"info", "summary", "j_per_datum"};
-    int rc = 0;
     put_params(o, row);
-    for (size_t i = 0; rc == 0 && i < ARRAY_LEN(kinds); i++)
-        rc = put_facts(s, o, row->id, kinds[i], e);
+    int rc = put_facts(s, o, row->id, e);
     if (rc == 0)
         rc = put_place(s, o, row->id, e);
     return rc < 0 ? rc : put_last_metrics(s, o, row->id, e);

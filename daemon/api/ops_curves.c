@@ -42,6 +42,7 @@ struct curves_job {
 /* The channels of the run's total, and where its curves begin. */
 struct meter_of {
     int64_t channels[CHANNELS_MAX];
+    struct curve_point base[CHANNELS_MAX]; /* of each at t0_ns */
     size_t n;
     int64_t boot;
     int64_t t0_ns; /* RUN_NONE = no joules can be told */
@@ -88,6 +89,7 @@ static int find_meter(struct store *s, int64_t run, struct meter_of *m, struct e
 {
     struct run_row row CLEANUP(run_row_fini) = {0};
     struct run_place place;
+    struct err ignored;
     *m = (struct meter_of){.t0_ns = RUN_NONE};
     int rc = runs_get(s, run, &row, e);
     if (rc > 0)
@@ -100,6 +102,9 @@ static int find_meter(struct store *s, int64_t run, struct meter_of *m, struct e
         return rc;
     m->boot = row.boot;
     m->t0_ns = m->n == 0 ? RUN_NONE : place.first_batch_ns;
+    for (size_t i = 0; i < m->n && m->t0_ns != RUN_NONE; i++)
+        if (samples_curve(s, m->channels[i], m->boot, m->t0_ns, &m->base[i], &ignored) != 0)
+            m->t0_ns = RUN_NONE;
     return 0;
 }
 
@@ -109,14 +114,12 @@ static int64_t energy_to(struct store *s, const struct meter_of *m, int64_t t_ns
     if (m->t0_ns == RUN_NONE || t_ns < m->t0_ns)
         return RUN_NONE;
     for (size_t i = 0; i < m->n; i++) {
-        struct curve_point a;
         struct curve_point b;
         struct err e;
-        if (samples_curve(s, m->channels[i], m->boot, m->t0_ns, &a, &e) != 0 ||
-            samples_curve(s, m->channels[i], m->boot, t_ns, &b, &e) != 0 ||
-            b.unknown_ns > a.unknown_ns)
+        if (samples_curve(s, m->channels[i], m->boot, t_ns, &b, &e) != 0 ||
+            b.unknown_ns > m->base[i].unknown_ns)
             return RUN_NONE;
-        uj += b.e_uj - a.e_uj;
+        uj += b.e_uj - m->base[i].e_uj;
     }
     return uj;
 }

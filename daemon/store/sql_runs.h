@@ -14,8 +14,7 @@
     " AND (?4 IS NULL OR submitted_utc_ns >= ?4) AND (?5 IS NULL OR submitted_utc_ns <= ?5)"
 #define SQL_LIVE "('held','queued','starting','running','paused','stopping')"
 /* Newer figure of the same thing exists. */
-#define SQL_SUPERSEDED(e)                                                                          \
-    "EXISTS(SELECT 1 FROM energy n WHERE n.run = " e ".run AND n.supersedes = " e ".id)"
+#define SQL_SUPERSEDED(e) "EXISTS(SELECT 1 FROM energy n WHERE n.supersedes = " e ".id)"
 
 #define SQL_RUNS(X)                                                                                \
     X(RUN_INSERT,                                                                                  \
