@@ -374,7 +374,9 @@ static void tell(const struct plan *p)
                   p->forecast.networks, (long long)p->forecast.repeat, p->forecast.blocks,
                   p->forecast.canaries, p->forecast.runs);
     (void)fprintf(f, "  %s%s\n", cost_say(text, sizeof text, &p->forecast.cost),
-                  p->rates.n > 0 ? ", foretold from a calibration of a second" : "");
+                  p->forecast.model > 0 ? ", foretold by the newest model"
+                  : p->rates.n > 0      ? ", foretold from a calibration of a second"
+                                        : "");
     if (p->cuts)
         (void)fprintf(f, "  cut to fit the budget of %s: %s\n",
                       units_show_duration(text, sizeof text, p->budget_ns), p->cuts);
