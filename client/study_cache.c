@@ -295,7 +295,10 @@ static void fit_variant(struct outcome *r, const struct variant *v, struct resul
         double datum_s = study_datum_s(run);
         if (strcmp(run->variant, v->name) != 0 || !same_setup(&all->setup, run))
             continue;
-        if ((run->excluded & STUDY_X_TIME) || !(datum_s > 0)) {
+        uint32_t why = run->excluded & STUDY_X_TIME;
+        if (v->beside > 0)
+            why &= ~STUDY_X(OVERLAP); /* its neighbours are the experiment */
+        if (why || !(datum_s > 0)) {
             all->excluded++;
             continue;
         }

@@ -231,7 +231,9 @@ static void read_energy(struct study_run *r, const struct wire_val *run)
     r->gain = gain == PRINT_NONE ? (double)NAN : (double)gain / 1e6;
     r->random_j = joule(total, "random_uj");
     r->unknown_s = (double)wire_int(total, "unknown_ns", 0) / 1e9;
-    base_strcpy(r->flags, sizeof r->flags, wire_str(total, "flags", ""));
+    /* Copies that trained beside it shared its time and its joules, as other runs would have. */
+    (void)snprintf(r->flags, sizeof r->flags, "%.110s%s", wire_str(total, "flags", ""),
+                   wire_int(wire_get(run, "info"), "beside", 0) > 0 ? " overlap" : "");
     read_meter(r, run);
 }
 

@@ -10,6 +10,10 @@
 
 #include <cmocka.h>
 
+#include "client/study_load.h"
+#include "client_golden.h"
+#include "daemon/model/qc.h"
+
 static struct study_axes axes_of(const char *data, int depth)
 {
     struct study_axes a = {.nshapes = 1, .ndepths = 1, .batch = 256, .number_bytes = 4};
@@ -93,6 +97,44 @@ static void test_never_inside_and_never_outside(void **state)
     assert_true(b[2].networks == 1 && b[2].lo == b[2].hi);
 }
 
+/* ---- copies beside a run ------------------------------------------------------------------------- */
+
+static struct wire_msg *run_beside(int64_t copies)
+{
+    struct wire_out o = {0};
+    wire_out_reset(&o);
+    wire_put_int(&o, "run", 1);
+    wire_put_str(&o, "state", "done");
+    wire_put_str(&o, "kind", "train");
+    wire_begin_map(&o, "info");
+    wire_put_str(&o, "backend", "openblas");
+    if (copies > 0)
+        wire_put_int(&o, "beside", copies);
+    wire_end(&o);
+    wire_begin_map(&o, "params");
+    wire_put_str(&o, "variant", "beside");
+    wire_end(&o);
+    return wired(&o);
+}
+
+/* They shared its time: it enters no fit, like a run that others overlapped. */
+static void test_copies_are_company(void **state)
+{
+    (void)state;
+    for (int64_t copies = 0; copies < 2; copies++) {
+        struct study s;
+        struct wire_msg *m = run_beside(copies);
+        study_init(&s);
+        study_add(&s, wire_msg_root(m));
+        qc_apply(s.runs, s.n, QC_ALL);
+        assert_int_equal(s.n, 1);
+        assert_string_equal(s.runs[0].variant, "beside");
+        assert_int_equal((s.runs[0].excluded & STUDY_X(OVERLAP)) != 0, copies > 0);
+        study_fini(&s);
+        wire_msg_free(m);
+    }
+}
+
 /* ---- findings ------------------------------------------------------------------------------------ */
 
 static const struct study_testable *find(const struct study_testable *t, size_t n, int row,
@@ -156,6 +198,7 @@ int main(void)
         cmocka_unit_test(test_bound_scales_with_what_fills_it),
         cmocka_unit_test(test_sizes_around_bounds),
         cmocka_unit_test(test_never_inside_and_never_outside),
+        cmocka_unit_test(test_copies_are_company),
         cmocka_unit_test(test_what_a_grid_can_test),
     };
     return cmocka_run_group_tests_name("client_study", tests, NULL, NULL);
