@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/trainer/cuda_kernels.h"
 #include "daemon/trainer/cuda_lt.h"
 
 extern "C" {
@@ -43,121 +44,6 @@ struct cuda {
     uint64_t digest;  /* of the algorithms of all products recorded so far */
     struct err fault; /* the first thing that went wrong on the card; everything after it is void */
 };
-
-/* ---- kernels ------------------------------------------------------------------------------------- */
-
-/* I: uint32_t where it can count the elements, since 64-bit division is slow on a GPU. */
-template <typename I> __device__ I first_element(void)
-{
-    return (I)blockIdx.x * blockDim.x + threadIdx.x;
-}
-
-template <typename I> __device__ I stride(void)
-{
-    return (I)gridDim.x * blockDim.x;
-}
-
-__global__ void set_step(struct gpu_step *to, struct gpu_step step)
-{
-    *to = step;
-}
-
-template <typename I>
-__global__ void load_rows(float *in, const float *x, const struct gpu_step *step, I n, I width)
-{
-    const float *from = x + step->row * (int64_t)width;
-    for (I i = first_element<I>(); i < n; i += stride<I>())
-        in[i] = from[i];
-}
-
-template <typename I>
-__global__ void bias_relu(float *z, float *act, const float *bias, const float *skip, I n, I width,
-                          bool relu)
-{
-    for (I i = first_element<I>(); i < n; i += stride<I>()) {
-        float x = gpu_bias_one(z[i], bias[i % width], relu);
-        z[i] = x;
-        if (skip)
-            act[i] = x + skip[i];
-    }
-}
-
-struct head_args {
-    float *z;
-    const float *target;
-    const int32_t *label;
-    float *loss;
-    int32_t *right;
-    const struct gpu_step *step;
-    int64_t rows;
-    int64_t width;
-    float scale;
-    bool mse;
-    bool count;
-};
-
-__global__ void head_rows(const struct head_args a)
-{
-    for (int64_t r = first_element<int64_t>(); r < a.rows; r += stride<int64_t>()) {
-        float *z = a.z + r * a.width;
-        int64_t row = a.step->row + r;
-        int32_t right;
-        a.loss[r] =
-            a.label ? gpu_softmax_row(z, a.width, a.label[row], a.scale, &right)
-                    : gpu_sigmoid_row(z, a.width, a.target + row * a.width, a.mse, a.scale, &right);
-        a.right[r] = a.count ? right : 0;
-    }
-}
-
-__global__ void column_sums(float *dz, const float *dh, const float *relu, float *sum, int64_t rows,
-                            int64_t width)
-{
-    __shared__ float part[GPU_SUM_LANES][GPU_SUM_COLUMNS];
-    int x = (int)threadIdx.x;
-    int lane = (int)threadIdx.y;
-    for (int64_t base = (int64_t)blockIdx.x * GPU_SUM_COLUMNS; base < width;
-         base += (int64_t)gridDim.x * GPU_SUM_COLUMNS) {
-        bool mine = base + x < width;
-        part[lane][x] = mine ? gpu_column_lane(dz, dh, relu, rows, width, base + x, lane) : 0.0F;
-        __syncthreads();
-        for (int half = GPU_SUM_LANES / 2; half > 0; half /= 2) {
-            if (lane < half)
-                part[lane][x] += part[lane + half][x];
-            __syncthreads();
-        }
-        if (lane == 0 && mine)
-            sum[base + x] = part[0][x];
-        __syncthreads();
-    }
-}
-
-__global__ void adam(float *p, const float *g, float *m, float *v, const struct gpu_step *step,
-                     int64_t n)
-{
-    const struct gpu_step t = *step;
-    for (int64_t i = first_element<int64_t>(); i < n; i += stride<int64_t>())
-        gpu_adam_one(p + i, g[i], m + i, v + i, &t);
-}
-
-__global__ void add_scores(struct gpu_score *to, const float *loss, const int32_t *right,
-                           int64_t rows)
-{
-    __shared__ struct gpu_score part[GPU_SCORE_LANES];
-    int lane = (int)threadIdx.x;
-    part[lane] = gpu_score_lane(loss, right, rows, lane);
-    __syncthreads();
-    for (int half = GPU_SCORE_LANES / 2; half > 0; half /= 2) {
-        if (lane < half) {
-            part[lane].loss += part[lane + half].loss;
-            part[lane].right += part[lane + half].right;
-        }
-        __syncthreads();
-    }
-    if (lane == 0) {
-        to->loss += part[0].loss;
-        to->right += part[0].right;
-    }
-}
 
 /* ---- launches ------------------------------------------------------------------------------------ */
 
@@ -299,7 +185,7 @@ static bool run_plan(struct cuda *c, const struct gpu_plan *p, const struct lt_p
     return c->fault.code == 0;
 }
 
-/* Once outside of a recording, so that every module is loaded and every product has really run. The scratch
+/* Once outside of a recording, so that every kernel is loaded and every product has really run. The scratch
  * memory and the gradient it leaves behind are written anew by every pass. */
 static bool record_prepared(struct cuda *c, struct recorded *r, const struct gpu_plan *p,
                             const struct lt_product *products)
@@ -465,6 +351,17 @@ static int make_stream(struct cuda *c, struct err *e)
     return c->fault.code;
 }
 
+/* Kernels are loaded when they are first used, which must not be while a graph is recorded. */
+static int preload(struct cuda *c, struct err *e)
+{
+    cudaFuncAttributes a;
+    fine(c, cudaFuncGetAttributes(&a, adam), "it has no code for this card");
+    fine(c, cudaFuncGetAttributes(&a, add_scores), "it has no code for this card");
+    if (c->fault.code != 0)
+        *e = c->fault;
+    return c->fault.code;
+}
+
 static int open_parts(struct cuda *c, struct err *e)
 {
     const struct backend_spec *spec = &c->base.spec;
@@ -475,6 +372,8 @@ static int open_parts(struct cuda *c, struct err *e)
         rc = lt_load(&c->lt, e);
     if (rc == 0)
         rc = make_stream(c, e);
+    if (rc == 0)
+        rc = preload(c, e);
     if (rc == 0)
         rc = lt_start(&c->lt, spec->precision == BACKEND_TF32, e);
     if (rc == 0)
@@ -487,12 +386,23 @@ static int open_parts(struct cuda *c, struct err *e)
     return send_all(c, e);
 }
 
-/* The graph of a whole batch is recorded here: it belongs to the preparation, not to the first epoch. */
-static int record_first(struct cuda *c, struct err *e)
+/* Whole and short batches of training and testing are recorded here: that belongs to the preparation, not to
+ * the first epoch's time. What else is asked for later (by tests) is recorded when it is. */
+static int record_all(struct cuda *c, struct err *e)
 {
     const struct backend_spec *spec = &c->base.spec;
-    int64_t rows = spec->data->rows_train < spec->batch ? spec->data->rows_train : spec->batch;
-    if (rows > 0 && !find_recorded(c, GPU_PASS_STEP, rows))
+    const struct {
+        enum gpu_pass pass;
+        int64_t total;
+    } work[] = {{GPU_PASS_STEP, spec->data->rows_train}, {GPU_PASS_TEST, spec->data->rows_test}};
+    for (const auto &w : work) {
+        int64_t rest = w.total % spec->batch;
+        if (w.total >= spec->batch)
+            find_recorded(c, w.pass, spec->batch);
+        if (rest > 0)
+            find_recorded(c, w.pass, rest);
+    }
+    if (c->fault.code != 0)
         *e = c->fault;
     return c->fault.code;
 }
@@ -506,7 +416,7 @@ static int cuda_open(struct backend **out, const struct backend_spec *spec, stru
     c->digest = UINT64_C(0xcbf29ce484222325); /* FNV-1a's start */
     int rc = open_parts(c, &mine);
     if (rc == 0)
-        rc = record_first(c, &mine);
+        rc = record_all(c, &mine);
     if (rc < 0)
         cuda_close(&c->base);
     else
