@@ -45,12 +45,12 @@ void report_finip(struct report *r)
 /* "model name : Xeon" of /proc/cpuinfo; other architectures may have no such line. */
 static void read_cpu(struct report *r)
 {
-    char *text CLEANUP(base_freep) = NULL;
-    FILE *f CLEANUP(base_fclosep) = fopen("/proc/cpuinfo", "re");
+    char *text CLEANUP(base_freep) = base_alloc(CPUINFO_BYTES);
+    FILE *f = fopen("/proc/cpuinfo", "re");
     if (!f)
         return;
-    text = base_alloc(CPUINFO_BYTES);
     size_t n = fread(text, 1, CPUINFO_BYTES - 1, f);
+    (void)fclose(f);
     text[n] = '\0';
     const char *line = strstr(text, "model name");
     const char *colon = line ? strchr(line, ':') : NULL;
@@ -107,7 +107,9 @@ static void make_model(struct report *r, enum points_class k, struct progress *p
     }
     if (s->caches.n == 0) {
         (void)snprintf(m->why, sizeof m->why,
-                       "the caches of %s are not known on this machine; make the report there",
+                       k == POINTS_GPU ? "the runs on %s name no card, or cards that differ"
+                                       : "the caches of %s are not known on this machine; make the "
+                                         "report there",
                        s->setting->machine);
         return;
     }

@@ -398,7 +398,10 @@ static void head(struct drawing *d)
 void svg_chart(struct html *h, const struct svg_chart *c, const char *id)
 {
     struct drawing d = {.h = h, .c = c, .id = id};
-    d.top = (c->standalone ? 34 : 8) + (c->nmarkers ? 2 * ROW + 4 : 4);
+    bool above = false; /* labels of vertical marker lines */
+    for (size_t i = 0; i < c->nmarkers; i++)
+        above = above || !c->markers[i].horizontal;
+    d.top = (c->standalone ? 34 : 8) + (above ? 2 * ROW + 4 : 4);
     d.bottom = d.top + PLOT;
     d.height = d.bottom + 52 + legend(&d, false) * ROW;
     bool drawn = layout(&d);
