@@ -15,17 +15,21 @@ static int64_t or_zero(int64_t ns)
     return ns == RESULT_NONE ? 0 : ns;
 }
 
-static void drop(struct ctl_peer *p)
+/* Out of the epoll set by name: closing is not enough for the first connection, of which the child at the gate
+ * holds a copy until it execs; it would report the peer's end again and again. */
+static void drop(const struct shepherd *s, struct ctl_peer *p)
 {
+    if (p->fd >= 0)
+        (void)epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, p->fd, NULL);
     base_closep(&p->fd);
     p->fd = -1;
     p->have = 0;
 }
 
-static void send_frame(struct ctl_peer *p, const struct frame *f)
+static void send_frame(const struct shepherd *s, struct ctl_peer *p, const struct frame *f)
 {
     if (send(p->fd, f, sizeof(*f), MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)sizeof(*f))
-        drop(p);
+        drop(s, p);
 }
 
 static struct frame state_frame(const struct shepherd *s)
@@ -45,7 +49,7 @@ void ctl_announce(struct shepherd *s)
     struct frame f = state_frame(s);
     for (size_t i = 0; i < CTL_PEERS; i++)
         if (s->peers[i].fd >= 0)
-            send_frame(&s->peers[i], &f);
+            send_frame(s, &s->peers[i], &f);
 }
 
 /* The socket lies in a directory of our user; this also holds when that was opened up. */
@@ -66,16 +70,16 @@ static void add_peer(struct shepherd *s, int fd)
         i++;
     if (i == CTL_PEERS) {
         i = 0;
-        drop(&s->peers[0]);
+        drop(s, &s->peers[0]);
     }
     struct epoll_event ev = {.events = EPOLLIN, .data.u32 = WAKE_PEER0 + (uint32_t)i};
     s->peers[i] = (struct ctl_peer){.fd = fd};
     if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0 || epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0) {
-        drop(&s->peers[i]);
+        drop(s, &s->peers[i]);
         return;
     }
     struct frame f = state_frame(s);
-    send_frame(&s->peers[i], &f);
+    send_frame(s, &s->peers[i], &f);
 }
 
 int ctl_open(struct shepherd *s, int conn, struct err *e)
@@ -94,7 +98,7 @@ int ctl_open(struct shepherd *s, int conn, struct err *e)
 void ctl_close(struct shepherd *s)
 {
     for (size_t i = 0; i < CTL_PEERS; i++)
-        drop(&s->peers[i]);
+        drop(s, &s->peers[i]);
     if (s->ctl_fd >= 0)
         unlinkat(s->dirfd, "ctl", 0);
     base_closep(&s->ctl_fd);
@@ -119,7 +123,7 @@ static void on_frame(struct shepherd *s, struct ctl_peer *p)
         /* Somebody else's run, or a start that was given up. */
         answer.kind = FRAME_NACK;
         answer.a = s->block->token;
-        send_frame(p, &answer);
+        send_frame(s, p, &answer);
         return;
     }
     switch ((enum frame_kind)f->kind) {
@@ -128,7 +132,7 @@ static void on_frame(struct shepherd *s, struct ctl_peer *p)
         if (s->phase == SHEPHERD_GATE)
             shepherd_go(s);
         else
-            send_frame(p, &answer);
+            send_frame(s, p, &answer);
         break;
     case FRAME_STOP:
         shepherd_stop(s, RESULT_STOPPED, f->a >= 1 && f->a < NSIG ? (int)f->a : SIGTERM, f->b);
@@ -142,7 +146,7 @@ static void on_frame(struct shepherd *s, struct ctl_peer *p)
         break;
     case FRAME_STATE:
     case FRAME_NACK:
-        drop(p); /* these are ours to send */
+        drop(s, p); /* these are ours to send */
         break;
     }
 }
@@ -157,7 +161,7 @@ void ctl_read(struct shepherd *s, size_t peer)
         if (n < 0 && errno == EAGAIN)
             return;
         if (n <= 0) {
-            drop(p);
+            drop(s, p);
             return;
         }
         p->have += (size_t)n;
@@ -167,6 +171,6 @@ void ctl_read(struct shepherd *s, size_t peer)
         if (frame_ok(&p->in))
             on_frame(s, p);
         else
-            drop(p);
+            drop(s, p);
     }
 }

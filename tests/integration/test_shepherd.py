@@ -89,6 +89,12 @@ def alive(pid):
         return False
 
 
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat") as f:
+        user, system = f.read().rsplit(")", 1)[1].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 def marked(run_dir):
     """Processes that carry this run's directory in their environment."""
     want, found = f"WATTQ_RUN_DIR={run_dir}".encode(), []
@@ -115,7 +121,9 @@ def test_waits_without_a_peer(run_dir):
     s = Shepherd(run_dir, ["sh", "-c", "echo ran"])
     s.until(GATE)
     s.conn.close()
-    time.sleep(0.2)
+    begin = cpu_seconds(s.process.pid)
+    time.sleep(0.5)
+    assert cpu_seconds(s.process.pid) - begin <= 0.05, "it does not rest while it waits"
     assert s.process.poll() is None
     assert os.path.getsize(f"{run_dir}/log") == 0
     conn = s.connect()
