@@ -211,10 +211,22 @@ static int put_variant(struct spec *s, const char *value, struct err *e)
     return 0;
 }
 
+/* Each repeat of a network begins with weights and a split of its own, so that the spread of losses over the
+ * repeats is real; two networks of one pass have the same seed. */
+static void put_seed(const struct expansion *x, struct spec *s)
+{
+    const struct queue_sweep *sw = x->sw;
+    bool repeats = x->nat > sw->run->nparams + sw->naxes;
+    if (sw->run->kind != SPEC_TRAIN || !repeats || point_value(x, "seed"))
+        return;
+    s->argv[s->argc++] = base_strdup("--seed");
+    s->argv[s->argc++] = base_strdup(x->at[x->nat - 1].value);
+}
+
 static int expand_argv(struct expansion *x, struct spec *s, struct err *e)
 {
     const struct spec *run = x->sw->run;
-    size_t extra = run->kind == SPEC_TRAIN ? 2 * x->sw->naxes + VARIANT_WORDS : 0;
+    size_t extra = run->kind == SPEC_TRAIN ? 2 * x->sw->naxes + VARIANT_WORDS + 2 : 0;
     if (run->argc + extra > SPEC_ARGC_MAX)
         return err_set(e, WATTQ_E_LIMIT, "the command has more than %d words", SPEC_ARGC_MAX);
     s->argv = base_alloc((run->argc + extra + 1) * sizeof(*s->argv));
@@ -242,6 +254,7 @@ static int expand_argv(struct expansion *x, struct spec *s, struct err *e)
         s->argv[s->argc++] = base_printf("--%s", x->at[k].key);
         s->argv[s->argc++] = base_strdup(x->at[k].value);
     }
+    put_seed(x, s);
     return 0;
 }
 

@@ -281,10 +281,28 @@ static void test_canaries_and_blocks(void **state)
         }
         assert_int_equal(block, points / 5 + 1);
         assert_int_equal(atoi(param(s, "repeat")), (int)(points / 7) + 1);
+        assert_string_equal(s->argv[s->argc - 2], "--seed"); /* each repeat its own weights */
+        assert_string_equal(s->argv[s->argc - 1], param(s, "repeat"));
         points++;
     }
     assert_int_equal(points, 21);
     assert_int_equal(canaries, 6);
+    end(&g);
+}
+
+/* A seed that somebody named is his. */
+static void test_repeats_keep_a_seed_that_is_named(void **state)
+{
+    static const char *const argv[] = {"--seed=7", NULL};
+    struct grid g;
+    (void)state;
+    begin(&g, SPEC_TRAIN, argv);
+    axis(&g, "size=128,256");
+    g.sw.repeat = 2;
+    assert_int_equal(expand(&g), 0);
+    assert_int_equal(g.n, 4);
+    for (size_t i = 0; i < g.n; i++)
+        assert_string_equal(g.specs[i].argv[g.specs[i].argc - 2], "--size");
     end(&g);
 }
 
@@ -398,6 +416,7 @@ int main(void)
         cmocka_unit_test(test_given_order_and_values),
         cmocka_unit_test(test_random_order_is_a_permutation_of_its_seed),
         cmocka_unit_test(test_repeats),
+        cmocka_unit_test(test_repeats_keep_a_seed_that_is_named),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_long_label_stays_text),
         cmocka_unit_test(test_study_grid),
