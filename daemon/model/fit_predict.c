@@ -29,12 +29,10 @@ static struct fit_figure plus(struct fit_figure f, double more)
     return isnan(more) ? f : (struct fit_figure){f.value + more, f.lo + more, f.hi + more};
 }
 
-/* Error of a network that was not there to be fitted: left out by size, else of the fit itself. */
-static double held_out(const struct fit *f, bool energy)
+/* Errors of a network that was not there to be fitted: left out by size, else of the fit itself. */
+static const struct fit_errors *held_out(const struct fit *f)
 {
-    const struct fit_errors *e =
-        f->cv[FIT_BY_SIZE].folds > 0 ? &f->cv[FIT_BY_SIZE].error : &f->inside;
-    return energy ? e->energy.sd_log : e->time.sd_log;
+    return f->cv[FIT_BY_SIZE].folds > 0 ? &f->cv[FIT_BY_SIZE].error : &f->inside;
 }
 
 static double predict_step(struct fit_prediction *out, const struct fit *f,
@@ -52,15 +50,17 @@ static double predict_step(struct fit_prediction *out, const struct fit *f,
     if (f->form == FIT_MAX && out->memory_bound)
         row[FIT_OP] = 0;
     double coefficients = variance(&f->time, row) / (s * s);
-    double error = held_out(f, false);
+    double error = held_out(f)->time.sd_log;
     out->step_s = around(s, sqrt(coefficients + error * error));
     return sqrt(coefficients) * s;
 }
 
-/* Joules of a step: idle and active power times the time, and what the work itself takes. */
-static struct fit_figure predict_joules(const struct fit *f, const struct fit_features *x, double s,
-                                        double s_sd)
+/* Joules of a step: idle and active power times the time, and what the work itself takes. Power errs less than
+ * joules: most of it does not depend on the time, which is what errs most. */
+static struct fit_figure predict_joules(struct fit_prediction *out, const struct fit *f,
+                                        const struct fit_features *x, double s_sd)
 {
+    double s = out->step_s.value;
     double c[FIT_TERMS_MAX] = {0};
     double row[FIT_TERMS_MAX] = {s, 0, x->ops};
     for (size_t j = 0; j < f->power.n; j++)
@@ -68,10 +68,15 @@ static struct fit_figure predict_joules(const struct fit *f, const struct fit_fe
     for (size_t k = 0; k < f->caches.n; k++)
         row[FIT_LEVEL + k] = x->moved[k];
     double j = f->idle_w * s + fit_power_of(c, x, (int)f->caches.n, s);
-    double by_time = (f->idle_w + c[FIT_STEP]) * s_sd;
-    double error = held_out(f, true);
-    double spread = (variance(&f->power, row) + by_time * by_time) / (j * j);
-    return around(j, sqrt(spread + error * error));
+    double steady = (f->idle_w + c[FIT_STEP]) * s / j; /* share that goes with the time */
+    double coefficients = variance(&f->power, row) / (j * j);
+    double time = s_sd / s;
+    const struct fit_errors *e = held_out(f);
+    double late = hypot(time, e->time.sd_log) * (1 - steady);
+    out->power_w =
+        around(j / s, sqrt(coefficients + e->power.sd_log * e->power.sd_log + late * late));
+    double error = e->energy.sd_log;
+    return around(j, sqrt(coefficients + steady * steady * time * time + error * error));
 }
 
 static void look_outside(struct fit_prediction *out, const struct fit *f,
@@ -109,7 +114,6 @@ static void predict_run(struct fit_prediction *out, const struct fit *f,
     out->train_j = times(step_j, steps);
     out->run_j =
         plus(times(step_j, whole), f->setup_s * (f->idle_w + f->power.term[FIT_STEP].value));
-    out->power_w = times(step_j, 1 / out->step_s.value);
     out->datum_j = out->train_j.value / (net->epochs * (double)net->rows_train);
 }
 
@@ -126,8 +130,9 @@ void fit_predict(const struct fit *f, const struct fit_network *net, struct fit_
         out->level[k] = x.home[k];
     double s_sd = predict_step(out, f, &x);
     struct fit_figure step_j = {nan, nan, nan};
+    out->power_w = step_j;
     if (f->has == FIT_ENERGY)
-        step_j = predict_joules(f, &x, out->step_s.value, s_sd);
+        step_j = predict_joules(out, f, &x, s_sd);
     predict_run(out, f, net, step_j);
     look_outside(out, f, net);
 }

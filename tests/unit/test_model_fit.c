@@ -291,18 +291,24 @@ static void test_predicts_what_was_never_run(void **state)
     struct law_runs fresh = law_sweep(&l, 300, 1, 77);
     int in_time = 0;
     int in_energy = 0;
+    int in_power = 0;
     for (size_t i = 0; i < fresh.n; i++) {
         const struct study_run *r = &fresh.run[i];
+        double watt = r->train_j / r->train_s;
         struct fit_network net = {&r->net, r->rows_train, r->rows_test, 256, 36, 4, r->epochs};
         struct fit_prediction p;
         fit_predict(&f, &net, &p);
         in_time += r->train_s >= p.train_s.lo && r->train_s <= p.train_s.hi;
         in_energy += r->train_j >= p.train_j.lo && r->train_j <= p.train_j.hi;
         assert_true(fabs(p.run_s.value / r->run_s - 1) < 0.15);
+        in_power += watt >= p.power_w.lo && watt <= p.power_w.hi;
         assert_true(p.power_w.value > l.idle_w);
+        /* What errs is mostly the time; power knows more than joules over seconds. */
+        assert_true(p.power_w.hi / p.power_w.value < p.train_j.hi / p.train_j.value);
     }
-    if (in_time < 275 || in_energy < 275)
-        fail_msg("%d times and %d energies of 300 lie in their 95 %% interval", in_time, in_energy);
+    if (in_time < 275 || in_energy < 275 || in_power < 275)
+        fail_msg("%d times, %d energies and %d powers of 300 lie in their 95 %% interval", in_time,
+                 in_energy, in_power);
     struct net huge;
     assert_int_equal(net_search(&huge, NET_RECTANGLE, 4, 26, 4, 1 << 27, NULL), 0);
     struct fit_prediction p;
