@@ -160,7 +160,10 @@ static void fill_sets(struct isoloss_config *c, const struct study_run *r,
     c->f_bytes = c->b_bytes = NAN;
     if (machine->n == 0 || r->net.inputs < 1 || r->net.widths[0] < 1)
         return;
-    caches_use(&used, machine, r->threads);
+    if (r->gpu)
+        used = *machine; /* a card's units all work on one network */
+    else
+        caches_use(&used, machine, r->threads);
     workset_compute(&ws, &what, &used);
     c->f_level = ws.place[WORKSET_F].index;
     c->b_level = ws.place[WORKSET_B].index;
