@@ -194,7 +194,7 @@ static int chosen_table(struct app *app, struct err *e)
     int rc = cmd_connect(app, &c, e);
     if (rc == 0)
         rc = whole_filter(app, c, &where, e);
-    return rc < 0 ? rc : runs_table(app, c, *where ? where : NULL, e);
+    return rc < 0 ? rc : runs_table(app, c, where && *where ? where : NULL, e);
 }
 
 int cmd_runs(struct app *app, struct err *e)

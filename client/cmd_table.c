@@ -240,8 +240,8 @@ static char *title(const struct cells_head *h)
 
 static void show_table(const struct ask *q, const struct cells_heads *heads)
 {
-    char *titles[CELLS_COLUMNS_MAX];
-    const char *names[CELLS_COLUMNS_MAX];
+    char *titles[CELLS_COLUMNS_MAX] = {NULL};
+    const char *names[CELLS_COLUMNS_MAX] = {NULL};
     struct shown s = {0};
     for (size_t i = 0; i < heads->n; i++)
         names[i] = titles[i] = title(&heads->head[i]);
@@ -335,11 +335,13 @@ bool runs_table_wanted(const struct app *app)
 
 int runs_table(struct app *app, struct conn *c, const char *where, struct err *e)
 {
-    struct ask q CLEANUP(ask_fini) = {.app = app, .c = c, .where = where};
+    struct ask q = {.app = app, .c = c, .where = where};
     int rc = take_options(&q, e);
     do {
         if (rc == 0)
             rc = one_page(&q, e);
     } while (rc == 0 && q.next > 0 && q.rows < q.limit);
-    return rc < 0 ? rc : show(&q, e);
+    rc = rc < 0 ? rc : show(&q, e);
+    ask_fini(&q);
+    return rc;
 }

@@ -38,7 +38,7 @@ void html_raw(struct html *h, const char *markup)
     append(h, markup, strlen(markup));
 }
 
-static char *formatted(const char *fmt, va_list ap)
+PRINTF(1, 0) static char *formatted(const char *fmt, va_list ap)
 {
     char *text = NULL;
     if (vasprintf(&text, fmt, ap) < 0)

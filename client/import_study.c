@@ -135,7 +135,7 @@ static int time_field(struct study_in *s, enum column c, int64_t *out)
         *blank = 'T';
     char *clock = strchr(text, 'T');
     if (!clock || (!strchr(clock, '+') && !strchr(clock, '-') && !strchr(clock, 'Z')))
-        (void)strcat(text, "Z");
+        base_strcpy(text + strlen(text), 2, "Z"); /* one byte was kept for it */
     return units_parse_time(text, clock_utc_ns(), out, NULL) < 0 ? bad(s, c, "is no time") : 0;
 }
 

@@ -150,7 +150,7 @@ static void name_member(char *buf, size_t cap, enum along by, double v)
 
 static void family_make(struct family *f, const struct points_set *s, enum along a, enum along by)
 {
-    double value[SERIES_MAX];
+    double value[SERIES_MAX] = {0};
     f->n = distinct(s, by, value);
     for (size_t i = 0; i < f->n; i++) {
         f->c[i] = columns_of(s, a, false, by, value[i]);

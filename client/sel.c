@@ -1,5 +1,6 @@
 #include "client/sel.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -377,20 +378,20 @@ int sel_runs(struct sel *s, struct conn *c, char *const *words, size_t n, struct
 
 int sel_one(int64_t *run, struct conn *c, const char *word, struct err *e)
 {
-    struct sel s CLEANUP(sel_finip) = {0};
+    struct sel s = {0};
     union {
         const char *in;
         char *out;
     } one = {.in = word}; /* only read */
     int rc = sel_runs(&s, c, &one.out, 1, e);
-    if (rc < 0)
-        return rc;
-    if (s.n != 1) {
+    if (rc == 0 && s.n != 1) {
         err_set(e, WATTQ_E_USAGE, "'%.60s' names %zu runs, but this command takes one", word, s.n);
-        return err_next(e, "name one run by its id; `wattq runs` lists them");
+        rc = err_next(e, "name one run by its id; `wattq runs` lists them");
     }
-    *run = s.ids[0];
-    return 0;
+    if (rc == 0)
+        *run = s.ids[0];
+    sel_fini(&s);
+    return rc;
 }
 
 static int by_id(const void *a, const void *b)
@@ -408,6 +409,7 @@ static char *ids_filter(struct sel *s)
     FILE *f = open_memstream(&text, &bytes);
     if (!f)
         abort();
+    assert(s->ids); /* sel_runs finds at least one */
     qsort(s->ids, s->n, sizeof *s->ids, by_id);
     for (size_t i = 0, j; i < s->n; i = j) {
         for (j = i + 1; j < s->n && s->ids[j] <= s->ids[j - 1] + 1;)
@@ -421,9 +423,23 @@ static char *ids_filter(struct sel *s)
     return text;
 }
 
+/* The ids as a filter, if they fit into one. */
+static int ids_where(char **out, struct sel *s, struct err *e)
+{
+    char *text = ids_filter(s);
+    struct filter *f CLEANUP(filter_freep) = NULL;
+    if (filter_parse(&f, text, 0, NULL) == 0) {
+        *out = text;
+        return 0;
+    }
+    free(text);
+    err_set(e, WATTQ_E_LIMIT, "%zu ids with too many gaps between them", s->n);
+    return err_next(e, "name them by a filter, or in several steps");
+}
+
 int sel_where(char **out, struct conn *c, char *const *words, size_t n, struct err *e)
 {
-    struct sel s CLEANUP(sel_finip) = {0};
+    struct sel s = {0};
     int64_t sweep = 0;
     int rc = sel_filter(out, words, n, e);
     if (rc <= 0)
@@ -433,18 +449,10 @@ int sel_where(char **out, struct conn *c, char *const *words, size_t n, struct e
         return 0;
     }
     rc = sel_runs(&s, c, words, n, e);
-    if (rc < 0)
-        return rc;
-    char *text = ids_filter(&s);
-    struct filter *f CLEANUP(filter_freep) = NULL;
-    rc = filter_parse(&f, text, 0, NULL);
-    if (rc == 0) {
-        *out = text;
-        return 0;
-    }
-    free(text);
-    err_set(e, WATTQ_E_LIMIT, "%zu ids with too many gaps between them", s.n);
-    return err_next(e, "name them by a filter, or in several steps");
+    if (rc == 0)
+        rc = ids_where(out, &s, e);
+    sel_fini(&s);
+    return rc;
 }
 
 void sel_put(const struct sel *s, struct wire_out *o)

@@ -380,18 +380,20 @@ static void show_results(const struct app *app, const struct results *all)
         table_put(&t, "%s",
                   with_interval(a, sizeof a, r->time.at, r->time.lo, r->time.hi,
                                 r->time.fitted ? "none seen" : "too few sizes"));
-        table_put(&t,
-                  !r->time.seen            ? "-"
-                  : isinf(r->time.steeper) ? "from flat"
-                                           : "%.2f x",
-                  r->time.steeper);
+        if (r->time.seen && !isinf(r->time.steeper))
+            table_put(&t, "%.2f x", r->time.steeper);
+        else
+            table_put(&t, "%s", r->time.seen ? "from flat" : "-");
         table_put(&t, isnan(r->foretold) ? "-" : "%.3g", r->foretold);
         table_put(&t, "%s", r->v->base ? r->v->base : "");
         table_put(&t, "%s",
                   r->v->base
                       ? with_interval(a, sizeof a, r->move.ratio, r->move.lo, r->move.hi, "-")
                       : "");
-        table_put(&t, r->v->base && !isnan(r->move.predicted) ? "%.3g" : "", r->move.predicted);
+        if (r->v->base && !isnan(r->move.predicted))
+            table_put(&t, "%.3g", r->move.predicted);
+        else
+            table_put(&t, "%s", "");
         table_put(&t, "%s", r->v->base ? knee_verdict_name(r->move.verdict) : "");
     }
     table_print(&t, &app->print);

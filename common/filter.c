@@ -242,7 +242,7 @@ static int add_open(struct parser *p, const struct word *w)
 
 static bool is_number(const char *text, const struct column *c)
 {
-    struct filter_value v;
+    struct filter_value v = {0};
     bool number = filter_value_parse(&v, c, text, false, 0, NULL) == 0 && v.kind != FILTER_TEXT;
     free(v.text);
     return number;
@@ -354,7 +354,7 @@ static int check_cmp(struct parser *p, const char *at, const struct filter_node 
 
 static int compare(struct parser *p, struct filter_node *node, const char *op, const char *op_at)
 {
-    struct word w;
+    struct word w = {0};
     node->op = FILTER_CMP;
     int rc = check_cmp(p, op_at, node);
     if (rc == 0)

@@ -1,5 +1,6 @@
 /* Groups and their aggregates (query.h). The rows are read once, in any order; the arithmetic is done here:
  * SQLite has no median and no interval, and could not tell one quality of joules from another. */
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -199,6 +200,7 @@ static int find_group(struct groups *x, const struct query_cell *cells, size_t *
         rehash(x);
     size_t at = h & (x->slots - 1);
     for (; x->slot[at]; at = (at + 1) & (x->slots - 1)) {
+        assert(x->all); /* a slot that is taken names one of them */
         const struct group *g = &x->all[x->slot[at] - 1];
         if (g->hash == h && same_keys(g, cells, x->q->ngroup)) {
             *out = x->slot[at] - 1;
@@ -248,6 +250,7 @@ static int read_rows(struct groups *x, sqlite3_stmt *st)
         rc = find_group(x, keys, &group);
         if (rc < 0)
             return rc;
+        assert(x->all);
         struct group *g = &x->all[group];
         g->runs++;
         for (size_t i = 0; i < q->nagg; i++) {
@@ -470,23 +473,30 @@ static int visit_groups(const struct groups *x, query_visit fn, void *arg)
     return 0;
 }
 
-int query_groups(struct store *s, const struct query *q, query_visit fn, void *arg, struct err *e)
+static int read_groups(struct groups *x, struct store *s)
 {
     struct sql sql CLEANUP(sql_fini) = {0};
     sqlite3_stmt *st CLEANUP(stmt_finalizep) = NULL;
-    struct groups x CLEANUP(groups_fini) = {.q = q, .e = e};
     struct drive drive;
-    int rc = sql_choose_drive(s, &drive, q, e);
+    int rc = sql_choose_drive(s, &drive, x->q, x->e);
     if (rc < 0)
         return rc;
-    sql_init(&sql, q->visible_uid);
-    put_statement(&sql, q, &drive);
-    rc = sql_prepare(s, &sql, &st, e);
-    if (rc == 0)
-        rc = read_rows(&x, st);
-    if (rc < 0)
-        return rc;
-    make_figures(&x);
-    rc = sort_groups(&x);
-    return rc < 0 ? rc : visit_groups(&x, fn, arg);
+    sql_init(&sql, x->q->visible_uid);
+    put_statement(&sql, x->q, &drive);
+    rc = sql_prepare(s, &sql, &st, x->e);
+    return rc < 0 ? rc : read_rows(x, st);
+}
+
+int query_groups(struct store *s, const struct query *q, query_visit fn, void *arg, struct err *e)
+{
+    struct groups x = {.q = q, .e = e};
+    int rc = read_groups(&x, s);
+    if (rc >= 0) {
+        make_figures(&x);
+        rc = sort_groups(&x);
+    }
+    if (rc >= 0)
+        rc = visit_groups(&x, fn, arg);
+    groups_fini(&x);
+    return rc;
 }

@@ -1,4 +1,5 @@
 /* From columns and filters to SQL (query.h). Aliases: r run, t run_total. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -296,6 +297,7 @@ struct subject {
 
 static void put_subject(struct sql *q, const struct subject *x)
 {
+    assert(x->constant || x->put);
     if (x->constant)
         sql_append(q, x->constant);
     else
