@@ -251,6 +251,7 @@ struct outcome {
     const struct variant *v;
     struct knee time;
     size_t runs;
+    size_t excluded; /* from fits */
     double foretold; /* parameters at which its working set outgrows the level */
     struct knee_move move;
 };
@@ -299,12 +300,13 @@ static void fit_variant(struct outcome *r, const struct variant *v, struct resul
         if (v->beside > 0)
             why &= ~STUDY_X(OVERLAP); /* its neighbours are the experiment */
         if (why || !(datum_s > 0)) {
-            all->excluded++;
+            r->excluded++;
             continue;
         }
         p[n++] = (struct knee_point){(double)run->net.params, datum_s};
     }
     r->runs = n;
+    all->excluded += r->excluded;
     knee_fit(&r->time, p, n, SEED);
     if (all->level >= 0)
         r->foretold = bound_of(v, &all->setup, (size_t)all->level, &all->machine);
@@ -341,7 +343,8 @@ static int make_results(struct results *all, const struct variants *v, const str
     all->level = best_level(&v->at[0], &all->setup, &all->machine);
     for (size_t i = 0; i < v->n; i++) {
         fit_variant(&all->at[all->n], &v->at[i], all, s);
-        all->n += all->at[all->n].runs > 0;
+        /* Also one whose runs were all kept out of fits: it was there. */
+        all->n += all->at[all->n].runs + all->at[all->n].excluded > 0;
     }
     for (size_t i = 0; i < s->n; i++)
         all->strange += s->runs[i].role == STUDY_NETWORK && (!find_variant(v, s->runs[i].variant) ||
