@@ -4,6 +4,7 @@
 #ifndef COMMON_BASE_H
 #define COMMON_BASE_H
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -41,6 +42,8 @@ int base_write_all(int fd, const void *data, size_t bytes) MUST_USE;
  * directory. mode as for open(2). 0, or -1 with errno; on failure the old file is untouched. */
 int base_replace_file(int dirfd, const char *name, const void *data, size_t bytes,
                       unsigned mode) MUST_USE;
+/* As opendir; NULL with errno. The caller closes it. */
+DIR *base_open_dir(const char *path) MUST_USE;
 /* Whole file into new memory with a NUL after it; *bytes without that NUL. Refuses files over max
  * with errno EFBIG. NULL with errno on failure. Caller frees. */
 char *base_read_file(int dirfd, const char *name, size_t max, size_t *bytes) MUST_USE;

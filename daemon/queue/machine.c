@@ -113,7 +113,7 @@ static size_t each(const struct machine *m, const char *dir, const char *prefix,
                    void (*fn)(void *arg, const char *path), void *arg)
 {
     char *full CLEANUP(base_freep) = base_printf("%s%s", m->root, dir);
-    DIR *d CLEANUP(closedirp) = opendir(full);
+    DIR *d CLEANUP(closedirp) = base_open_dir(full);
     size_t n = strlen(prefix);
     size_t found = 0;
     const struct dirent *ent;

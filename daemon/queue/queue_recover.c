@@ -1,7 +1,6 @@
 /* After a start of the daemon: every run that was not over is found again, with its shepherd or its
  * result; environments nobody needs are removed. */
 #include <dirent.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -197,13 +196,9 @@ static void end_empty_sweeps(struct queue *q)
 /* A kill between the file and its row, or between the row and the file's removal, leaves a file. Storage thread. */
 static void clean_envs(struct store *s, const char *dir)
 {
-    /* Not opendir: the thread sanitizer does not see it, nor libuv's close, and takes the number of an
-     * accepted connection that is gone for a descriptor still shared with the loop. */
-    int fd CLEANUP(base_closep) = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+    DIR *d = base_open_dir(dir);
     if (!d)
         return;
-    fd = -1; /* d has it */
     for (struct dirent *ent; (ent = readdir(d)) != NULL;)
         if (strlen(ent->d_name) == 64 && strspn(ent->d_name, "0123456789abcdef") == 64)
             queue_env_remove(s, dir, ent->d_name);
