@@ -17,6 +17,7 @@
 #include "common/units.h"
 #include "daemon/model/knee.h"
 
+#define RUN_MOST_S  "3" /* a run ends with the batch in which this is over */
 #define DATA        "standin:wine_quality_white"
 #define SEED        1 /* of the bootstrap: the same runs give the same intervals */
 #define VARIANTS    16
@@ -223,6 +224,8 @@ static int queue_variants(struct app *app, struct train_args *t, struct err *e)
     default_arg(t, "dataset", DATA);
     default_arg(t, "shape", "rectangle");
     default_arg(t, "depth", "4");
+    /* An epoch of a large network on the plain loops takes minutes; a time per row needs no whole one. */
+    default_arg(t, "max-seconds", RUN_MOST_S);
     char *axis CLEANUP(base_freep) = axis_of(&v);
     const char *const first[] = {"--yes", "-J", "cache", "-p", axis, "train"};
     if (args_has(&app->args, OPT_DRY_RUN))

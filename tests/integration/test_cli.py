@@ -682,7 +682,9 @@ class Sweep(Base):
             self.assertEqual(sum(p["failing"] for p in c["points"]), c["failing"])
         self.assertIn("centre", self.out("study", "canary", f"sweep:{sweep}"))
         runs = self.json("runs", f"sweep:{sweep}")["runs"]
-        point = [r["run"] for r in runs if "role" not in r["params"]][0]
+        points = [r for r in runs if "role" not in r["params"]]
+        self.assertTrue(all("--max-seconds 3" in r["command"] for r in points), points[0])
+        point = points[0]["run"]
         self.assertIn("no finished control runs", self.err("study", "canary", point, code=1))
 
     def test_train_is_checked_at_once(self):
