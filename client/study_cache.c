@@ -5,7 +5,6 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "client/json.h"
 #include "client/print.h"
@@ -16,6 +15,7 @@
 #include "common/cpulist.h"
 #include "common/units.h"
 #include "daemon/model/knee.h"
+#include "daemon/model/resctrl.h"
 
 #define RUN_MOST_S  "3" /* a run ends with the batch in which this is over */
 #define DATA        "standin:wine_quality_white"
@@ -27,12 +27,13 @@
 
 struct variant {
     char name[24];
-    char args[64];    /* of wattq-train */
+    char args[128];   /* of wattq-train */
     const char *base; /* the variant it is compared with; NULL = it is one itself */
     const char *what; /* in words */
     int64_t batch;
     int64_t bytes; /* of a number */
     int beside;    /* further trainers at the same time */
+    int l3;        /* percent of the last cache that it may fill */
 };
 
 struct variants {
@@ -43,7 +44,7 @@ struct variants {
 static struct variant *add(struct variants *v, const char *name, const char *base, const char *what)
 {
     struct variant *x = &v->at[v->n++];
-    *x = (struct variant){.base = base, .what = what, .batch = 256, .bytes = 4};
+    *x = (struct variant){.base = base, .what = what, .batch = 256, .bytes = 4, .l3 = 100};
     base_strcpy(x->name, sizeof x->name, name);
     return x;
 }
@@ -93,6 +94,47 @@ static void make_variants(struct variants *v)
     base_strcpy(x->args, sizeof x->args, "--backend reference --precision f64");
 }
 
+/* A part of the last cache; full tables and parts that are there already add nothing. */
+static struct variant *add_part(struct variants *v, int percent)
+{
+    char name[24];
+    (void)snprintf(name, sizeof name, "l3-%d", percent);
+    for (size_t i = 0; i < v->n; i++)
+        if (strcmp(v->at[i].name, name) == 0)
+            return NULL;
+    if (v->n == VARIANTS || percent < 1 || percent > 99)
+        return NULL;
+    struct variant *x =
+        add(v, name, "base", "in a resctrl group with that percentage of the last cache");
+    x->l3 = percent;
+    return x;
+}
+
+/* One for each group that an administrator has made for us. */
+static size_t add_groups(struct variants *v, const char *root)
+{
+    struct resctrl_group g[RESCTRL_GROUPS_MAX];
+    size_t n = resctrl_groups(g, root);
+    for (size_t i = 0; i < n; i++) {
+        struct variant *x = add_part(v, g[i].percent);
+        if (x)
+            (void)snprintf(x->args, sizeof x->args, "--resctrl %.95s", g[i].path);
+    }
+    return n;
+}
+
+/* The parts that these runs had: their groups may be gone, or were another machine's. */
+static void add_seen(struct variants *v, const struct study *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        const char *name = s->runs[i].variant;
+        char *end = NULL;
+        long percent = strncmp(name, "l3-", 3) == 0 ? strtol(name + 3, &end, 10) : 0;
+        if (end && !*end && percent > 0 && percent < 100)
+            (void)add_part(v, (int)percent);
+    }
+}
+
 static const struct variant *find_variant(const struct variants *v, const char *name)
 {
     for (size_t i = 0; i < v->n; i++)
@@ -109,15 +151,18 @@ struct setup {
     int depth;
 };
 
-/* What a trainer with `beside` others sees of the machine: its share of what they share. */
-static void share_caches(struct caches *out, const struct caches *machine, int beside)
+/* What a trainer with others beside it, or in a part of the last cache, sees of the machine. */
+static void share_caches(struct caches *out, const struct caches *machine, const struct variant *v)
 {
+    int beside = v->beside;
     caches_use(out, machine, 1);
     for (size_t i = 0; i + 1 < out->n; i++) {
         int sharing = machine->level[i].units > 0
                           ? (beside + machine->level[i].units) / machine->level[i].units
                           : 1;
         out->level[i].bytes /= sharing > 1 ? sharing : 1;
+        if (out->level[i].level == 3)
+            out->level[i].bytes = out->level[i].bytes * v->l3 / 100;
     }
 }
 
@@ -129,7 +174,7 @@ static double bound_of(const struct variant *v, const struct setup *s, size_t le
     const struct study_axes axes = {.batch = v->batch, .number_bytes = v->bytes};
     if (machine->n == 0)
         return NAN;
-    share_caches(&seen, machine, v->beside);
+    share_caches(&seen, machine, v);
     return study_bound_of(s->data, s->shape, s->depth, &axes, WORKSET_B, level, &seen, &outside);
 }
 
@@ -205,6 +250,7 @@ static int queue_variants(struct app *app, struct train_args *t, struct err *e)
     struct setup s;
     struct caches machine;
     make_variants(&v);
+    size_t groups = add_groups(&v, RESCTRL_ROOT);
     int rc = read_setup(&s, t, e);
     if (rc < 0)
         return rc;
@@ -237,10 +283,10 @@ static int queue_variants(struct app *app, struct train_args *t, struct err *e)
     if (level >= 0)
         cmd_say(app, "the knee looked for: %s, outgrown at about %.3g parameters",
                 machine.level[level].name, bound_of(&v.at[0], &s, (size_t)level, &machine));
-    if (access("/sys/fs/resctrl/schemata", R_OK) != 0)
-        cmd_say(
-            app,
-            "not varied: the size of the last cache itself; this machine has no resctrl mounted");
+    if (groups == 0)
+        cmd_say(app, "not varied: the size of the last cache itself; there is no resctrl group "
+                     "here that you may "
+                     "enter (docs/study.md says how to make one)");
     int64_t sweep = 0;
     rc = sweep_queue(app, w.at, w.n, app->json ? NULL : &sweep, e);
     if (rc == 0 && sweep > 0)
@@ -467,6 +513,7 @@ static int show_variants(struct app *app, struct err *e)
     study_init(&s);
     make_variants(&v);
     rc = study_load_words(&s, c, app->args.pos + 1, app->args.npos - 1, NULL, e);
+    add_seen(&v, &s);
     if (rc == 0)
         rc = make_results(all, &v, &s, e);
     if (rc == 0 && app->json)

@@ -1,5 +1,6 @@
 /* wattq-train: trains one network and says how it went. Knows nothing of sockets, SQLite or energy. */
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -56,6 +57,27 @@ static int bind_cpus(const char *list, struct err *e)
         return 0;
     err_errno(e, WATTQ_E_UNAVAILABLE, "cannot run on the CPUs %.60s", list);
     return err_next(e, "name CPUs that this machine has and this run may use (taskset -cp $$)");
+}
+
+/* --resctrl: before there are threads and copies, which are then born in the group.
+ * source: Linux, Documentation/arch/x86/resctrl.rst, "tasks". */
+static int enter_group(const char *path, struct err *e)
+{
+    char pid[24];
+    if (!path)
+        return 0;
+    char *tasks CLEANUP(base_freep) = base_printf("%s/tasks", path);
+    int fd = open(tasks, O_WRONLY | O_CLOEXEC);
+    int n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+    bool entered = fd >= 0 && write(fd, pid, (size_t)n) == n;
+    if (!entered)
+        err_errno(e, WATTQ_E_UNAVAILABLE, "cannot enter the resctrl group %.90s", path);
+    if (fd >= 0)
+        (void)close(fd);
+    return entered
+               ? 0
+               : err_next(e,
+                          "name a directory below /sys/fs/resctrl whose file tasks you may write");
 }
 
 /* ---- copies beside it ----------------------------------------------------------------------------- */
@@ -147,7 +169,7 @@ int main(int argc, char **argv)
     }
     catch_signals();
     struct train_plan p;
-    if (!o.describe && bind_cpus(o.cpus, &e) < 0)
+    if (!o.describe && (bind_cpus(o.cpus, &e) < 0 || enter_group(o.resctrl, &e) < 0))
         return fail(&e);
     if (train_plan_open(&p, &o, &e) < 0)
         return fail(&e);

@@ -68,6 +68,8 @@ static const struct row rows[] = {
     {"cpus", "LIST", TEXT, AT(cpus), 0, 0, NULL, NULL, "run only on these CPUs: 0-3,8"},
     {"beside", "N", COUNT, AT(beside), 0, 1024, NULL, "0",
      "train N copies of it at the same time, which share the caches and are not counted"},
+    {"resctrl", "DIR", TEXT, AT(resctrl), 0, 0, NULL, NULL,
+     "in this control group of resctrl: with its part of the last cache"},
     {"max-seconds", "S", REAL, AT(max_seconds), 0, 1e9, NULL, NULL,
      "stop after that much training and testing, at the next batch"},
     {"loss-target", "X", REAL, AT(loss_target), 0, 1e30, NULL, NULL,

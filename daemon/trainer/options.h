@@ -15,7 +15,8 @@ struct options {
     const char *shape;
     const char *layers;
     const char *backend;
-    const char *cpus; /* "0-3,8"; NULL = wherever the system puts it */
+    const char *cpus;    /* "0-3,8"; NULL = wherever the system puts it */
+    const char *resctrl; /* a control group's directory; NULL = stays where it is */
     int64_t depth;
     int64_t size;   /* wanted parameters; 0 with layers */
     int64_t epochs; /* OPTIONS_AUTO: until min_seconds and min_epochs have passed */

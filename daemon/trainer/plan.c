@@ -126,6 +126,8 @@ void train_plan_json(const struct train_plan *p, const struct backend *b, struct
         json_text(j, "cpus", o->cpus);
     if (o->beside > 0)
         json_i64(j, "beside", o->beside);
+    if (o->resctrl)
+        json_text(j, "resctrl", o->resctrl);
     json_f64(j, "eps", o->eps);
     json_text(j, "adam", options_word("adam", o->adam));
     json_text(j, "init", options_word("init", o->init));

@@ -687,6 +687,24 @@ class Sweep(Base):
         point = points[0]["run"]
         self.assertIn("no finished control runs", self.err("study", "canary", point, code=1))
 
+    def test_study_cache_in_a_part(self):
+        """Runs in a resctrl group are a variant of their own, also where that group is not (any more)."""
+        group = os.path.join(self.d.dir, "half")
+        os.makedirs(group, exist_ok=True)
+        with open(os.path.join(group, "tasks"), "w"):
+            pass
+        sweep = self.json("sweep", "-p", f"variant=base:,l3-50:--resctrl {group}", "--repeat", "1", "--warmup", "0",
+                          "--pause", "0", "--canary-every", "0", "train", "--dataset", "standin:banana", "--size",
+                          "2^7", "--depth", "4", "--epochs", "2")["sweep"]
+        self.run_wattq("wait", f"sweep:{sweep}", timeout=60)
+        with open(os.path.join(group, "tasks")) as f:
+            self.assertRegex(f.read(), r"^\d+\n$")
+        doc = self.json("study", "cache", f"sweep:{sweep}")
+        by = {v["variant"]: v for v in doc["variants"]}
+        self.assertEqual(set(by), {"base", "l3-50"})
+        self.assertEqual(by["l3-50"]["against"], "base")
+        self.assertEqual(doc["other"], 0)
+
     def test_train_is_checked_at_once(self):
         p = self.run_wattq("train", "--dataset", "standin:mnist", "--shape", "rectangle", "--depth", "3", "--size",
                            "10", code=1)

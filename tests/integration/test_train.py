@@ -133,6 +133,22 @@ def test_cpus(tmp):
     check("cpus: recorded", json.loads(r.stdout)["cpus"] == "0-3", r.stdout)
 
 
+def test_resctrl(tmp):
+    """It writes itself into the group's tasks, or says that it cannot."""
+    tasks = os.path.join(tmp, "tasks")
+    open(tasks, "w").close()
+    path = os.path.join(tmp, "resctrl.jsonl")
+    p = subprocess.Popen([BIN, "--dataset", "standin:banana", "--size", "64", "--epochs", "2", "--resctrl", tmp],
+                         stdout=subprocess.DEVNULL, env=dict(ENV, WATTQ_METRICS=path))
+    check("resctrl: exit", p.wait() == 0)
+    with open(tasks) as f:
+        check("resctrl: in the group", f.read() == f"{p.pid}\n")
+    check("resctrl: recorded", lines(path)[0]["info"]["resctrl"] == tmp)
+    os.unlink(path)
+    r = train("--dataset", "standin:banana", "--size", "64", "--resctrl", "/nonexistent/group")
+    check("resctrl: none", r.returncode == 1 and "cannot enter the resctrl group" in r.stderr, r.stderr)
+
+
 def test_beside(tmp):
     """Copies train with it, write nothing, and end with it, however it ends."""
     path = os.path.join(tmp, "beside.jsonl")
@@ -209,6 +225,7 @@ def main():
         test_auto_phases(tmp)
         test_cpus(tmp)
         test_beside(tmp)
+        test_resctrl(tmp)
         stop_with(signal.SIGTERM, 143, tmp)
         stop_with(signal.SIGINT, 130, tmp)
         test_real(tmp)
