@@ -94,7 +94,7 @@ static void make_variants(struct variants *v)
     base_strcpy(x->args, sizeof x->args, "--backend reference --precision f64");
 }
 
-/* A part of the last cache; full tables and parts that are there already add nothing. */
+/* A part of L3, 1 to 99 percent. NULL: it is there already, or the table is full. */
 static struct variant *add_part(struct variants *v, int percent)
 {
     char name[24];
@@ -102,7 +102,7 @@ static struct variant *add_part(struct variants *v, int percent)
     for (size_t i = 0; i < v->n; i++)
         if (strcmp(v->at[i].name, name) == 0)
             return NULL;
-    if (v->n == VARIANTS || percent < 1 || percent > 99)
+    if (v->n == VARIANTS)
         return NULL;
     struct variant *x =
         add(v, name, "base", "in a resctrl group with that percentage of the last cache");
@@ -154,11 +154,10 @@ struct setup {
 /* What a trainer with others beside it, or in a part of the last cache, sees of the machine. */
 static void share_caches(struct caches *out, const struct caches *machine, const struct variant *v)
 {
-    int beside = v->beside;
     caches_use(out, machine, 1);
     for (size_t i = 0; i + 1 < out->n; i++) {
         int sharing = machine->level[i].units > 0
-                          ? (beside + machine->level[i].units) / machine->level[i].units
+                          ? (v->beside + machine->level[i].units) / machine->level[i].units
                           : 1;
         out->level[i].bytes /= sharing > 1 ? sharing : 1;
         if (out->level[i].level == 3)
@@ -284,9 +283,9 @@ static int queue_variants(struct app *app, struct train_args *t, struct err *e)
         cmd_say(app, "the knee looked for: %s, outgrown at about %.3g parameters",
                 machine.level[level].name, bound_of(&v.at[0], &s, (size_t)level, &machine));
     if (groups == 0)
-        cmd_say(app, "not varied: the size of the last cache itself; there is no resctrl group "
-                     "here that you may "
-                     "enter (docs/study.md says how to make one)");
+        cmd_say(app,
+                "not varied: the size of the last cache itself; there is no resctrl group here "
+                "that you may enter (docs/study.md says how to make one)");
     int64_t sweep = 0;
     rc = sweep_queue(app, w.at, w.n, app->json ? NULL : &sweep, e);
     if (rc == 0 && sweep > 0)
@@ -513,9 +512,10 @@ static int show_variants(struct app *app, struct err *e)
     study_init(&s);
     make_variants(&v);
     rc = study_load_words(&s, c, app->args.pos + 1, app->args.npos - 1, NULL, e);
-    add_seen(&v, &s);
-    if (rc == 0)
+    if (rc == 0) {
+        add_seen(&v, &s);
         rc = make_results(all, &v, &s, e);
+    }
     if (rc == 0 && app->json)
         rc = results_json(app, all, e);
     else if (rc == 0)

@@ -6,8 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/units.h"
-
 #define FILE_MAX  65536
 #define FOUND_MAX 64
 
