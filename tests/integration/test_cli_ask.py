@@ -195,7 +195,10 @@ class Picture(Base):
         text = self.out("plot", self.a, self.b)
         self.assertIn(f"run {self.a} <one>\n", text)
         self.assertRegex(text, r"(?m)^ +\d+(\.\d+)? W \|")
-        self.assertRegex(text, r"(?m)\|[\u2801-\u28ff]{20,}$")
+        rows = re.findall(r"\|(.*)", text.split("\nrun ")[1])  # the curve may lie on the border of two rows
+        drawn = [i for i in range(max(map(len, rows))) if any(r[i:i + 1] > "\u2800" for r in rows)]
+        self.assertGreater(len(drawn), 40, text)
+        self.assertEqual(drawn, list(range(drawn[0], drawn[-1] + 1)), text)
         self.assertRegex(text, r"(?m)^ +0 W \|$")
         self.assertEqual(text.count("|"), 16)
         plain = self.out("plot", self.a, "--ascii", "--channel", "dram")
@@ -213,7 +216,7 @@ class Picture(Base):
     def test_json_of_power(self):
         curve = self.json("plot", self.a)["curves"][0]
         known = [y for _, y in curve["points"] if y is not None]
-        self.assertGreater(len(known), 0.5 * len(curve["points"]))  # a busy machine may keep the sampler waiting
+        self.assertGreater(len(known), 0.9 * len(curve["points"]))
         self.assertAlmostEqual(sum(known) / len(known), 55, delta=2)
 
     def test_svg(self):
@@ -257,7 +260,7 @@ class Usage(Base):
         none, both, thesis = doc["groups"]
         self.assertEqual((none["runs"], both["runs"], thesis["runs"], doc["total"]["runs"]), (1, 2, 1, 4))
         m = thesis["measured"]
-        self.assertAlmostEqual(m["energy_j"], 155 * thesis["run_s"], delta=0.15 * m["energy_j"])
+        self.assertAlmostEqual(m["energy_j"], 155 * thesis["run_s"], delta=0.1 * m["energy_j"])
         self.assertLessEqual(m["lo_j"], m["energy_j"])
         self.assertAlmostEqual(m["cost"], m["energy_j"] / 3.6e6 * 0.30)
         self.assertAlmostEqual(m["co2_g"], m["energy_j"] / 3.6e6 * 380)
@@ -277,8 +280,7 @@ class Usage(Base):
     def test_gpu(self):
         doc = self.json("usage", "--by", "gpu", "project=thesis")
         self.assertEqual([g["name"] for g in doc["groups"]], ["gpu0"])
-        self.assertAlmostEqual(doc["groups"][0]["measured"]["energy_j"], 100 * doc["groups"][0]["run_s"],
-                               delta=15)
+        self.assertAlmostEqual(doc["groups"][0]["measured"]["energy_j"], 100 * doc["groups"][0]["run_s"], delta=5)
 
     def test_when(self):
         self.assertEqual(self.json("usage", "--by", "day", "--since", "-1h")["total"]["runs"], 4)
@@ -294,7 +296,7 @@ class Usage(Base):
 
 class Methods(Base):
     def test_text(self):
-        self.run_wattq("sweep", "-q", "-r", 2, "-p", "x_y=a|b,c%d", "--", "sh", "-c", "sleep 0.3; : '{x_y}'")
+        self.run_wattq("sweep", "-q", "-r", 2, "-p", "x_y=a|b,c%d", "--", "sh", "-c", "sleep 1; : '{x_y}'")
         failed = self.sh("exit 3")
         self.run_wattq("wait", "sweep:1", failed, code=1)
         text = self.out("methods", f"1-{failed}")
@@ -302,7 +304,7 @@ class Methods(Base):
                      "1 run was excluded (1: it did not end well)", "pkg (scope package, source script) updates every",
                      "its maker states no accuracy", "hard bounds", "Idle power", "Covered: CPU package + DRAM; not GPU"):
             self.assertIn(part, text)
-        self.assertRegex(text, r"(?m)^\| x\\_y=a\\\|b \| 2 \| \S+ m?s \u00b1 \S+ \S+ \| \S+ J \u00b1 \S+ \S+ \| [5-7]\S+ W .*\|$")
+        self.assertRegex(text, r"(?m)^\| x\\_y=a\\\|b \| 2 \| \S+ s \u00b1 \S+ \S+ \| \S+ J \u00b1 \S+ \S+ \| 5\S+ W .*\|$")
         latex = self.out("methods", "--format", "latex", "sweep:1")
         self.assertIn("x\\_y=a\\textbar{}b & 2 &", latex)
         self.assertIn("x\\_y=c\\%d & 2 &", latex)
