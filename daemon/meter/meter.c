@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SOURCES_MAX    32
+#define SOURCES_MAX    128
 #define PERIOD_NS      (100 * NS_PER_MS)
 #define SLOW_PERIOD_NS NS_PER_S
 #define OWN_PERIOD_NS  (100 * NS_PER_MS) /* vendor libraries refresh no faster */
@@ -70,13 +70,14 @@ static bool gives_energy(const struct meter_source *s, const struct channel_desc
     return false;
 }
 
+/* 0; 1 = there is none (or no more) of this kind. */
 static int add_source(struct meter *m, const struct source_ops *ops, const struct meter_config *cfg,
                       bool *energy, struct err *e)
 {
     struct source *source = NULL;
     int rc = ops->open(&source, cfg, e);
     if (rc != 0) {
-        return rc < 0 ? rc : 0;
+        return rc;
     }
     const struct channel_desc *descs = NULL;
     struct meter_source *s = &m->sources[m->nsources++];
@@ -100,15 +101,29 @@ static int add_source(struct meter *m, const struct source_ops *ops, const struc
     return 0;
 }
 
+static int add_instances(struct meter *m, const struct source_ops *ops,
+                         const struct meter_config *cfg, bool *energy, struct err *e)
+{
+    struct meter_config one = *cfg;
+    int rc = 0;
+    for (one.instance = 0; rc == 0 && m->nsources < SOURCES_MAX; one.instance++) {
+        rc = add_source(m, ops, &one, energy, e);
+        if (!ops->many) {
+            break;
+        }
+    }
+    return rc < 0 ? rc : 0;
+}
+
 static int open_sources(struct meter *m, const struct meter_config *cfg, struct err *e)
 {
     bool energy = false;
-    for (size_t i = 0; i < SOURCES_MAX && source_list[i]; i++) {
+    for (size_t i = 0; source_list[i] && m->nsources < SOURCES_MAX; i++) {
         const struct source_ops *ops = source_list[i];
         if (listed(cfg->disable, ops->name) || (ops->fallback && energy && !cfg->estimate_always)) {
             continue;
         }
-        int rc = add_source(m, ops, cfg, &energy, e);
+        int rc = add_instances(m, ops, cfg, &energy, e);
         if (rc < 0) {
             return rc;
         }

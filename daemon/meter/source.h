@@ -65,6 +65,11 @@ struct channel_desc {
     char
         covers[80]; /* "CPU package: cores, caches, memory controller; not DRAM, GPU, board, PSU" */
     char remedy[160]; /* the command that would make it readable; empty when it is */
+    char device
+        [64]; /* the physical device: "package-0", GPU UUID, "bmc"; channels of two sources with
+                         one device and scope meter the same thing. Empty = not told */
+    char driver[48];   /* kernel driver or library, with version; empty = not told */
+    char firmware[64]; /* VBIOS, BMC firmware, model and serial; empty = not told */
     enum channel_kind kind;
     enum channel_quality quality;
     enum channel_scope scope;
@@ -99,6 +104,7 @@ struct meter_config {
         cpu_watts_uw; /* declared full-load watts of this machine's CPUs for `estimate`; 0 = default */
     bool estimate_always; /* run `estimate` beside real meters too */
     struct slots *slots;  /* CPU time of runs (slots.h), or NULL; outlives the meter */
+    int instance;         /* of a source with `many`: 0, 1, ... until open says 1 */
 };
 
 struct source; /* private to each source: embed what you need */
@@ -111,6 +117,8 @@ struct source_ops {
         rest_ns; /* on the grid, read no more often than this (edge sweeps always do); 0 = every sweep */
     bool fallback; /* opened only when no source before it gives energy (or estimate_always) */
     bool slow;     /* sampled at 1 Hz instead of the fast pace (temperatures, clocks) */
+    bool many; /* opened once per device (meter_config.instance), each with a thread of its own if
+                      may_block: one that hangs holds up no other */
     /* 0; 1 = nothing of this kind here (not an error); < 0 with err. */
     int (*open)(struct source **out, const struct meter_config *cfg, struct err *e);
     /* How many channels; *out is borrowed until close. Unreadable ones are listed too, with remedy. */
