@@ -126,6 +126,8 @@ static bool stop_one(struct daemon *d, enum stop_step step)
         d->storage = NULL;
         meter_close(d->meter);
         d->meter = NULL;
+        slots_free(d->slots);
+        d->slots = NULL;
         return false;
     case STOP_HANDLES:
         stop_handles(d);
@@ -254,9 +256,16 @@ static void prepare_process(void)
             "cannot become a subreaper; the end of a run whose shepherd is killed may be lost");
 }
 
+/* One for each run that may go on at once, and one for a run that is being filed or was found again. */
+static size_t slots_wanted(const struct config *c)
+{
+    return c->parallel + 1 < SLOTS_MAX ? (size_t)c->parallel + 1 : SLOTS_MAX;
+}
+
 static int start_measuring(struct daemon *d, struct err *e)
 {
     const struct config *c = &d->config;
+    d->slots = slots_new(slots_wanted(c));
     const struct meter_config mc = {
         .sysfs_root = c->sysfs_root,
         .script = c->script[0] ? c->script : NULL,
@@ -266,6 +275,7 @@ static int start_measuring(struct daemon *d, struct err *e)
         .period_ns = c->period_ns,
         .cpu_watts_uw = c->cpu_watts * 1000000,
         .estimate_always = c->estimate,
+        .slots = d->slots,
     };
     int rc = meter_open(&d->meter, &mc, e);
     if (rc == 0)
@@ -291,6 +301,7 @@ static int start_running(struct daemon *d, struct err *e)
         .meter = d->meter,
         .storage = d->storage,
         .launch = d->launch,
+        .slots = d->slots,
         .database = d->paths.database,
         .envs_dir = d->paths.envs,
         .runs_dir = d->paths.runs,

@@ -12,6 +12,7 @@
 #include "daemon/config.h"
 #include "daemon/launch/launch.h"
 #include "daemon/meter/meter.h"
+#include "daemon/meter/slots.h"
 #include "daemon/paths.h"
 #include "daemon/queue/queue.h"
 #include "daemon/store/storage.h"
@@ -20,6 +21,7 @@ struct daemon {
     uv_loop_t loop;
     struct config config;
     struct paths paths;
+    struct slots *slots; /* CPU time of runs: the queue seats them, the meter reads */
     struct meter *meter;
     struct storage *storage;
     struct launch *launch;

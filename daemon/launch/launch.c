@@ -374,3 +374,15 @@ int64_t launch_cpu_us(struct launch *l, int64_t run_id)
         r->cpu_us = now_us;
     return r->cpu_us;
 }
+
+int launch_cpu_source(struct launch *l, int64_t run_id, int *cpu_stat_fd, pid_t *pid)
+{
+    struct launch_run *r = find(l, run_id);
+    *cpu_stat_fd = -1;
+    if (!r || r->over || !r->tree.root)
+        return 1;
+    *pid = r->tree.root;
+    if (r->tree.cg.fd >= 0)
+        *cpu_stat_fd = openat(r->tree.cg.fd, "cpu.stat", O_RDONLY | O_CLOEXEC);
+    return 0;
+}

@@ -75,5 +75,8 @@ void launch_ack(struct launch *l, int64_t run_id);
 int launch_open_file(struct launch *l, int64_t run_id, const char *name, struct err *e) MUST_USE;
 /* CPU time of the run's tree so far in us, -1 if it cannot be had. For `top` and slots. */
 int64_t launch_cpu_us(struct launch *l, int64_t run_id);
+/* How that CPU time can be followed by somebody else: a new descriptor of its cgroup's cpu.stat, or -1
+ * and the shepherd's pid, whose descendants it is. 0; 1 = not known (yet). */
+int launch_cpu_source(struct launch *l, int64_t run_id, int *cpu_stat_fd, pid_t *pid);
 
 #endif

@@ -73,6 +73,7 @@ struct queue_item *queue_item_new(struct queue *q)
     r->q = q;
     r->alone = true;
     r->metrics_seen = -1;
+    r->slot = -1;
     return r;
 }
 
@@ -155,6 +156,7 @@ void queue_remove(struct queue *q, struct queue_item *r)
 
 void queue_retire(struct queue *q, struct queue_item *r)
 {
+    queue_slot_leave(r);
     queue_remove(q, r);
     queue_metrics_close(r);
     r->ended = true;

@@ -33,6 +33,7 @@ struct queue_config {
     struct meter *meter;
     struct storage *storage;
     struct launch *launch;
+    struct slots *slots;  /* where CPU time of runs is counted; NULL = nowhere */
     const char *database; /* read once, by queue_start */
     const char *envs_dir;
     const char *runs_dir; /* what a foreground run is told: <runs_dir>/<id> */

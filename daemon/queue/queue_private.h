@@ -93,6 +93,7 @@ struct queue_item {
     void (*turn)(void *arg, int64_t run, int64_t token, const char *run_dir);
     void *turn_arg;
     bool client_gone;
+    int slot; /* in which its CPU time is counted; -1 = none */
 };
 
 struct queue_sweep_state {
@@ -206,6 +207,11 @@ void queue_end_filed(struct queue_item *r);
 /* End a run that has no window: never started, or cancelled before. */
 void queue_end_plain(struct queue_item *r, enum run_state to, const struct run_change *c,
                      const struct queue_waiter *w);
+
+/* queue_slots.c */
+/* Give it the lowest free run slot, unless it has one; and write that down. */
+void queue_slot_take(struct queue_item *r);
+void queue_slot_leave(struct queue_item *r); /* and that; nothing to leave is fine */
 
 /* queue_metrics.c */
 void queue_metrics_open(struct queue_item *r);

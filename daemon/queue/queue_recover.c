@@ -7,6 +7,7 @@
 
 #include "daemon/log.h"
 #include "daemon/queue/queue_private.h"
+#include "daemon/store/accounts.h"
 
 struct load {
     struct queue *q;
@@ -212,16 +213,15 @@ struct clean_job {
 
 static int clean_work(struct store *s, struct storage_job *job, struct err *e)
 {
-    (void)e;
     clean_envs(s, container_of(job, struct clean_job, job)->q->envs_dir);
-    return 0;
+    return accounts_slots_close(s, e);
 }
 
 static void clean_done(struct storage_job *job, int rc, const struct err *e)
 {
     struct clean_job *j = container_of(job, struct clean_job, job);
-    (void)rc; /* files that stay are found at the next start */
-    (void)e;
+    if (rc < 0) /* files that stay are found at the next start, and so are slots */
+        log_warn("the slots of runs before are not closed: %s", e->text);
     queue_job_back(j->q);
     free(j);
 }

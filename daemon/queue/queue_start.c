@@ -182,6 +182,7 @@ static void at_gate(struct queue_item *r)
 {
     if (r->next != RUN_STARTING)
         return;
+    queue_slot_take(r);
     r->life = LIFE_OPENING;
     queue_ask_sweep(r->q, r, 0);
 }
@@ -206,6 +207,7 @@ static void started(struct queue_item *r, const struct launch_event *ev)
     r->life = LIFE_ON;
     r->window_open = true;
     mark_company(r->q, r);
+    queue_slot_take(r); /* found again after a restart: from now on */
     queue_metrics_open(r);
     if (r->next != RUN_STARTING)
         return; /* after a restart: all that is known already */
@@ -262,6 +264,7 @@ static void never_ran(struct queue_item *r, const char *text)
     c.reason = "its shepherd went away before the gate opened";
     r->ticket = 0;
     r->deadline_ns = 0;
+    queue_slot_leave(r);
     queue_active_take(r->q, r);
     r->life = LIFE_WAITING;
     queue_move(r, RUN_QUEUED, &c, NULL);
