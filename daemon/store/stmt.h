@@ -22,6 +22,7 @@
 #include <sqlite3.h>
 
 #include "daemon/store/sql_accounts.h"
+#include "daemon/store/sql_baselines.h"
 #include "daemon/store/sql_export.h"
 #include "daemon/store/sql_import.h"
 #include "daemon/store/sql_marks.h"
@@ -35,7 +36,8 @@
 #define SQL_ALL(X)                                                                                 \
     SQL_STORE(X)                                                                                   \
     SQL_SAMPLES(X)                                                                                 \
-    SQL_RUNS(X) SQL_EXPORT(X) SQL_IMPORT(X) SQL_MARKS(X) SQL_MODELS(X) SQL_ACCOUNTS(X)
+    SQL_RUNS(X)                                                                                    \
+    SQL_EXPORT(X) SQL_IMPORT(X) SQL_MARKS(X) SQL_MODELS(X) SQL_ACCOUNTS(X) SQL_BASELINES(X)
 
 enum stmt_id {
 #define STMT_ID(name, sql) STMT_##name,
