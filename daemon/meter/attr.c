@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 enum reading_state attr_state(int errnum)
@@ -69,6 +70,18 @@ void attr_init(struct attr *a, const char *path)
     *a = (struct attr){.path = base_strdup(path), .fd = -1, .state = READING_NOT_YET};
 }
 
+void attr_init_root(struct attr *a, const char *path, const struct meter_config *cfg)
+{
+    attr_init(a, path);
+    a->open_fd = cfg->open_fd;
+    a->open_arg = cfg->open_arg;
+}
+
+int attr_open(const struct meter_config *cfg, const char *name, int flags)
+{
+    return cfg->open_fd ? cfg->open_fd(cfg->open_arg, name, flags) : open(name, flags);
+}
+
 void attr_fini(struct attr *a)
 {
     base_closep(&a->fd);
@@ -103,7 +116,8 @@ struct reading attr_read(struct attr *a, int64_t boot_ns)
         return (struct reading){.state = a->state};
     }
     if (a->fd < 0) {
-        a->fd = open(a->path, O_RDONLY | O_CLOEXEC);
+        const int flags = O_RDONLY | O_CLOEXEC;
+        a->fd = a->open_fd ? a->open_fd(a->open_arg, a->path, flags) : open(a->path, flags);
         if (a->fd < 0) {
             return fail(a, attr_state(errno), boot_ns);
         }
@@ -198,4 +212,11 @@ void attr_uid(struct channel_desc *d, const char *fmt, ...)
     int n = vsnprintf(full, sizeof(full), fmt, ap); // NOLINT(clang-analyzer-valist.Uninitialized)
     va_end(ap);
     put_uid(d, n < 0 ? "" : full);
+}
+
+void attr_driver(struct channel_desc *d, const char *name)
+{
+    struct utsname u;
+    (void)snprintf(d->driver, sizeof(d->driver), "%.20s, Linux %.18s", name,
+                   uname(&u) == 0 ? u.release : "?");
 }

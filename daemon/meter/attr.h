@@ -17,6 +17,8 @@ struct attr {
     int fd;     /* -1 while it cannot be opened */
     enum reading_state state;
     int64_t retry_ns; /* do not touch the file before this instant; 0 = at once */
+    int (*open_fd)(void *arg, const char *name, int flags); /* NULL = open(2) */
+    void *open_arg;
 };
 
 /* What errno of a failed open or read means for a reading. */
@@ -31,9 +33,15 @@ bool attr_sentinel(int64_t value);
 
 /* Takes over nothing; copies the path. The file is opened at the first read. */
 void attr_init(struct attr *a, const char *path);
+/* The same for a file that only root may read: opened through cfg->open_fd where there is one. cfg need
+ * not outlive the call. */
+void attr_init_root(struct attr *a, const char *path, const struct meter_config *cfg);
 void attr_fini(struct attr *a);
 /* Value or reason. Sentinels are READING_IMPLAUSIBLE and keep their value. boot_ns paces the retries. */
 struct reading attr_read(struct attr *a, int64_t boot_ns);
+
+/* open(2), or what stands for it in cfg (meter_config.open_fd). */
+int attr_open(const struct meter_config *cfg, const char *name, int flags);
 
 /* For discovery: the number in a file now, or the reason. */
 struct reading attr_now(const char *path);
@@ -47,5 +55,8 @@ char *attr_sysfs(const struct meter_config *cfg);
 /* A uid from parts; one longer than the field keeps its tail and gets a hash of the whole in front, so
  * that two long paths never meet in one uid. */
 void attr_uid(struct channel_desc *d, const char *fmt, ...) PRINTF(2, 3);
+
+/* desc.driver of something the kernel itself drives: "coretemp, Linux 6.1.0". */
+void attr_driver(struct channel_desc *d, const char *name);
 
 #endif

@@ -95,12 +95,17 @@ static uint8_t take_first(struct lane *l, int64_t raw, int64_t t_ns)
     return state;
 }
 
-static uint8_t take_counter(struct lane *l, int64_t raw, int64_t t_ns, bool resumed)
+static uint8_t take_counter(struct lane *l, int64_t raw, int64_t t_ns, bool resumed, bool anew)
 {
     if (!l->has_prev) {
+        if (anew && l->bridge) {
+            l->bridge = false;
+            accept(l, raw, t_ns);
+            return TICK_RESET;
+        }
         return take_first(l, raw, t_ns);
     }
-    if (resumed && l->desc->kind == CHANNEL_COUNTER) {
+    if (anew || (resumed && l->desc->kind == CHANNEL_COUNTER)) {
         accept(l, raw, t_ns);
         return TICK_RESET;
     }
@@ -206,7 +211,7 @@ struct lane_value lane_take(struct lane *l, struct reading r, int64_t t_ns, bool
     struct lane_value v = {.state = (uint8_t)r.state};
     bool changed = !l->has_prev || r.value != l->prev_raw;
     if (r.state == READING_OK && is_counter(l)) {
-        v.state = take_counter(l, r.value, t_ns, resumed);
+        v.state = take_counter(l, r.value, t_ns, resumed, r.anew);
     } else if (r.state == READING_OK && !plausible_gauge(l, r.value)) {
         v.state = READING_IMPLAUSIBLE;
     } else if (r.state == READING_OK) {

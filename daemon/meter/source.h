@@ -89,6 +89,9 @@ struct channel_desc {
 struct reading {
     int64_t value; /* in channel_desc.unit; meaningless unless state is READING_OK */
     enum reading_state state;
+    bool
+        anew; /* counters: it began again (opened anew, driver or firmware restarted) after the newest
+                  valid reading; what flowed between the two is unknown, however the values compare */
 };
 
 struct slots;
@@ -105,6 +108,11 @@ struct meter_config {
     bool estimate_always; /* run `estimate` beside real meters too */
     struct slots *slots;  /* CPU time of runs (slots.h), or NULL; outlives the meter */
     int instance;         /* of a source with `many`: 0, 1, ... until open says 1 */
+    /* Opens what only root may open, where a launcher hands descriptors in: powercap's energy_uj and the
+     * BMC's device by path, perf counters by "perf:PMU:EVENT:CPU". The descriptor, which the caller then
+     * owns, or -1 with errno. Called on the thread that opens or reads. NULL = open by name. */
+    int (*open_fd)(void *arg, const char *name, int flags);
+    void *open_arg;
 };
 
 struct source; /* private to each source: embed what you need */

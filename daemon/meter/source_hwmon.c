@@ -196,6 +196,7 @@ static void add_sensor(struct source *s, const struct chip *c, size_t form, int 
     attr_uid(d, "hwmon%s/%s/%s%d_%s", c->device, c->name, stems[form], index, files[form]);
     set_kind(d, c, kinds[form], index);
     set_remedy(d, sensor);
+    attr_driver(d, c->name);
     d->parent = -1;
     d->mirror_of = *primary;
     if (*primary < 0) {

@@ -45,7 +45,8 @@ static bool known(const struct source *s, const char *id)
     return false;
 }
 
-static void add_zone(struct source *s, const char *dir, const char *id)
+static void add_zone(struct source *s, const struct meter_config *cfg, const char *dir,
+                     const char *id)
 {
     struct zone z = {.up = -1};
     if (s->n >= ZONES_MAX || known(s, id) || !base_strcpy(z.id, sizeof(z.id), id) ||
@@ -54,14 +55,14 @@ static void add_zone(struct source *s, const char *dir, const char *id)
     }
     char *file CLEANUP(base_freep) = base_printf("%s/energy_uj", dir);
     z.dir = base_strdup(dir);
-    attr_init(&z.energy, file);
+    attr_init_root(&z.energy, file, cfg);
     s->zones[s->n++] = z;
 }
 
 /* The class directory holds all zones side by side as links; in a plain copy of the tree they are nested.
  * Both are walked, a zone counts once. Only names with "rapl" are entered, so the links back to the
  * class and to devices are not. */
-static void walk(struct source *s, const char *dir, int depth)
+static void walk(struct source *s, const struct meter_config *cfg, const char *dir, int depth)
 {
     struct dirent **list = NULL;
     int n = scandir(dir, &list, NULL, alphasort);
@@ -70,10 +71,10 @@ static void walk(struct source *s, const char *dir, int depth)
         if (strstr(id, "rapl")) {
             char *sub CLEANUP(base_freep) = base_printf("%s/%s", dir, id);
             if (strchr(id, ':')) {
-                add_zone(s, sub, id);
+                add_zone(s, cfg, sub, id);
             }
             if (depth < DEPTH_MAX) {
-                walk(s, sub, depth + 1);
+                walk(s, cfg, sub, depth + 1);
             }
         }
         free(list[i]);
@@ -263,6 +264,21 @@ static void set_range(struct channel_desc *d, const char *dir)
     }
 }
 
+/* The package a zone belongs to, "package-0" or "package-0-die-1", as source_perf.c names it too; a zone
+ * that lies in none is a device of its own. */
+static void identify(struct channel_desc *d, const struct source *s, size_t i)
+{
+    const struct zone *z = &s->zones[i];
+    while (z->up >= 0) {
+        z = &s->zones[z->up];
+    }
+    (void)base_strcpy(d->device, sizeof(d->device), z->name);
+    char type[sizeof(z->id)];
+    (void)base_strcpy(type, sizeof(type), z->id);
+    type[strcspn(type, ":")] = '\0';
+    attr_driver(d, type);
+}
+
 static void describe(struct source *s, size_t i)
 {
     const struct zone *z = &s->zones[i];
@@ -278,6 +294,7 @@ static void describe(struct source *s, size_t i)
     }
     (void)base_strcpy(d->unit, sizeof(d->unit), "uJ");
     (void)base_strcpy(d->covers, sizeof(d->covers), covers_of(d->scope));
+    identify(d, s, i);
     d->kind = CHANNEL_COUNTER;
     d->quality = QUALITY_MODELLED;
     d->period_ns = UPDATE_NS;
@@ -286,7 +303,7 @@ static void describe(struct source *s, size_t i)
     d->pmax_uw = pmax_of(z, d->scope);
     d->parent = parent_of(s, i);
     d->mirror_of = mirror_of(s, i);
-    if (attr_once(z->dir, "energy_uj").state == READING_NO_PERMISSION) {
+    if (attr_read(&s->zones[i].energy, 0).state == READING_NO_PERMISSION) {
         (void)base_strcpy(d->remedy, sizeof(d->remedy), REMEDY);
     }
 }
@@ -311,7 +328,7 @@ static int open_powercap(struct source **out, const struct meter_config *cfg, st
     s->zones = base_alloc(ZONES_MAX * sizeof(*s->zones));
     char *sys CLEANUP(base_freep) = attr_sysfs(cfg);
     char *dir CLEANUP(base_freep) = base_printf("%s/class/powercap", sys);
-    walk(s, dir, 0);
+    walk(s, cfg, dir, 0);
     if (s->n == 0) {
         close_powercap(s);
         return 1;

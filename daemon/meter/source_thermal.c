@@ -52,6 +52,7 @@ static void add_zone(struct source *s, const char *dir)
     struct channel_desc *d = &s->descs[s->n];
     describe(d, "mC", label, "temperature of a thermal zone");
     attr_uid(d, "thermal/%s/%d", type, nth);
+    attr_driver(d, type);
     attr_init(&s->attrs[s->n++], path);
 }
 
@@ -89,6 +90,8 @@ static void add_chip(struct source *s, const char *dir)
         struct channel_desc *d = &s->descs[s->n];
         describe(d, "mC", shown, "CPU package temperature");
         attr_uid(d, "thermal/%s/%s/%s", name, base ? base + 1 : "virtual", label);
+        attr_driver(d, name);
+        (void)base_strcpy(d->device, sizeof(d->device), base ? base + 1 : "virtual");
         attr_init(&s->attrs[s->n++], path);
     }
 }
@@ -146,6 +149,7 @@ static int open_thermal(struct source **out, const struct meter_config *cfg, str
         struct channel_desc *d = &s->descs[s->n];
         describe(d, "kHz", "cpu clock (max)", "highest clock of any CPU");
         attr_uid(d, "thermal/cpufreq/max");
+        attr_driver(d, "cpufreq");
     }
     *out = s;
     return 0;
