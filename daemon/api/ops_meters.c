@@ -16,9 +16,8 @@ static bool has_power(const struct channel_desc *d)
 }
 
 /* in[i] = 1 for each channel of the machine's total as it stands now. New memory. */
-static uint8_t *current_total(struct meter *m)
+static uint8_t *current_total(struct meter *m, size_t n)
 {
-    size_t n = meter_count(m);
     const struct meter_channel **channels CLEANUP(base_freep) =
         base_alloc((n + 1) * sizeof(struct meter_channel *));
     bool *usable CLEANUP(base_freep) = base_alloc(n + 1);
@@ -35,11 +34,12 @@ static uint8_t *current_total(struct meter *m)
 
 void ops_meter_total(struct meter *m, struct meter_total *out)
 {
-    uint8_t *in CLEANUP(base_freep) = current_total(m);
+    size_t count = meter_count(m);
+    uint8_t *in CLEANUP(base_freep) = current_total(m, count);
     enum channel_quality worst = QUALITY_MEASURED;
     size_t found = 0;
     *out = (struct meter_total){.power_uw = 0};
-    for (size_t i = 0; i < meter_count(m); i++) {
+    for (size_t i = 0; i < count; i++) {
         const struct meter_channel *c = meter_channel(m, i);
         struct meter_status st;
         size_t n = strlen(out->label);
@@ -109,10 +109,11 @@ int op_meters(struct op_call *c, struct err *e)
 {
     struct meter *m = c->d->meter;
     struct ops_list l;
-    uint8_t *in CLEANUP(base_freep) = current_total(m);
+    size_t n = meter_count(m);
+    uint8_t *in CLEANUP(base_freep) = current_total(m, n);
     (void)e;
     ops_list_begin(&l, c->id, "channels");
-    for (size_t i = 0; i < meter_count(m) && !ops_list_full(&l); i++) {
+    for (size_t i = 0; i < n && !ops_list_full(&l); i++) {
         const struct meter_channel *ch = meter_channel(m, i);
         struct wire_out *o = ops_list_row(&l);
         wire_begin_map(o, NULL);

@@ -344,6 +344,17 @@ size_t meter_count(const struct meter *m)
     return m->n;
 }
 
+size_t meter_found(const struct meter *m)
+{
+    return m->n;
+}
+
+void meter_accept(struct meter *m, size_t n)
+{
+    (void)m;
+    (void)n;
+}
+
 const struct meter_channel *meter_channel(const struct meter *m, size_t i)
 {
     return &m->slots[i].pub;
@@ -386,10 +397,10 @@ void meter_get_status(const struct meter *m, size_t i, struct meter_status *out)
     out->doubt_about = atomic_load_explicit(&c->doubt_about, memory_order_relaxed);
 }
 
-void meter_usable(const struct meter *m, bool *usable)
+void meter_usable(const struct meter *m, bool *usable, size_t n)
 {
     int64_t now = clock_boot_ns();
-    for (size_t i = 0; i < m->n; i++) {
+    for (size_t i = 0; i < n; i++) {
         const struct channel_desc *d = &m->slots[i].pub.desc;
         struct meter_status s;
         meter_get_status(m, i, &s);

@@ -22,6 +22,9 @@
 
 struct meter;
 
+#define METER_CHANNELS_MAX 1024
+#define METER_GROUPS_MAX   256
+
 /* A channel as the rest of the daemon sees it: its description and where it stands in a tick. */
 struct meter_channel {
     struct channel_desc desc; /* parent and mirror_of are meter-wide indices here */
@@ -55,9 +58,11 @@ struct meter_status {
 
 int meter_open(struct meter **out, const struct meter_config *cfg, struct err *e) MUST_USE;
 void meter_close(struct meter *m); /* NULL is fine; stops first */
+/* Any thread. How many channels are sampled; grows while the meter runs and never shrinks: take it once
+ * and use that number. A channel keeps its index, its place and its description for the meter's life. */
 size_t meter_count(const struct meter *m);
 const struct meter_channel *meter_channel(const struct meter *m, size_t i);
-size_t meter_groups(const struct meter *m);
+size_t meter_groups(const struct meter *m); /* of all channels found */
 int64_t meter_group_period_ns(const struct meter *m, size_t group);
 struct ring *meter_ring(struct meter *m);
 
@@ -67,6 +72,12 @@ struct ring *meter_ring(struct meter *m);
  * checked that the boot is the same and that fewer than 0.9 wraps can have happened. */
 void meter_set_base(struct meter *m, size_t i, int64_t id, int64_t e0, int64_t raw0,
                     bool raw_known);
+
+/* Storage thread. Channels [meter_count, meter_found) were found while sampling, in groups of their own;
+ * they are sampled from when somebody has given each its row and base (meter_set_base) and accepted them.
+ * meter_groups counts their groups too. */
+size_t meter_found(const struct meter *m);
+void meter_accept(struct meter *m, size_t n);
 
 /* notify is called on the sampler thread after each push that somebody should look at soon: every
  * edge tick, and about once per second. It must only wake another thread. */
@@ -85,8 +96,8 @@ int64_t meter_settle_ns(const struct meter *m);
 
 void meter_get_status(const struct meter *m, size_t i, struct meter_status *out); /* any thread */
 /* For meter_antichain, any thread: which channels gave a value lately (10 s, or three update periods)
- * and are not in doubt. usable has meter_count elements. */
-void meter_usable(const struct meter *m, bool *usable);
+ * and are not in doubt. The first n channels. */
+void meter_usable(const struct meter *m, bool *usable, size_t n);
 
 /* The only unwrap. Advances *cum by what the counter did between prev and raw.
  * 0 ok; 1 = unknown: it went backwards without a range, or dt at pmax is more than 0.9 of a range, so

@@ -11,7 +11,6 @@
 #include "daemon/meter/lane.h"
 #include "daemon/meter/meter.h"
 
-#define METER_CHANNELS_MAX 1024
 #define METER_REQUESTS_MAX 64 /* one place more is kept for an edge that is taken again */
 #define METER_SLOW_READ_NS (2 * NS_PER_MS) /* a read longer than this may not hold up the others */
 #define METER_SLOW_READS   8               /* so many in a row, and the source gets a thread */

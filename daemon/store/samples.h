@@ -29,6 +29,32 @@ int samples_end_epoch(struct samples *w, const char *reason, struct err *e) MUST
 void samples_committed(struct samples *w);
 void samples_rolled_back(struct samples *w); /* the ticks are pending again, in order */
 void samples_close(struct samples *w);
+
+/* Channels that come while the epoch runs: a meter found later, or curves that the storage thread writes
+ * itself (accounts). They are written as groups of their own, beside those that are there; the epoch stays
+ * and their curves go on from wherever an earlier epoch left them. From then on their ticks go through
+ * samples_put like any other: tick.group is *first_group + the channel's group here, tick.n the size of
+ * that group, value[] cumulative since e0 (counters), raw[] the same, state[] READING_OK or the reason.
+ * Who writes a curve of its own keeps each group's ticks in order of time and stamps them
+ * before_ns = after_ns = the instant, suspend_ns = that of the newest meter tick (storage_feed hands it). */
+struct samples_more {
+    const struct meter_channel *const *channels;
+    size_t n;
+    const int64_t *periods_ns; /* one per new group */
+    size_t groups;
+    int64_t now_ns; /* as samples_setup */
+    /* Once per channel, before samples_add returns 0: its row, and where its curve stood: a counter's next
+     * value goes on from e0. raw_known: the register may be bridged (meter_set_base). NULL = not wanted. */
+    void (*set_base)(void *arg, size_t i, int64_t id, int64_t e0, int64_t raw0, bool raw_known);
+    void *arg;
+};
+/* channels[i]: .group counts from 0 over the new groups, .slot within it; desc.parent and mirror_of are
+ * indices of this writer: 0 .. samples_count - 1 are those that were there, samples_count + i the new
+ * ones. Between transactions (nothing in flush); makes one of its own, FULL. 0; WATTQ_E_CONFLICT when one
+ * of the channels is written already; < 0: nothing has changed, try again later. */
+int samples_add(struct samples *w, const struct samples_more *more, uint32_t *first_group,
+                struct err *e) MUST_USE;
+size_t samples_count(const struct samples *w);    /* channels written */
 int64_t samples_pending(const struct samples *w); /* ticks not yet flushed */
 int64_t samples_dropped(
     const struct samples *w); /* ticks out of order, or thinned while storage was away */
@@ -36,6 +62,7 @@ int64_t samples_dropped(
 struct channel_row {
     int64_t id;
     char uid[160], label[48], unit[8], source[32], covers[80];
+    char device[64], driver[48], firmware[64]; /* "" = not told; as in channel_desc */
     enum channel_kind kind;
     enum channel_quality quality;
     enum channel_scope scope;
@@ -52,6 +79,10 @@ int samples_learned(struct store *s, int64_t channel, int64_t period_ns, struct 
  * kind: 'mirror' or 'demoted'. */
 int samples_doubt(struct store *s, int64_t channel, int64_t t_ns, const char *kind,
                   const char *text, struct err *e) MUST_USE;
+/* Writer, inside a transaction: the driver or firmware behind a channel is another one now. Kept in its
+ * row; the change is a channel_note of kind 'identity'. No change: nothing is written. */
+int samples_identity(struct store *s, int64_t channel, int64_t t_ns, const struct channel_desc *d,
+                     struct err *e) MUST_USE;
 /* 1 = a doubt of that boot is stored, 0, < 0. */
 int samples_doubted(struct store *s, int64_t channel, int64_t boot, struct err *e) MUST_USE;
 

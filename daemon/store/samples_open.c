@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,7 +38,8 @@ static int64_t or_null(int64_t v)
     return v > 0 ? v : STMT_NULL;
 }
 
-static int put_channel(struct store *s, const struct meter_channel *m, int64_t *id, struct err *e)
+static int upsert_channel(struct store *s, const struct meter_channel *m, int64_t *id,
+                          struct err *e)
 {
     const struct channel_desc *d = &m->desc;
     int64_t source = 0;
@@ -61,10 +63,18 @@ static int put_channel(struct store *s, const struct meter_channel *m, int64_t *
     stmt_bind_int(st, 14, d->box_ns);
     stmt_bind_opt(st, 15, or_null(d->pmax_uw));
     stmt_bind_opt(st, 16, or_null(d->accuracy_ppm));
+    stmt_bind_text(st, 17, d->device);
     rc = stmt_step(st, e);
     if (rc > 0)
         *id = stmt_int(st, 0);
     return rc > 0 ? 0 : rc < 0 ? rc : err_set(e, WATTQ_E_INTERNAL, "a channel got no row");
+}
+
+static int put_channel(struct store *s, const struct meter_channel *m, int64_t now_ns, int64_t *id,
+                       struct err *e)
+{
+    int rc = upsert_channel(s, m, id, e);
+    return rc ? rc : samples_identity(s, *id, now_ns, &m->desc, e);
 }
 
 static int64_t id_of(const struct samples *w, int index)
@@ -139,19 +149,32 @@ static int insert_group(struct samples *w, struct wgroup *g, int64_t now_ns, str
     return 0;
 }
 
-static int register_all(struct samples *w, const struct samples_setup *u, struct err *e)
+/* One curve has one writer. */
+static int check_new(const struct samples *w, size_t i, const char *uid, struct err *e)
 {
-    for (size_t i = 0; i < w->n; i++) {
-        int rc = put_channel(w->store, u->channels[i], &w->channel[i].id, e);
+    for (size_t j = 0; j < i; j++)
+        if (w->channel[j].id == w->channel[i].id)
+            return err_set(e, WATTQ_E_CONFLICT, "channel %s is written already", uid);
+    return 0;
+}
+
+/* Rows of what was appended: channels from `first` on, groups from `first_group` on. */
+static int register_new(struct samples *w, const struct samples_setup *u, size_t first,
+                        size_t first_group, struct err *e)
+{
+    for (size_t i = 0; i < u->n; i++) {
+        int rc = put_channel(w->store, u->channels[i], u->now_ns, &w->channel[first + i].id, e);
+        if (rc == 0)
+            rc = check_new(w, first + i, u->channels[i]->desc.uid, e);
         if (rc)
             return rc;
     }
-    for (size_t i = 0; i < w->n; i++) {
-        int rc = link_channel(w, i, &u->channels[i]->desc, e);
+    for (size_t i = 0; i < u->n; i++) {
+        int rc = link_channel(w, first + i, &u->channels[i]->desc, e);
         if (rc)
             return rc;
     }
-    for (size_t g = 0; g < w->groups; g++) {
+    for (size_t g = first_group; g < w->groups; g++) {
         int rc = w->group[g].n ? find_group(w, &w->group[g], e) : 0;
         if (rc == 1)
             rc = insert_group(w, &w->group[g], u->now_ns, e);
@@ -191,9 +214,10 @@ static int load_carry(struct samples *w, struct wchannel *c, int64_t *raw, bool 
     return rc < 0 ? rc : 0;
 }
 
-static int decide(struct samples *w, size_t i, const struct samples_setup *u, struct err *e)
+static int decide(struct samples *w, size_t first, size_t i, const struct samples_setup *u,
+                  struct err *e)
 {
-    struct wchannel *c = &w->channel[i];
+    struct wchannel *c = &w->channel[first + i];
     int64_t raw = 0;
     bool known;
     int rc = load_carry(w, c, &raw, &known, e);
@@ -218,11 +242,13 @@ static void init_channel(struct wchannel *c, const struct meter_channel *m, int6
     c->state.last_ns = c->first.last_ns = c->carry.last_ns = WALK_NONE;
 }
 
-static void init_group(struct samples *w, size_t g, const struct samples_setup *u)
+/* Group g of the setup becomes group first_group + g; its members are channels first ... */
+static void init_group(struct samples *w, size_t first, size_t first_group, size_t g,
+                       const struct samples_setup *u)
 {
-    struct wgroup *grp = &w->group[g];
-    grp->period_ns = u->periods_ns[g];
-    w->gnow[g].last_ns = -1;
+    struct wgroup *grp = &w->group[first_group + g];
+    *grp = (struct wgroup){.period_ns = u->periods_ns[g]};
+    w->gnow[first_group + g] = (struct wgroup_now){.last_ns = -1};
     for (size_t i = 0; i < u->n; i++)
         grp->n += u->channels[i]->group == g;
     if (grp->n == 0)
@@ -234,11 +260,53 @@ static void init_group(struct samples *w, size_t g, const struct samples_setup *
         const struct meter_channel *m = u->channels[i];
         if (m->group != g || m->slot >= grp->n)
             continue;
-        grp->members[m->slot] = i;
+        grp->members[m->slot] = first + i;
         kinds[m->slot] = (uint8_t)m->desc.kind;
         grp->head[m->slot].last_ns = WALK_NONE;
     }
     grp->block = codec_block_new(kinds, grp->n);
+}
+
+/* The same array with room for n elements and one more. */
+static void *grown(void *p, size_t old, size_t n, size_t each)
+{
+    void *q = base_alloc((n + 1) * each);
+    if (p)
+        memcpy(q, p, old * each);
+    free(p);
+    return q;
+}
+
+/* Channels and groups of the setup behind those that are there. */
+static void append(struct samples *w, const struct samples_setup *u)
+{
+    size_t first = w->n, first_group = w->groups;
+    size_t n = first + u->n, groups = first_group + u->groups;
+    w->group = grown(w->group, first_group, groups, sizeof(*w->group));
+    w->gnow = grown(w->gnow, first_group, groups, sizeof(*w->gnow));
+    w->gsaved = grown(w->gsaved, first_group, groups, sizeof(*w->gsaved));
+    w->channel = grown(w->channel, first, n, sizeof(*w->channel));
+    w->channel_saved = grown(w->channel_saved, first, n, sizeof(*w->channel));
+    w->n = n;
+    w->groups = groups;
+    for (size_t i = 0; i < u->n; i++)
+        init_channel(&w->channel[first + i], u->channels[i], u->periods_ns[u->channels[i]->group]);
+    for (size_t g = 0; g < u->groups; g++)
+        init_group(w, first, first_group, g, u);
+}
+
+static void free_group(struct wgroup *g)
+{
+    codec_block_free(g->block);
+    free(g->members);
+    free(g->head);
+}
+
+static void cut_back(struct samples *w, size_t n, size_t groups)
+{
+    while (w->groups > groups)
+        free_group(&w->group[--w->groups]);
+    w->n = n;
 }
 
 static struct samples *new_samples(struct store *s, const struct samples_setup *u)
@@ -248,26 +316,16 @@ static struct samples *new_samples(struct store *s, const struct samples_setup *
     w->chunk_ticks = u->chunk_ticks ? u->chunk_ticks : SAMPLES_CHUNK_TICKS;
     w->read_clocks = u->read_clocks;
     w->clocks_arg = u->arg;
-    w->n = u->n;
-    w->groups = u->groups;
-    w->group = base_alloc((u->groups + 1) * sizeof(*w->group));
-    w->gnow = base_alloc((u->groups + 1) * sizeof(*w->gnow));
-    w->gsaved = base_alloc((u->groups + 1) * sizeof(*w->gsaved));
-    w->channel = base_alloc((u->n + 1) * sizeof(*w->channel));
-    w->channel_saved = base_alloc((u->n + 1) * sizeof(*w->channel));
     w->now.suspend_ns = WALK_NONE;
-    for (size_t i = 0; i < u->n; i++)
-        init_channel(&w->channel[i], u->channels[i], u->periods_ns[u->channels[i]->group]);
-    for (size_t g = 0; g < u->groups; g++)
-        init_group(w, g, u);
+    append(w, u);
     return w;
 }
 
-static int check_setup(const struct samples_setup *u, struct err *e)
+static int check_setup(const struct samples_setup *u, size_t before, struct err *e)
 {
-    if (u->n > CODEC_CHANNELS_MAX)
+    if (u->n > CODEC_CHANNELS_MAX - before)
         return err_set(e, WATTQ_E_LIMIT, "%zu channels are more than the %u that can be stored",
-                       u->n, CODEC_CHANNELS_MAX);
+                       before + u->n, CODEC_CHANNELS_MAX);
     for (size_t i = 0; i < u->n; i++)
         if (u->channels[i]->group >= u->groups)
             return err_set(e, WATTQ_E_INTERNAL, "channel %s is in no group",
@@ -275,13 +333,22 @@ static int check_setup(const struct samples_setup *u, struct err *e)
     return 0;
 }
 
-static int open_in_transaction(struct samples *w, const struct samples_setup *u, struct err *e)
+static int add_in_transaction(struct samples *w, const struct samples_setup *u, size_t first,
+                              size_t first_group, struct err *e)
 {
-    int rc = samples_recover(w->store, e);
+    int rc = register_new(w, u, first, first_group, e);
+    for (size_t i = 0; rc == 0 && i < u->n; i++)
+        rc = decide(w, first, i, u, e);
+    return rc;
+}
+
+/* Ends the transaction that was begun. */
+static int end_transaction(struct store *s, int rc, struct err *e)
+{
     if (rc == 0)
-        rc = register_all(w, u, e);
-    for (size_t i = 0; rc == 0 && i < w->n; i++)
-        rc = decide(w, i, u, e);
+        rc = store_commit(s, e);
+    if (rc && store_in_transaction(s))
+        store_rollback(s);
     return rc;
 }
 
@@ -289,17 +356,16 @@ int samples_open_as(struct samples **out, struct store *s, const struct samples_
                     struct err *e)
 {
     *out = NULL;
-    int rc = check_setup(u, e);
+    int rc = check_setup(u, 0, e);
     if (rc == 0)
         rc = store_begin(s, true, e);
     if (rc)
         return rc;
     struct samples *w = new_samples(s, u);
-    rc = open_in_transaction(w, u, e);
-    if (rc)
-        store_rollback(s);
-    else
-        rc = store_commit(s, e);
+    rc = samples_recover(s, e);
+    if (rc == 0)
+        rc = add_in_transaction(w, u, 0, 0, e);
+    rc = end_transaction(s, rc, e);
     if (rc) {
         samples_close(w);
         return rc;
@@ -309,15 +375,44 @@ int samples_open_as(struct samples **out, struct store *s, const struct samples_
     return 0;
 }
 
+int samples_add(struct samples *w, const struct samples_more *more, uint32_t *first_group,
+                struct err *e)
+{
+    const struct samples_setup u = {
+        .channels = more->channels,
+        .n = more->n,
+        .periods_ns = more->periods_ns,
+        .groups = more->groups,
+        .now_ns = more->now_ns,
+        .set_base = more->set_base,
+        .arg = more->arg,
+    };
+    size_t first = w->n, groups = w->groups;
+    assert(!w->in_flush);
+    int rc = check_setup(&u, first, e);
+    if (rc == 0)
+        rc = store_begin(w->store, true, e);
+    if (rc)
+        return rc;
+    append(w, &u);
+    rc = end_transaction(w->store, add_in_transaction(w, &u, first, groups, e), e);
+    if (rc)
+        cut_back(w, first, groups);
+    else
+        *first_group = (uint32_t)groups;
+    return rc;
+}
+
+size_t samples_count(const struct samples *w)
+{
+    return w->n;
+}
+
 void samples_close(struct samples *w)
 {
     if (!w)
         return;
-    for (size_t g = 0; g < w->groups; g++) {
-        codec_block_free(w->group[g].block);
-        free(w->group[g].members);
-        free(w->group[g].head);
-    }
+    cut_back(w, 0, 0);
     free(w->group);
     free(w->gnow);
     free(w->gsaved);

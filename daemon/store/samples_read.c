@@ -72,6 +72,9 @@ static int read_channel(sqlite3_stmt *st, struct channel_row *c, struct err *e)
     c->accuracy_ppm = or_zero(st, 17);
     c->parent = or_zero(st, 18);
     c->mirror_of = or_zero(st, 19);
+    copy_text(c->device, sizeof(c->device), st, 20);
+    copy_text(c->driver, sizeof(c->driver), st, 21);
+    copy_text(c->firmware, sizeof(c->firmware), st, 22);
     return 0;
 }
 
@@ -134,6 +137,42 @@ int samples_doubt(struct store *s, int64_t channel, int64_t t_ns, const char *ki
     stmt_bind_int(st, 3, t_ns);
     stmt_bind_text(st, 4, kind);
     stmt_bind_text(st, 5, text);
+    return stmt_run(st, e);
+}
+
+/* What it was, into old; 0. */
+static int read_driver(struct store *s, int64_t channel, struct channel_desc *old, struct err *e)
+{
+    STMT_USE(st, s, CHANNEL_DRIVER);
+    stmt_bind_int(st, 1, channel);
+    int rc = stmt_step(st, e);
+    if (rc <= 0)
+        return rc < 0 ? rc : err_set(e, WATTQ_E_INTERNAL, "a channel has no row");
+    copy_text(old->driver, sizeof(old->driver), st, 0);
+    copy_text(old->firmware, sizeof(old->firmware), st, 1);
+    return 0;
+}
+
+int samples_identity(struct store *s, int64_t channel, int64_t t_ns, const struct channel_desc *d,
+                     struct err *e)
+{
+    struct channel_desc old = {.driver = ""};
+    int rc = read_driver(s, channel, &old, e);
+    if (rc || (!strcmp(old.driver, d->driver) && !strcmp(old.firmware, d->firmware)))
+        return rc;
+    bool known = old.driver[0] || old.firmware[0]; /* told for the first time: nothing changed */
+    if (known) {
+        char text[320];
+        snprintf(text, sizeof(text), "was '%s' '%s', is '%s' '%s'", old.driver, old.firmware,
+                 d->driver, d->firmware);
+        rc = samples_doubt(s, channel, t_ns, "identity", text, e);
+    }
+    if (rc)
+        return rc;
+    STMT_USE(st, s, CHANNEL_SET_DRIVER);
+    stmt_bind_int(st, 1, channel);
+    stmt_bind_text(st, 2, d->driver);
+    stmt_bind_text(st, 3, d->firmware);
     return stmt_run(st, e);
 }
 

@@ -16,8 +16,8 @@
 #define CHANNEL_COLUMNS                                                                            \
     "SELECT c.id, c.uid, c.label, c.unit, s.name, c.covers, c.kind, c.quality, c.scope,"           \
     " c.quantum, c.wrap_uj, c.period_ns, c.period_learned_ns, c.period_declared, c.lag_ns,"        \
-    " c.box_ns, c.pmax_uw, c.accuracy_ppm, c.parent, c.mirror_of FROM channel c JOIN source s"     \
-    " ON s.id = c.source"
+    " c.box_ns, c.pmax_uw, c.accuracy_ppm, c.parent, c.mirror_of, c.device, c.driver,"             \
+    " c.firmware FROM channel c JOIN source s ON s.id = c.source"
 
 #define SQL_SAMPLES(X)                                                                             \
     X(SOURCE_PUT,                                                                                  \
@@ -25,14 +25,17 @@
       " RETURNING id")                                                                             \
     X(CHANNEL_PUT,                                                                                 \
       "INSERT INTO channel(uid, source, label, kind, unit, covers, scope, quality, quantum,"       \
-      " wrap_uj, period_ns, period_declared, lag_ns, box_ns, pmax_uw, accuracy_ppm)"               \
-      " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) ON"          \
+      " wrap_uj, period_ns, period_declared, lag_ns, box_ns, pmax_uw, accuracy_ppm, device)"       \
+      " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) ON"     \
       " CONFLICT(uid) DO UPDATE SET source = excluded.source, label = excluded.label, kind"        \
       " = excluded.kind, unit = excluded.unit, covers = excluded.covers, scope ="                  \
       " excluded.scope, quality = excluded.quality, quantum = excluded.quantum, wrap_uj ="         \
       " excluded.wrap_uj, period_ns = excluded.period_ns, period_declared ="                       \
       " excluded.period_declared, lag_ns = excluded.lag_ns, box_ns = excluded.box_ns,"             \
-      " pmax_uw = excluded.pmax_uw, accuracy_ppm = excluded.accuracy_ppm RETURNING id")            \
+      " pmax_uw = excluded.pmax_uw, accuracy_ppm = excluded.accuracy_ppm, device ="                \
+      " excluded.device RETURNING id")                                                             \
+    X(CHANNEL_DRIVER, "SELECT driver, firmware FROM channel WHERE id = ?1")                        \
+    X(CHANNEL_SET_DRIVER, "UPDATE channel SET driver = ?2, firmware = ?3 WHERE id = ?1")           \
     X(CHANNEL_LINK, "UPDATE channel SET parent = ?2, mirror_of = ?3 WHERE id = ?1")                \
     X(CHANNEL_ALL, CHANNEL_COLUMNS " WHERE s.name NOT LIKE 'import:%' ORDER BY c.id")              \
     X(CHANNEL_GET, CHANNEL_COLUMNS " WHERE c.id = ?1")                                             \

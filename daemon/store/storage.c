@@ -24,6 +24,8 @@ struct storage {
     int64_t *learned_ns;     /* per channel of the meter: update period as stored */
     bool *doubted;           /* likewise: its doubt is stored */
     int64_t learn_ns;        /* when it was last asked */
+    struct adopted *adopted; /* which of the meter's channels are written, and as what */
+    struct storage_feed feed;
     struct readers *readers;
     uv_async_t async; /* done jobs wait for the loop */
     uv_thread_t thread;
@@ -97,9 +99,22 @@ static void recover(struct storage *st, int64_t samples, int64_t jobs)
 static void drain(struct storage *st)
 {
     for (struct tick *t; (t = ring_peek(st->ring));) {
-        samples_put(st->samples, t);
+        if (st->feed.tick)
+            st->feed.tick(st->feed.arg, t);
+        if (adopted_translate(st->adopted, t))
+            samples_put(st->samples, t);
         ring_pop(st->ring);
     }
+}
+
+/* Between transactions: what the meter has found since, and whoever writes curves of its own. */
+static void grow(struct storage *st)
+{
+    if (st->backoff_ns)
+        return; /* the disk is full, or worse: later */
+    adopted_update(st->adopted, st->samples);
+    if (st->feed.due)
+        st->feed.due(st->feed.arg, st->store, st->samples);
 }
 
 /* Update periods that nobody declared are watched by the meter; bounds want them later, from the file.
@@ -151,7 +166,7 @@ static int store_learned(struct storage *st, struct err *e)
 /* The transaction is gone, and with it what store_learned wrote: write it again. */
 static void forget_learned(struct storage *st)
 {
-    size_t n = st->meter ? meter_count(st->meter) : 0;
+    size_t n = METER_CHANNELS_MAX;
     memset(st->learned_ns, 0, n * sizeof(*st->learned_ns));
     memset(st->doubted, 0, n * sizeof(*st->doubted));
 }
@@ -281,6 +296,7 @@ static void end_epoch(struct storage *st)
     struct err e = {0};
     int64_t ticks = 0;
     drain(st);
+    grow(st);
     int rc = begin_with_samples(st, true, &ticks, &e);
     if (rc == 0)
         rc = commit(st, ticks, 0, &e);
@@ -328,6 +344,7 @@ static void run(void *arg)
         /* Jobs first, then the ring: what was in it when a job came is in before the job. */
         struct job_list jobs = wait_for_work(st, &stopping);
         drain(st);
+        grow(st);
         if (jobs.first)
             run_jobs(st, jobs);
         else if (wait_ns(st) == 0)
@@ -349,6 +366,13 @@ static void call_done(struct storage *st)
     }
 }
 
+static void free_learned(struct storage *st)
+{
+    adopted_free(st->adopted);
+    free(st->learned_ns);
+    free(st->doubted);
+}
+
 static void on_async(uv_async_t *async)
 {
     call_done(container_of(async, struct storage, async));
@@ -364,17 +388,16 @@ int storage_open_parts(struct storage **out, uv_loop_t *loop, const char *path,
     st->samples = parts->samples;
     st->ring = parts->ring;
     st->meter = parts->meter;
-    size_t n = st->meter ? meter_count(st->meter) : 0;
-    st->learned_ns = base_alloc((n + 1) * sizeof(*st->learned_ns));
-    st->doubted = base_alloc((n + 1) * sizeof(*st->doubted));
+    st->adopted = adopted_new(st->meter);
+    st->learned_ns = base_alloc(METER_CHANNELS_MAX * sizeof(*st->learned_ns));
+    st->doubted = base_alloc(METER_CHANNELS_MAX * sizeof(*st->doubted));
     st->learn_ns = clock_mono_ns();
     st->flushed_ns = clock_mono_ns();
     int rc = uv_async_init(loop, &st->async, on_async);
     if (rc) {
         samples_close(st->samples);
         store_close(st->store);
-        free(st->learned_ns);
-        free(st->doubted);
+        free_learned(st);
         free(st);
         return err_set(e, WATTQ_E_INTERNAL, "the storage thread cannot be set up: %s",
                        uv_strerror(rc));
@@ -405,6 +428,11 @@ int storage_open(struct storage **out, uv_loop_t *loop, const char *path, struct
 void storage_set_full(struct storage *st, bool always)
 {
     store_set_full(st->store, always);
+}
+
+void storage_set_feed(struct storage *st, const struct storage_feed *feed)
+{
+    st->feed = *feed;
 }
 
 int storage_start(struct storage *st, struct err *e)
@@ -482,8 +510,7 @@ static void on_closed(uv_handle_t *handle)
     call_done(st);
     uv_mutex_destroy(&st->lock);
     uv_cond_destroy(&st->cond);
-    free(st->learned_ns);
-    free(st->doubted);
+    free_learned(st);
     free(st);
     if (closed)
         closed(arg);

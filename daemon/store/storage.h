@@ -15,6 +15,7 @@
 #include "daemon/store/store.h"
 
 struct storage;
+struct samples;
 
 struct storage_job {
     /* Storage thread, inside the transaction. May be NULL: then the job is only "commit what is there". */
@@ -35,11 +36,22 @@ struct storage_status {
 };
 
 /* Takes the meter's channels into the database (rows, groups, epoch, bases -> meter_set_base), so it
- * must run between meter_open and meter_start. Opens the writer itself. */
+ * must run between meter_open and meter_start. Opens the writer itself. What the meter finds later is taken
+ * in by the storage thread (meter_found, samples_add, meter_accept). */
 int storage_open(struct storage **out, uv_loop_t *loop, const char *path, struct meter *m,
                  struct err *e) MUST_USE;
 /* `durability = full`: samples too are on the disk with every commit. Before storage_start. */
 void storage_set_full(struct storage *st, bool always);
+/* Who writes curves of its own from what the meter says (accounts). Storage thread. tick: each tick of the
+ * meter in order, on its way into the samples; borrowed. Its group and slots are the meter's
+ * (meter_channel), whatever the writer's numbers are. due: after the ring is empty, between transactions;
+ * may call samples_add and samples_put, or make a transaction of its own. Set before storage_start. */
+struct storage_feed {
+    void (*tick)(void *arg, struct tick *t);
+    void (*due)(void *arg, struct store *s, struct samples *w);
+    void *arg;
+};
+void storage_set_feed(struct storage *st, const struct storage_feed *feed);
 int storage_start(struct storage *st, struct err *e) MUST_USE;
 void storage_wake(void *st); /* any thread; fits meter_start's notify */
 void storage_submit(struct storage *st, struct storage_job *job); /* loop thread */

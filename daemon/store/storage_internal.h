@@ -15,6 +15,16 @@ struct storage_parts {
 int storage_open_parts(struct storage **out, uv_loop_t *loop, const char *path,
                        const struct storage_parts *parts, struct err *e) MUST_USE;
 
+/* adopted.c, storage thread: the meter's channels and groups by the numbers that the writer of samples
+ * gave them. m may be NULL: every number stands for itself. */
+struct adopted;
+struct adopted *adopted_new(struct meter *m); /* what it has now is written under its own numbers */
+void adopted_free(struct adopted *a);
+/* Take in what the meter has found since; failure is logged once and tried again a second later. */
+void adopted_update(struct adopted *a, struct samples *w);
+/* The tick's group becomes the writer's; false = nobody knows that group. */
+bool adopted_translate(const struct adopted *a, struct tick *t);
+
 /* Read-only connections and who waits for one. Loop thread, but for the work itself. */
 struct readers;
 struct readers *readers_new(uv_loop_t *loop, const char *path);

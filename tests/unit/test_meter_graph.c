@@ -53,7 +53,7 @@ static void assert_total_of(struct meter *m, const bool *usable, const char *exp
     for (size_t i = 0; i < n; i++) {
         list[i] = meter_channel(m, i);
     }
-    meter_usable(m, found);
+    meter_usable(m, found, n);
     size_t chosen = meter_antichain(list, n, usable ? usable : found, in);
     size_t seen = 0;
     for (size_t i = 0; i < n; i++) {
@@ -210,7 +210,7 @@ static void mirror_stands_in(void **ctx)
     fixture_zone(&tree, "intel-rapl-mmio:0", "package-0", 1000, RANGE);
     struct meter *m = look();
     bool usable[8];
-    meter_usable(m, usable);
+    meter_usable(m, usable, meter_count(m));
     assert_false(usable[0]);
     assert_true(usable[1]);
     assert_total_of(m, NULL, "package-0");

@@ -357,7 +357,7 @@ static void mirrored_dies_are_found(void **ctx)
     rest_ms(1000);
     bool usable[4];
     struct meter_status s;
-    meter_usable(r.meter, usable);
+    meter_usable(r.meter, usable, 4);
     assert_true(usable[0] && !usable[1] && usable[2] && usable[3]);
     meter_get_status(r.meter, 1, &s);
     assert_int_equal(s.doubt, METER_DOUBT_MIRROR);
@@ -391,7 +391,7 @@ static void psys_below_its_package_is_doubted(void **ctx)
     for (size_t i = 0; i < 4; i++) {
         list[i] = meter_channel(r.meter, i);
     }
-    meter_usable(r.meter, usable);
+    meter_usable(r.meter, usable, 4);
     assert_int_equal(meter_antichain(list, 4, usable, in), 2);
     assert_true(!in[0] && in[1] && in[2] && !in[3]);
     rig_close(&r);

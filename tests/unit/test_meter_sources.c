@@ -333,7 +333,7 @@ static void companions_are_slow_and_no_energy(void **ctx)
     assert_int_equal(meter_group_period_ns(m, 1), S);
     static const int64_t expected[] = {48000, 49000, 3400000};
     bool usable[3];
-    meter_usable(m, usable);
+    meter_usable(m, usable, meter_count(m));
     for (size_t i = 0; i < 3; i++) {
         struct meter_status s;
         meter_get_status(m, i, &s);
