@@ -10,7 +10,8 @@
 
 #define RUN_OPTIONS                                                                                \
     (OPT(TIME) | OPT(LABEL) | OPT(PROJECT) | OPT(PRIORITY) | OPT(EXCLUSIVE) | OPT(SHARED) |        \
-     OPT(STDIN) | OPT(ENV) | OPT(PARAM) | OPT(GRACE) | OPT(LOG_CAP) | OPT(WAIT_CHILDREN))
+     OPT(STDIN) | OPT(ENV) | OPT(PARAM) | OPT(GRACE) | OPT(LOG_CAP) | OPT(WAIT_CHILDREN) |         \
+     OPT(QUIET))
 
 const struct cmd cmd_table[] = {
     {"submit", "add", "[OPTIONS] -- COMMAND [ARG...]", "queue a command; prints its run id",
@@ -105,6 +106,8 @@ const struct cmd cmd_table[] = {
      "wattq phase train", 0, OPT_MIXED, 2, false, cmd_phase},
     {"top", NULL, "[OPTIONS]", "live power and runs; q ends it", "wattq top -d 500ms",
      OPT(INTERVAL) | OPT(COUNT), OPT_MIXED, 0, false, cmd_top},
+    {"who", NULL, "", "who holds the CPUs and GPUs, since when, and who else is on them",
+     "wattq who", 0, OPT_MIXED, 0, false, cmd_who},
     {"model", NULL, "[ls | show [MODEL] | fit [RUN...]]",
      "the energy model of this machine: fit it to runs, see what it says and how far to trust it",
      "wattq model fit sweep:3", OPT(BACKEND), OPT_MIXED, -1, false, cmd_model},
@@ -329,7 +332,7 @@ static int parse(struct app *app, int argc, char **argv, struct err *e)
 static int run(struct app *app, struct err *e)
 {
     app->json = args_has(&app->args, OPT_JSON);
-    app->quiet = args_has(&app->args, OPT_QUIET);
+    app->quiet = args_has(&app->args, OPT_BARE);
     int rc = print_init(&app->print, stdout, args_str(&app->args, OPT_COLOR, "auto"),
                         args_has(&app->args, OPT_ASCII), e);
     if (rc < 0)

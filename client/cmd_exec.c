@@ -266,6 +266,10 @@ int cmd_exec(struct app *app, struct err *e)
         err_set(e, WATTQ_E_USAGE, "--standalone and --out belong together");
         return err_next(e, "wattq exec --standalone --out run.jsonl -- COMMAND");
     }
+    if (rc == 0 && args_has(a, OPT_STANDALONE) && args_has(a, OPT_QUIET)) {
+        err_set(e, WATTQ_E_USAGE, "--quiet needs the daemon, which watches who else is at work");
+        return err_next(e, "leave --quiet or --standalone out");
+    }
     if (rc < 0)
         return rc;
     rc = job_init(&x.job, SPEC_EXEC, a, true, a->pos, a->npos, e);

@@ -7,6 +7,7 @@
 #include "client/follow.h"
 #include "common/units.h"
 
+#define OTHERS_SHOWN 5
 #define EPOCHS_SHOWN 20 /* first and last halves of it; --json has all */
 
 static void head(const struct app *app, const char *title)
@@ -414,6 +415,27 @@ static void show_machine(const struct app *app, const struct wire_val *run)
     show_changed(app, end, start, true);
 }
 
+/* ---- who else was at work --------------------------------------------------------------------------- */
+
+static void show_others(const struct app *app, const struct wire_val *run)
+{
+    const struct wire_val *others = wire_get(run, "others");
+    int64_t t0 = wire_int(run, "t0_ns", PRINT_NONE);
+    int64_t t1 = wire_int(run, "t1_ns", PRINT_NONE);
+    for (size_t i = 0; i < wire_len(others) && i < OTHERS_SHOWN; i++) {
+        const struct wire_val *u = wire_at(others, i);
+        char buf[40];
+        double busy_s = (double)wire_int(u, "busy_us", 0) / 1e6;
+        const char *device = wire_str(u, "device", "");
+        (void)fprintf(app->print.out, "  %-10s %s %s used %s of %s", i == 0 ? "beside it" : "",
+                      wire_str(u, "kind", "?"), wire_str(u, "owner", "?"),
+                      print_seconds(buf, sizeof buf, busy_s), *device ? device : "CPU time");
+        if (t0 != PRINT_NONE && t1 != PRINT_NONE && t1 > t0)
+            (void)fprintf(app->print.out, " (%.1f %% of one)", 1e11 * busy_s / (double)(t1 - t0));
+        (void)fputc('\n', app->print.out);
+    }
+}
+
 static void show_run(const struct app *app, const struct wire_val *run)
 {
     follow_print_end(app, app->print.out, run);
@@ -421,6 +443,7 @@ static void show_run(const struct app *app, const struct wire_val *run)
     (void)fputc('\n', app->print.out);
     show_what(app, run);
     show_machine(app, run);
+    show_others(app, run);
     if (wire_type(wire_get(run, "energy")) == WIRE_ARRAY && wire_len(wire_get(run, "energy")) > 0) {
         head(app, "Energy");
         show_figures(app, wire_get(run, "energy"));

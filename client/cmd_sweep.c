@@ -130,7 +130,7 @@ static int read_train(struct sweep *s, struct app *app, struct err *e)
         opt_parse(a, OPT_COMMON | app->cmd->options, OPT_PASS, (int)rest.npos - 1, rest.pos + 1, e);
     free(rest.pos);
     app->json = args_has(a, OPT_JSON);
-    app->quiet = args_has(a, OPT_QUIET);
+    app->quiet = args_has(a, OPT_BARE);
     if (rc == 0)
         rc = train_args_init(&s->train, a, 0, e);
     return rc == 0 ? train_axes(s, e) : rc;

@@ -6,6 +6,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/design.h"
+#include "common/units.h"
+
 #define REQUEST_ROOM (WIRE_FRAME_MAX - (64u << 10)) /* for argv, environment and diff */
 
 extern char **environ;
@@ -118,6 +121,27 @@ static int capture_label(char *to, enum opt_id id, const struct args *a, struct 
     return err_next(e, "give a shorter one");
 }
 
+/* "1%,5m" */
+static int capture_quiet(struct spec *s, const struct args *a, struct err *e)
+{
+    const char *text = args_str(a, OPT_QUIET, NULL);
+    const char *comma = text ? strchr(text, ',') : NULL;
+    double part = 0;
+    if (!text)
+        return 0;
+    char *head CLEANUP(base_freep) = base_strdup_n(text, comma ? (size_t)(comma - text) : 0);
+    struct err why;
+    if (!comma || design_error_parse(head, &part, &why) < 0 ||
+        units_parse_duration(comma + 1, &s->quiet_ns, &why) < 0 || s->quiet_ns <= 0 ||
+        s->quiet_ns > SPEC_PAUSE_MAX_NS) {
+        err_set(e, WATTQ_E_USAGE, "--quiet: '%.60s' is not a part of the CPUs and a time up to 1h",
+                text);
+        return err_next(e, "write --quiet 1%%,5m");
+    }
+    s->quiet_ppm = (int64_t)(part * 1e6 + 0.5);
+    return 0;
+}
+
 static int capture_options(struct spec *s, const struct args *a, struct err *e)
 {
     int64_t priority = 0;
@@ -138,6 +162,9 @@ static int capture_options(struct spec *s, const struct args *a, struct err *e)
         err_set(e, WATTQ_E_USAGE, "--exclusive and --shared contradict each other");
         return err_next(e, "give one of them");
     }
+    rc = capture_quiet(s, a, e);
+    if (rc < 0)
+        return rc;
     s->priority = (int)priority;
     s->exclusive = !args_has(a, OPT_SHARED);
     s->wait_children = args_has(a, OPT_WAIT_CHILDREN);

@@ -15,7 +15,9 @@
     X(SOCKET, "socket", 0, "PATH", 0, "talk to the daemon on this socket")                         \
     X(COLOR, "color", 0, "WHEN", 0, "auto (default), always or never")                             \
     X(ASCII, "ascii", 0, NULL, 0, "draw bars with plain ASCII characters")                         \
-    X(QUIET, "quiet", 'q', NULL, 0, "print only the bare value: ids, or nothing")                  \
+    X(BARE, "bare", 'q', NULL, 0, "print only the bare value: ids, or nothing")                    \
+    X(QUIET, "quiet", 0, "PART,TIME", 0,                                                           \
+      "start when others have used at most PART of the CPUs for TIME: 1%,5m")                      \
     X(TIME, "time", 't', "DURATION", 0, "end the run after this time: 90s, 15m, 2h30m")            \
     X(LABEL, "label", 'J', "TEXT", 0, "name of the run; with runs: only runs of that name")        \
     X(PROJECT, "project", 'P', "TEXT", 0, "project the run belongs to")                            \
@@ -109,7 +111,7 @@ enum opt_id {
 __extension__ typedef unsigned __int128 opt_set; /* one bit per option */
 #define OPT(id) ((opt_set)1 << OPT_##id)
 /* What every command takes. */
-#define OPT_COMMON (OPT(HELP) | OPT(JSON) | OPT(SOCKET) | OPT(COLOR) | OPT(ASCII) | OPT(QUIET))
+#define OPT_COMMON (OPT(HELP) | OPT(JSON) | OPT(SOCKET) | OPT(COLOR) | OPT(ASCII) | OPT(BARE))
 
 struct opt_def {
     const char *name;

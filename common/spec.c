@@ -197,6 +197,8 @@ static int take_ints(struct spec *s, const struct wire_val *map, struct err *e)
         {{"grace_ns", 0, 86400 * NS_PER_S}, &s->grace_ns},
         {{"log_cap_bytes", 0, INT64_C(1) << 50}, &s->log_cap_bytes},
         {{"pause_ns", 0, SPEC_PAUSE_MAX_NS}, &s->pause_ns},
+        {{"quiet_ppm", 0, 1000000}, &s->quiet_ppm},
+        {{"quiet_ns", 0, SPEC_PAUSE_MAX_NS}, &s->quiet_ns},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         int rc = take_int(map, &rows[i].rule, rows[i].out, e);
@@ -325,6 +327,10 @@ void spec_put_wire(const struct spec *s, struct wire_out *o)
     wire_put_int(o, "log_cap_bytes", s->log_cap_bytes);
     if (s->pause_ns > 0)
         wire_put_int(o, "pause_ns", s->pause_ns);
+    if (s->quiet_ns > 0) {
+        wire_put_int(o, "quiet_ppm", s->quiet_ppm);
+        wire_put_int(o, "quiet_ns", s->quiet_ns);
+    }
     wire_put_bool(o, "exclusive", s->exclusive);
     wire_put_bool(o, "wait_children", s->wait_children);
     wire_put_bool(o, "hold", s->hold);

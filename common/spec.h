@@ -41,6 +41,8 @@ struct spec {
     int64_t time_limit_ns; /* 0 = none */
     int64_t grace_ns;      /* between TERM and KILL; default 30 s */
     int64_t log_cap_bytes; /* 0 = none; default 256 MiB */
+    int64_t quiet_ppm;     /* starts only when others have used at most this part of all CPUs ... */
+    int64_t quiet_ns;      /* ... for so long; 0 = whenever it is its turn */
     int64_t pause_ns;      /* starts only after that long without any run; exclusive ones only */
     bool exclusive;        /* alone on the machine */
     bool wait_children;    /* the run ends when its last process does */

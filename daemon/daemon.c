@@ -106,6 +106,8 @@ static bool stop_one(struct daemon *d, enum stop_step step)
         return closes;
     case STOP_LAUNCH:
         d->queue = NULL;
+        owners_free(d->owners); /* its last scan is back */
+        d->owners = NULL;
         closes = d->launch != NULL;
         if (closes)
             launch_close(d->launch, stop_next, d);
@@ -294,6 +296,7 @@ static int start_running(struct daemon *d, struct err *e)
                                      .on_event = daemon_on_launch,
                                      .arg = d};
     int rc = launch_open(&d->launch, &d->loop, &lc, e);
+    d->owners = owners_new(d->config.sysfs_root, d->config.others_period_ns);
     if (rc < 0)
         return rc;
     const struct queue_config qc = {
@@ -308,6 +311,8 @@ static int start_running(struct daemon *d, struct err *e)
         .train_path = d->paths.train,
         .parallel = d->config.parallel,
         .linger_ns = d->config.linger_ns,
+        .owners = d->owners,
+        .disturbed_ppm = d->config.disturbed_percent * 10000,
         .on_change = daemon_on_change,
         .arg = d,
     };

@@ -23,6 +23,7 @@ struct daemon {
     struct paths paths;
     struct slots *slots; /* CPU time of runs: the queue seats them, the meter reads */
     struct meter *meter;
+    struct owners *owners; /* who else uses the CPUs */
     struct storage *storage;
     struct launch *launch;
     struct queue *queue;

@@ -1,6 +1,5 @@
 #include "daemon/api/encode.h"
 
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,21 +13,13 @@ void encode_opt(struct wire_out *o, const char *key, int64_t value)
         wire_put_int(o, key, value);
 }
 
-static const char *user_of(struct encode *enc, int64_t uid)
+const char *encode_user(struct encode *enc, int64_t uid)
 {
-    struct passwd pw;
-    struct passwd *found = NULL;
-    char buf[4096];
     if (enc->known && enc->uid == uid)
         return enc->user;
     enc->known = true;
     enc->uid = uid;
-    if (getpwuid_r((uid_t)uid, &pw, buf, sizeof(buf), &found) == 0 && found &&
-        wire_utf8_ok(pw.pw_name, strlen(pw.pw_name)))
-        base_strcpy(enc->user, sizeof(enc->user), pw.pw_name);
-    else
-        snprintf(enc->user, sizeof(enc->user), "%lld", (long long)uid);
-    return enc->user;
+    return users_name(uid, enc->user);
 }
 
 /* For people: words with blanks are quoted. Cut on a character's border. */
@@ -79,7 +70,7 @@ void encode_run(struct encode *enc, struct wire_out *o, const struct run_row *ro
     wire_put_int(o, "run", row->id);
     wire_put_str(o, "uuid", row->uuid);
     wire_put_int(o, "uid", row->uid);
-    wire_put_str(o, "user", user_of(enc, row->uid));
+    wire_put_str(o, "user", encode_user(enc, row->uid));
     wire_put_str(o, "state", run_state_name(row->state));
     wire_put_str(o, "kind", runs_kind_name(row->kind));
     wire_put_str(o, "label", row->label);

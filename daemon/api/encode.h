@@ -3,15 +3,18 @@
 #ifndef DAEMON_API_ENCODE_H
 #define DAEMON_API_ENCODE_H
 
+#include "common/users.h"
 #include "common/wire.h"
 #include "daemon/queue/queue.h"
 
 struct encode { /* zero-initialise; remembers the last name looked up */
     bool known;
     int64_t uid;
-    char user[64];
+    char user[USERS_NAME_MAX];
 };
 
+/* The name of a user, remembered. */
+const char *encode_user(struct encode *enc, int64_t uid);
 /* Keys of a summary into the open map. live may be NULL: then all comes from the row. */
 void encode_run(struct encode *enc, struct wire_out *o, const struct run_row *row,
                 const struct queue_run *live);

@@ -116,8 +116,20 @@ struct listing {
     int64_t left;
     int64_t uid; /* RUN_NONE = everybody */
     bool blocked;
-    char pause[120]; /* room for the sentence */
+    char pause[160]; /* room for the sentence */
 };
+
+static const char *why_not_calm(struct listing *x, const struct queue_calm *w)
+{
+    char need[40];
+    char now[48] = "nobody has looked yet";
+    if (w->share_ppm >= 0)
+        snprintf(now, sizeof(now), "now %.1f %%, so for %.0f s", (double)w->share_ppm / 1e4,
+                 (double)(w->calm_ns > 0 ? w->calm_ns : 0) / 1e9);
+    snprintf(x->pause, sizeof(x->pause), "others to use at most %.1f %% of the CPUs for %s: %s",
+             (double)w->need_ppm / 1e4, units_show_duration(need, sizeof(need), w->need_ns), now);
+    return x->pause;
+}
 
 /* Why one that waits does: the breaker, a disk that takes no commits, or its own pause. */
 static const char *why_waiting(struct listing *x, const struct queue_run *r)
@@ -126,6 +138,9 @@ static const char *why_waiting(struct listing *x, const struct queue_run *r)
         return NULL;
     if (x->blocked)
         return "storage is degraded, nothing is started: wattq info";
+    struct queue_calm calm;
+    if (queue_waits_calm(x->q, r->row->id, &calm))
+        return why_not_calm(x, &calm);
     int64_t left_ns = queue_pause_left_ns(x->q, r->row->id);
     if (left_ns == 0)
         return queue_sweep_reason(x->q, r->row->sweep);

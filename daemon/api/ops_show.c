@@ -7,6 +7,7 @@
 #include "daemon/api/encode_db.h"
 #include "daemon/api/epochs.h"
 #include "daemon/api/ops_private.h"
+#include "daemon/store/others.h"
 
 #define EVENTS_MAX  1000
 #define PHASES_MAX  2000
@@ -49,6 +50,8 @@ static void put_spec(struct wire_out *o, const struct run_row *row)
     wire_put_int(o, "grace_ns", s.grace_ns);
     wire_put_int(o, "log_cap_bytes", s.log_cap_bytes);
     wire_put_int(o, "pause_ns", s.pause_ns);
+    wire_put_int(o, "quiet_ppm", s.quiet_ppm);
+    wire_put_int(o, "quiet_ns", s.quiet_ns);
     wire_put_bool(o, "wait_children", s.wait_children);
     spec_fini(&s);
 }
@@ -156,6 +159,18 @@ static int put_phase(void *arg, const struct run_phase *p)
     return 0;
 }
 
+static int put_other(void *arg, const struct other_use *u)
+{
+    struct show_job *j = arg;
+    wire_begin_map(&j->o, NULL);
+    wire_put_str(&j->o, "kind", u->kind);
+    wire_put_str(&j->o, "owner", u->owner);
+    wire_put_str(&j->o, "device", u->device);
+    wire_put_int(&j->o, "busy_us", u->busy_us);
+    wire_end(&j->o);
+    return 0;
+}
+
 static int put_figure(void *arg, const struct run_energy *f)
 {
     struct show_job *j = arg;
@@ -182,6 +197,11 @@ static int put_lists(struct store *s, struct show_job *j, struct err *e)
     wire_begin_array(&j->o, "energy");
     j->n = 0;
     rc = runs_energy(s, j->run, put_figure, j, e);
+    wire_end(&j->o);
+    if (rc < 0)
+        return rc;
+    wire_begin_array(&j->o, "others");
+    rc = others_of_run(s, j->run, put_other, j, e);
     wire_end(&j->o);
     return rc < 0 ? rc : 0;
 }

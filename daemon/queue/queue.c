@@ -413,10 +413,12 @@ int queue_open(struct queue **out, const struct queue_config *cfg, struct err *e
     uv_timer_init(cfg->loop, &q->tick);
     uv_timer_init(cfg->loop, &q->metrics);
     uv_timer_init(cfg->loop, &q->pause);
+    uv_timer_init(cfg->loop, &q->others);
     uv_timer_start(&q->tick, on_tick, TICK_MS, TICK_MS);
     uv_timer_start(&q->metrics, on_metrics, METRICS_MS, METRICS_MS);
+    queue_others_start(q);
     q->idle_since_ns = clock_boot_ns();
-    q->handles = 4;
+    q->handles = 5;
     *out = q;
     return 0;
 }
@@ -468,6 +470,7 @@ static void finish_close(struct queue *q)
     close_handle(q, (uv_handle_t *)&q->tick);
     close_handle(q, (uv_handle_t *)&q->metrics);
     close_handle(q, (uv_handle_t *)&q->pause);
+    close_handle(q, (uv_handle_t *)&q->others);
 }
 
 void queue_close(struct queue *q, void (*closed)(void *arg), void *arg)
@@ -478,5 +481,6 @@ void queue_close(struct queue *q, void (*closed)(void *arg), void *arg)
     uv_timer_stop(&q->tick);
     uv_timer_stop(&q->metrics);
     uv_timer_stop(&q->pause);
+    uv_timer_stop(&q->others);
     finish_close(q);
 }

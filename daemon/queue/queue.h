@@ -14,6 +14,7 @@
 #include "common/spec.h"
 #include "daemon/launch/launch.h"
 #include "daemon/meter/meter.h"
+#include "daemon/meter/owners.h"
 #include "daemon/store/runs_marks.h"
 #include "daemon/store/storage.h"
 
@@ -40,6 +41,9 @@ struct queue_config {
     const char *train_path;
     int64_t parallel;
     int64_t linger_ns;
+    struct owners *owners; /* who else uses the machine (meter/owners.h); NULL = nobody looks */
+    int64_t
+        disturbed_ppm; /* of all CPUs used by others beside a run: more, and it is `disturbed` */
     /* After each committed move; also once with the final figures. */
     void (*on_change)(void *arg, const struct queue_run *r, enum run_state from);
     void *arg;
@@ -138,6 +142,13 @@ int64_t
 queue_boot(const struct queue *q); /* boot.id of the running kernel; RUN_NONE = not read yet */
 /* How long the first of the line is still kept back by its own pause alone; 0 = it is not. */
 int64_t queue_pause_left_ns(struct queue *q, int64_t run);
+/* What the first of the line, if it is `run`, still waits for with --quiet; false = it does not. */
+struct queue_calm {
+    int64_t need_ns, need_ppm;
+    int64_t calm_ns; /* so long it has been calm enough; -1 = it is not, or nobody has looked yet */
+    int64_t share_ppm; /* what others use now; -1 = not known yet */
+};
+bool queue_waits_calm(struct queue *q, int64_t run, struct queue_calm *out);
 struct queue_counts {
     int64_t queued, held, starting, running, paused, stopping;
 };

@@ -220,6 +220,8 @@ int queue_end_work(struct store *s, struct queue_item *r, struct err *e)
         char *facts CLEANUP(base_freep) = machine_facts(r->q->machine);
         rc = runs_machine_put(s, r->row.id, true, facts, e);
     }
+    if (rc == 0 && f->window.t0_ns != RUN_NONE && f->window.t0_ns != 0 && this_boot(r))
+        rc = queue_others_end(s, r, e);
     if (rc == 0 && f->window.t0_ns != RUN_NONE && f->window.t0_ns != 0)
         rc = queue_figures(s, r->row.id, f, e);
     if (rc == 0 && r->row.env_hash && !may_be_retried(r))

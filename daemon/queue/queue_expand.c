@@ -270,6 +270,8 @@ static void copy_scalars(struct spec *s, const struct spec *run)
     s->grace_ns = run->grace_ns;
     s->log_cap_bytes = run->log_cap_bytes;
     s->pause_ns = run->pause_ns;
+    s->quiet_ppm = run->quiet_ppm;
+    s->quiet_ns = run->quiet_ns;
     s->exclusive = run->exclusive;
     s->wait_children = run->wait_children;
     s->hold = run->hold;

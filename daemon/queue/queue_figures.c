@@ -216,6 +216,8 @@ int queue_figures(struct store *s, int64_t run, struct queue_filing *f, struct e
     phases_window(s, &f->window, &set);
     if (f->overlapped)
         add_flag(set.total.flags, sizeof(set.total.flags), "overlap");
+    if (f->disturbed)
+        add_flag(set.total.flags, sizeof(set.total.flags), "disturbed");
     f->total = set.total;
     f->has_total = true;
     int rc = runs_energy_put(s, run, "machine", "window", &set, clock_utc_ns(), e);

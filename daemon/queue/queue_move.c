@@ -90,7 +90,8 @@ static void apply(struct run_row *row, const struct queue_move *m)
 static int put_facts(struct store *s, const struct queue_item *r, struct err *e)
 {
     char *facts CLEANUP(base_freep) = machine_facts(r->q->machine);
-    return runs_machine_put(s, r->row.id, false, facts, e);
+    int rc = queue_others_cut(s, r->q, e);
+    return rc < 0 ? rc : runs_machine_put(s, r->row.id, false, facts, e);
 }
 
 /* Storage thread. */

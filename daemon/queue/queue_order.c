@@ -45,9 +45,18 @@ static int64_t pause_left(const struct queue *q, struct queue_item *r)
     return left > 0 ? left : 0;
 }
 
+/* A run that wants a quiet machine waits until others have used little for long enough. */
+static bool calm_enough(const struct queue *q, struct queue_item *r)
+{
+    struct err e;
+    if (!q->cfg.owners || queue_item_spec(r, &e) < 0 || r->spec->quiet_ns == 0)
+        return true;
+    return owners_calm_ns(q->cfg.owners, r->spec->quiet_ppm) >= r->spec->quiet_ns;
+}
+
 static bool fits(struct queue *q, struct queue_item *r)
 {
-    if (q->reserved > 0)
+    if (q->reserved > 0 || !calm_enough(q, r))
         return false;
     if (q->active.n == 0)
         return pause_left(q, r) == 0;
@@ -91,6 +100,18 @@ int64_t queue_pause_left_ns(struct queue *q, int64_t run)
     const struct queue_item *first = NULL;
     int64_t left_ns = queue_pause_left(q, &first);
     return first && first->row.id == run ? left_ns : 0;
+}
+
+bool queue_waits_calm(struct queue *q, int64_t run, struct queue_calm *out)
+{
+    struct queue_item *r = first_of_line(q);
+    if (!r || r->row.id != run || calm_enough(q, r))
+        return false;
+    *out = (struct queue_calm){.need_ns = r->spec->quiet_ns,
+                               .need_ppm = r->spec->quiet_ppm,
+                               .calm_ns = owners_calm_ns(q->cfg.owners, r->spec->quiet_ppm),
+                               .share_ppm = owners_share_ppm(q->cfg.owners)};
+    return true;
 }
 
 /* ---- breaker ------------------------------------------------------------------------------------ */

@@ -45,6 +45,7 @@ struct queue_filing {
     int64_t main_exit_ns;
     bool to_last_sample; /* other boot: the window ends where the samples do */
     bool overlapped;     /* as far as memory knows */
+    bool disturbed;      /* others used more than their share beside it */
     bool drop_env;
     bool env_unused; /* back: nobody needs the file any more */
     struct energy_figure total;
@@ -130,7 +131,10 @@ struct queue {
     uv_async_t ticket_async;
     uv_timer_t tick;    /* 1 s: retries, deadlines, storage that came back */
     uv_timer_t metrics; /* 250 ms while something runs */
-    uv_timer_t pause;   /* until the first of the line has had its idle time */
+    uv_timer_t others;  /* scans of who else uses the machine */
+    uv_work_t scan;     /* one is under way while scanning; uv_cancel cannot stop it */
+    bool scanning;
+    uv_timer_t pause; /* until the first of the line has had its idle time */
     int64_t
         idle_since_ns; /* CLOCK_BOOTTIME; nothing has been active since then, as far as we saw */
     uv_mutex_t ticket_lock;
@@ -237,6 +241,13 @@ void queue_env_remove(struct store *s, const char *dir, const char *hash);
 
 /* queue_figures.c, storage thread: every figure of the window in f, and j_per_datum */
 int queue_figures(struct store *s, int64_t run, struct queue_filing *f, struct err *e) MUST_USE;
+
+/* queue_others.c: who else used the machine. Loop thread: */
+void queue_others_start(struct queue *q); /* scans on the timer, in the pool */
+/* Storage thread: look now and write down what has gathered, so that a run's edge is a border. */
+int queue_others_cut(struct store *s, struct queue *q, struct err *e) MUST_USE;
+/* Storage thread: the same, then keep with the run what others used beside it; f->disturbed. */
+int queue_others_end(struct store *s, struct queue_item *r, struct err *e) MUST_USE;
 
 /* queue_submit.c */
 int64_t queue_sweep_max_fails(const char *json); /* of a sweep row's spec */

@@ -27,6 +27,7 @@
 #include "daemon/store/sql_import.h"
 #include "daemon/store/sql_marks.h"
 #include "daemon/store/sql_models.h"
+#include "daemon/store/sql_others.h"
 #include "daemon/store/sql_runs.h"
 #include "daemon/store/sql_samples.h"
 #include "daemon/store/sql_store.h"
@@ -37,7 +38,8 @@
     SQL_STORE(X)                                                                                   \
     SQL_SAMPLES(X)                                                                                 \
     SQL_RUNS(X)                                                                                    \
-    SQL_EXPORT(X) SQL_IMPORT(X) SQL_MARKS(X) SQL_MODELS(X) SQL_ACCOUNTS(X) SQL_BASELINES(X)
+    SQL_EXPORT(X)                                                                                  \
+    SQL_IMPORT(X) SQL_MARKS(X) SQL_MODELS(X) SQL_ACCOUNTS(X) SQL_BASELINES(X) SQL_OTHERS(X)
 
 enum stmt_id {
 #define STMT_ID(name, sql) STMT_##name,

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,7 +12,7 @@
 #include <unistd.h>
 
 #include "common/units.h"
-#include "common/wire.h"
+#include "common/users.h"
 #include "daemon/store/blocks.h"
 #include "daemon/store/stmt.h"
 #include "schema_embedded.h"
@@ -70,7 +69,7 @@ int stmt_exec(struct store *s, const char *sql, struct err *e)
 struct user_names { /* the last one looked up: runs of one user stand together */
     bool known;
     sqlite3_int64 uid;
-    char name[64];
+    char name[USERS_NAME_MAX];
 };
 
 static void user_name(sqlite3_context *ctx, int n, sqlite3_value **args)
@@ -79,16 +78,9 @@ static void user_name(sqlite3_context *ctx, int n, sqlite3_value **args)
     sqlite3_int64 uid = sqlite3_value_int64(args[0]);
     (void)n;
     if (!u->known || u->uid != uid) {
-        struct passwd pw;
-        struct passwd *found = NULL;
-        char buf[2048];
         u->known = true;
         u->uid = uid;
-        if (getpwuid_r((uid_t)uid, &pw, buf, sizeof(buf), &found) == 0 && found &&
-            wire_utf8_ok(pw.pw_name, strlen(pw.pw_name)))
-            base_strcpy(u->name, sizeof(u->name), pw.pw_name);
-        else
-            (void)snprintf(u->name, sizeof(u->name), "%lld", (long long)uid);
+        (void)users_name(uid, u->name);
     }
     sqlite3_result_text(ctx, u->name, -1, SQLITE_TRANSIENT);
 }

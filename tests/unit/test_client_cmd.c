@@ -31,7 +31,7 @@ static void letters_are_what_fingers_know(void **state)
         char letter;
         enum opt_id id;
     } known[] = {{'t', OPT_TIME},  {'J', OPT_LABEL}, {'n', OPT_COUNT}, {'f', OPT_FOLLOW},
-                 {'a', OPT_ALL},   {'u', OPT_USER},  {'o', OPT_OUT},   {'q', OPT_QUIET},
+                 {'a', OPT_ALL},   {'u', OPT_USER},  {'o', OPT_OUT},   {'q', OPT_BARE},
                  {'h', OPT_HELP},  {'p', OPT_PARAM}, {'W', OPT_WAIT},  {'H', OPT_HOLD},
                  {'s', OPT_SIGNAL}};
     (void)state;
@@ -151,7 +151,7 @@ static void options_and_arguments(void **state)
     assert_string_equal(args_str(&a, OPT_COUNT, ""), "5");
     assert_string_equal(args_str(&a, OPT_LABEL, ""), "x");
     assert_true(args_has(&a, OPT_FOLLOW));
-    assert_false(args_has(&a, OPT_QUIET));
+    assert_false(args_has(&a, OPT_BARE));
     int64_t ns = 0;
     assert_int_equal(args_duration(&a, OPT_TIME, &ns, &e), 0);
     assert_int_equal(ns, 90 * NS_PER_S);
@@ -188,7 +188,7 @@ static void what_is_not_ours_is_passed(void **state)
     assert_int_equal(
         a.npos, 5); /* a tag to drop is a word although it begins with the letter of an option */
     assert_string_equal(a.pos[3], "-quick");
-    assert_false(args_has(&a, OPT_QUIET));
+    assert_false(args_has(&a, OPT_BARE));
     args_fini(&a);
 }
 

@@ -1,0 +1,92 @@
+/* who: which run holds each device, since when, and who else is on it. */
+#include <string.h>
+
+#include "client/cmd.h"
+#include "client/print.h"
+#include "client/table.h"
+#include "common/units.h"
+
+static const char *const heads[] = {"!DEVICE", "!WHO", "WHAT", ">SINCE", ">USES", "LABEL"};
+
+static void put_run_row(struct table *t, const char *device, const struct wire_val *run)
+{
+    char buf[40];
+    table_put(t, "%s", device);
+    table_put(t, "%s", wire_str(run, "user", "?"));
+    table_put(t, "run %lld, %s", (long long)wire_int(run, "run", 0), wire_str(run, "state", "?"));
+    table_put(t, "%s", print_duration(buf, sizeof buf, wire_int(run, "elapsed_ns", PRINT_NONE)));
+    table_put(t, "-");
+    table_put(t, "%s", wire_str(run, "label", ""));
+}
+
+static void put_other_row(struct table *t, const struct wire_val *device,
+                          const struct wire_val *other)
+{
+    char buf[40];
+    double span_us = (double)wire_int(device, "interval_ns", 0) / 1e3;
+    double cpus = (double)wire_int(device, "cpus", 1);
+    double busy_us = (double)wire_int(other, "busy_us", 0);
+    table_put(t, "%s", wire_str(device, "device", "?"));
+    table_put(t, "%s", wire_str(other, "owner", "?"));
+    table_put(t, "%s", wire_str(other, "kind", "?"));
+    table_put(t, "%s",
+              print_duration(buf, sizeof buf,
+                             clock_utc_ns() - wire_int(other, "since_utc_ns", clock_utc_ns())));
+    if (span_us > 0)
+        table_put(t, "%.1f %%", 100 * busy_us / span_us / cpus);
+    else
+        table_put(t, "-");
+    table_put(t, "-");
+}
+
+static void put_device(struct table *t, const struct wire_val *device)
+{
+    const struct wire_val *runs = wire_get(device, "runs");
+    const struct wire_val *others = wire_get(device, "others");
+    for (size_t i = 0; i < wire_len(runs); i++)
+        put_run_row(t, wire_str(device, "device", "?"), wire_at(runs, i));
+    for (size_t i = 0; i < wire_len(others); i++)
+        put_other_row(t, device, wire_at(others, i));
+    if (wire_len(runs) + wire_len(others) > 0)
+        return;
+    table_put(t, "%s", wire_str(device, "device", "?"));
+    table_put(t, "nobody");
+    for (size_t i = 2; i < ARRAY_LEN(heads); i++)
+        table_put(t, "-");
+}
+
+static void put_sum(const struct app *app, const struct wire_val *device)
+{
+    int64_t ppm = wire_int(device, "others_ppm", PRINT_NONE);
+    if (ppm == PRINT_NONE)
+        (void)fprintf(app->print.out, "what others use of %s is not known: %s\n",
+                      wire_str(device, "device", "?"), wire_str(device, "reason", "no reason"));
+    else
+        (void)fprintf(app->print.out,
+                      "others use %.1f %% of %s (at least: what ends between two "
+                      "looks is not seen)\n",
+                      (double)ppm / 1e4, wire_str(device, "device", "?"));
+}
+
+int cmd_who(struct app *app, struct err *e)
+{
+    struct conn *c CLEANUP(conn_closep) = NULL;
+    struct wire_msg *m CLEANUP(wire_msg_freep) = NULL;
+    int rc = cmd_connect(app, &c, e);
+    if (rc < 0)
+        return rc;
+    conn_begin(c, "who");
+    rc = conn_call(c, &m, e);
+    if (rc < 0 || app->json)
+        return rc < 0 ? rc : cmd_print_json(app, "who", wire_msg_root(m), e);
+    const struct wire_val *devices = wire_get(wire_msg_root(m), "devices");
+    struct table t;
+    table_init(&t, heads, ARRAY_LEN(heads));
+    for (size_t i = 0; i < wire_len(devices); i++)
+        put_device(&t, wire_at(devices, i));
+    table_print(&t, &app->print);
+    table_fini(&t);
+    for (size_t i = 0; i < wire_len(devices); i++)
+        put_sum(app, wire_at(devices, i));
+    return 0;
+}

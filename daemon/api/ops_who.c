@@ -1,0 +1,80 @@
+/* who: for each device, which run holds it since when, and who else is on it. From memory. */
+
+#include "common/units.h"
+#include "daemon/api/ops_private.h"
+
+struct holders {
+    struct op_call *c;
+    struct wire_out *o;
+    struct encode enc;
+};
+
+/* Instants of this boot as civil time, for people. */
+static int64_t utc_of(int64_t boot_ns)
+{
+    return clock_utc_ns() - (clock_boot_ns() - boot_ns);
+}
+
+static int put_holder(void *arg, const struct queue_run *r)
+{
+    struct holders *x = arg;
+    if (r->elapsed_ns == RUN_NONE || r->row->state == RUN_QUEUED || r->row->state == RUN_HELD)
+        return 0;
+    wire_begin_map(x->o, NULL);
+    wire_put_int(x->o, "run", r->row->id);
+    wire_put_str(x->o, "user", encode_user(&x->enc, r->row->uid));
+    wire_put_str(x->o, "label", r->row->label);
+    wire_put_str(x->o, "state", run_state_name(r->row->state));
+    wire_put_int(x->o, "elapsed_ns", r->elapsed_ns);
+    encode_opt(x->o, "started_utc_ns", r->row->started_utc_ns);
+    wire_end(x->o);
+    return 0;
+}
+
+static void put_others(struct wire_out *o, struct owners *w)
+{
+    struct owner_use use[OWNERS_MAX];
+    int64_t ns = 0;
+    size_t n = owners_now(w, use, &ns);
+    int64_t share = owners_share_ppm(w);
+    wire_begin_array(o, "others");
+    for (size_t i = 0; i < n; i++) {
+        wire_begin_map(o, NULL);
+        wire_put_str(o, "kind", owner_kind_name(use[i].kind));
+        wire_put_str(o, "owner", use[i].name);
+        wire_put_int(o, "busy_us", use[i].busy_us);
+        wire_put_int(o, "since_utc_ns", utc_of(use[i].since_ns));
+        wire_end(o);
+    }
+    wire_end(o);
+    wire_put_int(o, "interval_ns", ns);
+    encode_opt(o, "others_ppm", share >= 0 ? share : RUN_NONE);
+    if (share < 0)
+        wire_put_str(o, "reason", "nobody has looked twice yet");
+}
+
+static void put_cpus(struct op_call *c, struct wire_out *o)
+{
+    struct holders x = {.c = c, .o = o};
+    wire_begin_map(o, NULL);
+    wire_put_str(o, "device", "cpu");
+    wire_put_int(o, "cpus", owners_cpus(c->d->owners));
+    wire_begin_array(o, "runs");
+    queue_visit(c->d->queue, put_holder, &x);
+    wire_end(o);
+    put_others(o, c->d->owners);
+    wire_end(o);
+}
+
+int op_who(struct op_call *c, struct err *e)
+{
+    struct wire_out o = {0};
+    (void)e;
+    ops_begin(&o, c->id);
+    wire_begin_array(&o, "devices");
+    put_cpus(c, &o);
+    wire_end(&o);
+    peer_send(c->p, &o);
+    wire_out_free(&o);
+    return 0;
+}
