@@ -126,6 +126,8 @@ static bool stop_one(struct daemon *d, enum stop_step step)
         return closes;
     case STOP_METER:
         d->storage = NULL;
+        ledger_close(d->ledger);
+        d->ledger = NULL;
         meter_close(d->meter);
         d->meter = NULL;
         slots_free(d->slots);
@@ -232,6 +234,34 @@ static void init_handles(struct daemon *d)
     uv_signal_start(&d->sighup, daemon_on_hangup, SIGHUP);
 }
 
+/* ---- the ledger (storage thread) ----------------------------------------------------------------- */
+
+static void daemon_on_tick(void *arg, struct tick *t)
+{
+    struct daemon *d = arg;
+    d->suspend_ns = t->suspend_ns;
+}
+
+/* Said once: without accounts runs are measured as ever, but for what they share with others. */
+static void daemon_on_due(void *arg, struct store *s, struct samples *w)
+{
+    struct daemon *d = arg;
+    struct err e = {0};
+    int rc = d->ledger ? 0 : ledger_open(&d->ledger, s, w, d->slots, &e);
+    if (rc == 0 && d->ledger)
+        rc = ledger_prepare(d->ledger, s, w, &e);
+    if (rc < 0 && !d->ledger_failed)
+        log_error("the accounts of runs cannot be kept: %s", e.text);
+    d->ledger_failed = rc < 0;
+}
+
+static int daemon_on_flushed(void *arg, struct store *s, struct samples *w, struct err *e)
+{
+    struct daemon *d = arg;
+    int rc = d->ledger ? ledger_write(d->ledger, s, w, d->suspend_ns, e) : 0;
+    return rc < 0 ? rc : 0;
+}
+
 /* ---- start --------------------------------------------------------------------------------------- */
 
 /* Every peer is a descriptor; the usual soft limit of 1024 is not enough. */
@@ -285,6 +315,8 @@ static int start_measuring(struct daemon *d, struct err *e)
     if (rc < 0)
         return rc;
     storage_set_full(d->storage, !strcmp(c->durability, "full"));
+    const struct storage_feed feed = {daemon_on_tick, daemon_on_due, daemon_on_flushed, d};
+    storage_set_feed(d->storage, &feed);
     rc = storage_start(d->storage, e);
     return rc == 0 ? meter_start(d->meter, storage_wake, d->storage, e) : rc;
 }

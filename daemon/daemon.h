@@ -10,6 +10,7 @@
 
 #include "daemon/api/server.h"
 #include "daemon/config.h"
+#include "daemon/energy/ledger.h"
 #include "daemon/launch/launch.h"
 #include "daemon/meter/meter.h"
 #include "daemon/meter/slots.h"
@@ -21,7 +22,10 @@ struct daemon {
     uv_loop_t loop;
     struct config config;
     struct paths paths;
-    struct slots *slots; /* CPU time of runs: the queue seats them, the meter reads */
+    struct slots *slots;   /* CPU time of runs: the queue seats them, the meter reads */
+    struct ledger *ledger; /* storage thread, as are the two below */
+    int64_t suspend_ns;    /* of the meter's newest tick */
+    bool ledger_failed;    /* it was said */
     struct meter *meter;
     struct owners *owners; /* who else uses the CPUs */
     struct storage *storage;

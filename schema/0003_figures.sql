@@ -43,8 +43,9 @@ CREATE TABLE calibration(
 ) STRICT;
 CREATE INDEX calibration_channel ON calibration(channel, id);
 
--- The accounts among which a meter's energy is divided: each is an ordinary channel (kind counter, quality
--- none, so that no sum ever takes it for a meter). Their sum is the meter, at every tick. Writer: sampler.
+-- The accounts among which a meter's energy is divided: each is an ordinary channel (a companion in uJ,
+-- quality none: no sum ever takes it for a meter, and it may fall). Their sum is the meter, at every tick.
+-- Writer: sampler.
 CREATE TABLE account(
     channel INTEGER PRIMARY KEY REFERENCES channel(id), -- the account's own curve
     meter INTEGER NOT NULL REFERENCES channel(id),
@@ -52,6 +53,16 @@ CREATE TABLE account(
     slot INTEGER                     -- of kind 'slot'
 ) STRICT;
 CREATE INDEX account_meter ON account(meter, kind, slot);
+
+-- From when on a meter's `idle` account grows by which baseline. Writer: sampler, where it changed.
+CREATE TABLE account_basis(
+    meter INTEGER NOT NULL REFERENCES channel(id),
+    boot INTEGER NOT NULL REFERENCES boot(id),
+    t_ns INTEGER NOT NULL,           -- spans that begin here or later
+    baseline INTEGER REFERENCES baseline(id), -- NULL = none was measured yet: idle grows by nothing
+    power_uw INTEGER,                -- its power
+    PRIMARY KEY(meter, boot, t_ns)
+) STRICT, WITHOUT ROWID;
 
 -- Who was given which GPU. Writer: queue.
 CREATE TABLE device_owner(
@@ -64,6 +75,7 @@ CREATE TABLE device_owner(
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX device_owner_run ON device_owner(run);
 CREATE INDEX slot_owner_run ON slot_owner(run);
+CREATE INDEX run_begin ON run(boot, t0_ns) WHERE t0_ns IS NOT NULL; -- who was present when
 
 -- What others than runs used: one row per owner, device and 10 s in which it was more than nothing. Writer: sampler.
 CREATE TABLE other_use(

@@ -12,4 +12,7 @@ int bounds_of_counter(struct store *s, const struct channel_row *ch, const struc
 /* Add a word to `flags`, once. */
 void energy_flag(struct energy_figure *f, const char *word);
 
+/* The total of a set, from its figures and in_total. */
+void energy_set_sum(struct energy_set *x);
+
 #endif

@@ -188,7 +188,7 @@ static void flag_total(struct energy_set *x)
         energy_flag(t, "coarse");
 }
 
-static void sum(struct energy_set *x)
+void energy_set_sum(struct energy_set *x)
 {
     size_t parts = 0;
     x->total = (struct energy_figure){.random_uj = -1, .quality = QUALITY_NONE};
@@ -284,7 +284,7 @@ int energy_of_window(struct store *s, const struct energy_window *w, struct ener
         energy_set_fini(out);
         return rc;
     }
-    sum(out);
+    energy_set_sum(out);
     name_meter(out);
     name_covered(out);
     return 0;

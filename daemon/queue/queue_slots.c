@@ -17,12 +17,13 @@ struct slot_job {
     int64_t run;
     int64_t channel; /* 0: it leaves */
     int64_t t_ns;
+    bool exclusive;
 };
 
 static int work(struct store *s, struct storage_job *job, struct err *e)
 {
     struct slot_job *j = container_of(job, struct slot_job, job);
-    return j->channel ? accounts_slot_take(s, j->channel, j->run, j->t_ns, e)
+    return j->channel ? accounts_slot_take(s, j->channel, j->run, j->t_ns, j->exclusive, e)
                       : accounts_slot_leave(s, j->run, j->t_ns, e);
 }
 
@@ -43,7 +44,8 @@ static void write_down(struct queue_item *r, int64_t channel)
                            .q = r->q,
                            .run = r->row.id,
                            .channel = channel,
-                           .t_ns = clock_boot_ns()};
+                           .t_ns = clock_boot_ns(),
+                           .exclusive = channel && queue_item_exclusive(r)};
     queue_submit_job(r->q, &j->job);
 }
 

@@ -59,6 +59,24 @@ int64_t samples_pending(const struct samples *w); /* ticks not yet flushed */
 int64_t samples_dropped(
     const struct samples *w); /* ticks out of order, or thinned while storage was away */
 
+struct samples_knot {
+    int64_t epoch; /* epoch.id */
+    int64_t t_ns;
+    int64_t e_uj;
+    int64_t unknown_ns; /* as in curve_point */
+};
+/* What passes the writer, for whoever keeps books of it: called inside samples_flush, on the storage thread,
+ * with no statement borrowed. After a rollback the same readings come again. */
+struct samples_watch {
+    /* A valid reading of a CPU time channel. */
+    void (*usage)(void *arg, int64_t channel, int64_t t_ns, int64_t value);
+    /* An instant at which E of an energy channel is exact and will not move any more. */
+    void (*knot)(void *arg, int64_t channel, const struct samples_knot *k);
+    void (*edge)(void *arg, int64_t t_ns); /* a sweep at a run's edge */
+    void *arg;
+};
+void samples_set_watch(struct samples *w, const struct samples_watch *watch); /* copied */
+
 struct channel_row {
     int64_t id;
     char uid[160], label[48], unit[8], source[32], covers[80];
@@ -99,6 +117,12 @@ int samples_before(struct store *s, int64_t channel, int64_t boot, int64_t t_ns,
                    struct err *e) MUST_USE;
 int samples_after(struct store *s, int64_t channel, int64_t boot, int64_t t_ns, struct sample *out,
                   struct err *e) MUST_USE;
+
+/* The same by the middle of the sweep: t_ns <= t, t_ns >= t. One at t itself is both. */
+int samples_at(struct store *s, int64_t channel, int64_t boot, int64_t t_ns, struct sample *out,
+               struct err *e) MUST_USE;
+int samples_from(struct store *s, int64_t channel, int64_t boot, int64_t t_ns, struct sample *out,
+                 struct err *e) MUST_USE;
 
 /* E(t) and what is known about the curve up to t, all cumulative since the channel's first sample. */
 struct curve_point {

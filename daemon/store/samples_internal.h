@@ -81,6 +81,7 @@ struct samples {
     uint32_t chunk_ticks;
     void (*read_clocks)(void *arg, int64_t *boot_ns, int64_t *utc_ns);
     void *clocks_arg;
+    struct samples_watch watch;
     size_t n, groups;
     struct wgroup *group;
     struct wchannel *channel, *channel_saved;

@@ -246,15 +246,24 @@ static bool valid_at(const struct rows_begin *b, const struct codec_view *v,
     return walk_valid(&b->rule, &x);
 }
 
-/* Newest valid sample of a block with after_ns <= t. */
-static bool scan_back(const struct rows_begin *b, const struct codec_view *v, int64_t t_ns,
+/* Which stamp of a sweep is compared. */
+typedef int64_t stamp_of(const struct codec_view *v, uint32_t i);
+
+/* What is looked for: the nearest valid sample whose stamp is on the right side of t. */
+struct want {
+    int64_t t_ns;
+    stamp_of *stamp;
+};
+
+/* Newest valid sample of a block with stamp <= t. */
+static bool scan_back(const struct rows_begin *b, const struct codec_view *v, const struct want *q,
                       struct sample *out)
 {
     if (b->slot >= v->channels)
         return false;
     struct codec_column c = codec_column_at(v, b->slot);
     for (uint32_t i = v->n; i-- > 0;) {
-        if (codec_after(v, i) > t_ns || !valid_at(b, v, &c, i))
+        if (q->stamp(v, i) > q->t_ns || !valid_at(b, v, &c, i))
             continue;
         fill(v, &c, i, out);
         return true;
@@ -262,15 +271,15 @@ static bool scan_back(const struct rows_begin *b, const struct codec_view *v, in
     return false;
 }
 
-/* Oldest valid sample of a block with before_ns >= t. */
-static bool scan_on(const struct rows_begin *b, const struct codec_view *v, int64_t t_ns,
+/* Oldest valid sample of a block with stamp >= t. */
+static bool scan_on(const struct rows_begin *b, const struct codec_view *v, const struct want *q,
                     struct sample *out)
 {
     if (b->slot >= v->channels)
         return false;
     struct codec_column c = codec_column_at(v, b->slot);
     for (uint32_t i = 0; i < v->n; i++) {
-        if (codec_before(v, i) < t_ns || !valid_at(b, v, &c, i))
+        if (q->stamp(v, i) < q->t_ns || !valid_at(b, v, &c, i))
             continue;
         fill(v, &c, i, out);
         return true;
@@ -279,7 +288,7 @@ static bool scan_on(const struct rows_begin *b, const struct codec_view *v, int6
 }
 
 /* 0; 1 = none in the tail. */
-static int before_in_tail(struct store *s, const struct rows_begin *b, int64_t t_ns,
+static int before_in_tail(struct store *s, const struct rows_begin *b, const struct want *q,
                           struct sample *out, struct err *e)
 {
     struct blocks_row *rows CLEANUP(base_freep) = NULL;
@@ -287,21 +296,21 @@ static int before_in_tail(struct store *s, const struct rows_begin *b, int64_t t
     int rc = blocks_tail(s, b->grp, b->epoch, &rows, &n, e);
     for (size_t i = n; rc == 0 && i-- > 0;) {
         struct codec_view v;
-        if (rows[i].t0_ns > t_ns)
+        if (rows[i].t0_ns > q->t_ns)
             continue;
         rc = blocks_tail_row(s, &rows[i], &v, e);
-        if (rc == 0 && scan_back(b, &v, t_ns, out))
+        if (rc == 0 && scan_back(b, &v, q, out))
             return 0;
     }
     return rc ? rc : 1;
 }
 
 /* 0; 1 = none in the chunks of this epoch. Follows `last_ns` of the heads over stretches without any. */
-static int before_in_chunks(struct store *s, const struct rows_begin *b, int64_t t_ns,
+static int before_in_chunks(struct store *s, const struct rows_begin *b, const struct want *q,
                             struct sample *out, struct err *e)
 {
     struct rows_head h;
-    int64_t at = t_ns;
+    int64_t at = q->t_ns;
     for (;;) {
         int rc = rows_head_in(s, b, at, &h, e);
         if (rc)
@@ -310,7 +319,7 @@ static int before_in_chunks(struct store *s, const struct rows_begin *b, int64_t
         rc = blocks_chunk(s, h.chunk, &v, e);
         if (rc)
             return rc;
-        if (scan_back(b, &v, t_ns, out))
+        if (scan_back(b, &v, q, out))
             return 0;
         if (!h.begun)
             return 1;
@@ -318,29 +327,44 @@ static int before_in_chunks(struct store *s, const struct rows_begin *b, int64_t
     }
 }
 
-int samples_before(struct store *s, int64_t channel, int64_t boot, int64_t t_ns, struct sample *out,
-                   struct err *e)
+static int find_before(struct store *s, int64_t channel, int64_t boot, const struct want *q,
+                       struct sample *out, struct err *e)
 {
-    int64_t at = t_ns;
+    int64_t at = q->t_ns;
     for (;;) {
         struct rows_begin b;
         int rc = rows_begin_at(s, channel, boot, at, &b, e);
         if (rc == 0)
-            rc = before_in_tail(s, &b, t_ns, out, e);
+            rc = before_in_tail(s, &b, q, out, e);
         else
             return rc;
         if (rc == 1)
-            rc = before_in_chunks(s, &b, t_ns, out, e);
+            rc = before_in_chunks(s, &b, q, out, e);
         if (rc <= 0)
             return rc;
         at = b.state.last_ns - 1; /* the epoch before */
     }
 }
 
+int samples_before(struct store *s, int64_t channel, int64_t boot, int64_t t_ns, struct sample *out,
+                   struct err *e)
+{
+    const struct want q = {t_ns, codec_after};
+    return find_before(s, channel, boot, &q, out, e);
+}
+
+int samples_at(struct store *s, int64_t channel, int64_t boot, int64_t t_ns, struct sample *out,
+               struct err *e)
+{
+    const struct want q = {t_ns, codec_time};
+    return find_before(s, channel, boot, &q, out, e);
+}
+
 /* 0; 1 = none after t in this epoch. */
-static int after_in_epoch(struct store *s, const struct rows_begin *b, int64_t t_ns,
+static int after_in_epoch(struct store *s, const struct rows_begin *b, const struct want *q,
                           struct sample *out, struct err *e)
 {
+    int64_t t_ns = q->t_ns;
     struct rows_head h;
     struct codec_view v;
     int rc = rows_head_in(s, b, t_ns, &h, e);
@@ -350,7 +374,7 @@ static int after_in_epoch(struct store *s, const struct rows_begin *b, int64_t t
         rc = blocks_chunk(s, h.chunk, &v, e);
         if (rc)
             return rc;
-        if (scan_on(b, &v, t_ns, out))
+        if (scan_on(b, &v, q, out))
             return 0;
         rc = rows_head_valid(s, b->channel, b->boot, h.t0_ns, &h, e);
     }
@@ -363,24 +387,39 @@ static int after_in_epoch(struct store *s, const struct rows_begin *b, int64_t t
         if (rows[i].t1_ns < t_ns)
             continue;
         rc = blocks_tail_row(s, &rows[i], &v, e);
-        if (rc == 0 && scan_on(b, &v, t_ns, out))
+        if (rc == 0 && scan_on(b, &v, q, out))
             return 0;
     }
     return rc ? rc : 1;
 }
 
-int samples_after(struct store *s, int64_t channel, int64_t boot, int64_t t_ns, struct sample *out,
-                  struct err *e)
+static int find_after(struct store *s, int64_t channel, int64_t boot, const struct want *q,
+                      struct sample *out, struct err *e)
 {
+    int64_t t_ns = q->t_ns;
     struct rows_begin b;
     int rc = rows_begin_at(s, channel, boot, t_ns, &b, e);
     if (rc == 1)
         rc = rows_begin_after(s, channel, boot, t_ns, &b, e);
     while (rc == 0) {
-        rc = after_in_epoch(s, &b, t_ns, out, e);
+        rc = after_in_epoch(s, &b, q, out, e);
         if (rc <= 0)
             return rc;
         rc = rows_begin_after(s, channel, boot, b.state.last_ns, &b, e);
     }
     return rc;
+}
+
+int samples_after(struct store *s, int64_t channel, int64_t boot, int64_t t_ns, struct sample *out,
+                  struct err *e)
+{
+    const struct want q = {t_ns, codec_before};
+    return find_after(s, channel, boot, &q, out, e);
+}
+
+int samples_from(struct store *s, int64_t channel, int64_t boot, int64_t t_ns, struct sample *out,
+                 struct err *e)
+{
+    const struct want q = {t_ns, codec_time};
+    return find_after(s, channel, boot, &q, out, e);
 }

@@ -79,6 +79,11 @@ void samples_put(struct samples *w, struct tick *t)
     w->pending_ticks++;
 }
 
+void samples_set_watch(struct samples *w, const struct samples_watch *watch)
+{
+    w->watch = *watch;
+}
+
 int64_t samples_pending(const struct samples *w)
 {
     return w->pending_ticks - w->now.consumed_ticks;
@@ -288,6 +293,20 @@ static int step_channel(struct samples *w, struct wchannel *c, const struct walk
     return rc;
 }
 
+static void tell(const struct samples *w, const struct wchannel *c, const struct walk_sample *x)
+{
+    const struct samples_watch *to = &w->watch;
+    if (!c->in_epoch || c->state.last_ns != x->t_ns)
+        return; /* no value */
+    if (c->rule.kind == CHANNEL_CPU_TIME && to->usage)
+        to->usage(to->arg, c->id, x->t_ns, x->value);
+    if (c->rule.kind == CHANNEL_CPU_TIME || c->rule.kind == CHANNEL_COMPANION || !to->knot ||
+        c->state.knot_ns != x->t_ns)
+        return;
+    const struct samples_knot k = {w->now.epoch, x->t_ns, c->state.e_uj, c->state.unknown_ns};
+    to->knot(to->arg, c->id, &k);
+}
+
 static int take_tick(struct samples *w, struct tick *t, int64_t t_ns, struct err *e)
 {
     const struct wgroup *g = &w->group[t->group];
@@ -303,6 +322,8 @@ static int take_tick(struct samples *w, struct tick *t, int64_t t_ns, struct err
             if (rc == 0)
                 rc = insert_epoch_channel(w, c, t->group, slot, tick_raws(t)[slot], e);
         }
+        if (rc == 0)
+            tell(w, c, &x);
     }
     return rc;
 }
@@ -377,7 +398,7 @@ static int store_groups(struct samples *w, struct err *e)
 {
     int rc = 0;
     for (size_t g = 0; rc == 0 && g < w->groups; g++) {
-        if (w->gnow[g].stored == w->gnow[g].ticks)
+        if (w->gnow[g].stored == w->gnow[g].ticks || w->gnow[g].compacted)
             continue;
         rc = is_full(w, g) ? compact(w, g, e) : insert_tail(w, g, e);
     }
@@ -459,6 +480,8 @@ static int flush_tick(struct samples *w, struct tick *t, struct err *e)
         rc = take_tick(w, t, t_ns, e);
     if (rc)
         return rc;
+    if ((t->flags & TICK_EDGE) && w->watch.edge)
+        w->watch.edge(w->watch.arg, t_ns);
     if (!codec_block_add(w->group[t->group].block, t))
         return err_set(e, WATTQ_E_STORAGE, "no memory for samples");
     gn->ticks++;
@@ -487,7 +510,8 @@ int samples_flush(struct samples *w, struct err *e)
 {
     if (samples_pending(w) == 0)
         return 0;
-    save(w);
+    if (!w->in_flush) /* a second time in one transaction: what the first brought about */
+        save(w);
     int rc = flush_ticks(w, e);
     if (rc == 0 && !w->epoch_ended)
         rc = store_groups(w, e);

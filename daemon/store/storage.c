@@ -190,6 +190,16 @@ static int commit(struct storage *st, int64_t samples, int64_t jobs, struct err 
     return 0;
 }
 
+/* What is pending, and what follows from it. As samples_flush. */
+static int flush_all(struct storage *st, struct err *e)
+{
+    int rc = samples_flush(st->samples, e);
+    if (rc != 0 || !st->feed.flushed)
+        return rc;
+    rc = st->feed.flushed(st->feed.arg, st->store, st->samples, e);
+    return rc == 0 ? samples_flush(st->samples, e) : rc;
+}
+
 /* Open a transaction that holds everything pending; what is too much for one goes into earlier ones. */
 static int begin_with_samples(struct storage *st, bool full, int64_t *ticks, struct err *e)
 {
@@ -197,7 +207,7 @@ static int begin_with_samples(struct storage *st, bool full, int64_t *ticks, str
         int64_t before = samples_pending(st->samples);
         int rc = store_begin(st->store, full, e);
         if (rc == 0)
-            rc = samples_flush(st->samples, e);
+            rc = flush_all(st, e);
         if (rc < 0)
             return fail_back(st, rc, e);
         *ticks = before - samples_pending(st->samples);

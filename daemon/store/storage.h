@@ -49,6 +49,9 @@ void storage_set_full(struct storage *st, bool always);
 struct storage_feed {
     void (*tick)(void *arg, struct tick *t);
     void (*due)(void *arg, struct store *s, struct samples *w);
+    /* Inside every transaction, when all samples that were pending are in: may samples_put what follows from
+     * them, which then gets into the same transaction. < 0 undoes it. NULL = nothing follows. */
+    int (*flushed)(void *arg, struct store *s, struct samples *w, struct err *e);
     void *arg;
 };
 void storage_set_feed(struct storage *st, const struct storage_feed *feed);
