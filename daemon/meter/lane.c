@@ -211,12 +211,15 @@ struct lane_value lane_take(struct lane *l, struct reading r, int64_t t_ns, bool
     struct lane_value v = {.state = (uint8_t)r.state};
     bool changed = !l->has_prev || r.value != l->prev_raw;
     if (r.state == READING_OK && is_counter(l)) {
-        v.state = take_counter(l, r.value, t_ns, resumed, r.anew);
+        v.state = take_counter(l, r.value, t_ns, resumed, r.era != (l->has_prev ? l->era : 0));
     } else if (r.state == READING_OK && !plausible_gauge(l, r.value)) {
         v.state = READING_IMPLAUSIBLE;
     } else if (r.state == READING_OK) {
         l->cum = r.value;
         accept(l, r.value, t_ns);
+    }
+    if (v.state != READING_IMPLAUSIBLE && r.state == READING_OK) {
+        l->era = r.era;
     }
     /* Without a value the newest valid one is repeated: its state says that it is not one. */
     v.value = l->cum;

@@ -23,6 +23,7 @@ struct lane {
     int64_t cum; /* value handed out last */
     int64_t prev_raw; /* newest valid reading ... */
     int64_t prev_ns;  /* ... and its time */
+    uint32_t era;     /* of prev_raw */
     bool has_prev;
     bool bridge; /* prev_raw is the base of an earlier epoch: the next reading bridges the gap */
 

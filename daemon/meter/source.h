@@ -89,9 +89,10 @@ struct channel_desc {
 struct reading {
     int64_t value; /* in channel_desc.unit; meaningless unless state is READING_OK */
     enum reading_state state;
-    bool
-        anew; /* counters: it began again (opened anew, driver or firmware restarted) after the newest
-                  valid reading; what flowed between the two is unknown, however the values compare */
+    /* Counters: 0 = the register runs on by itself. Else the number of the count that value belongs to,
+     * which began with its descriptor or when its device started again: values of two eras have no
+     * difference, however they compare, and none goes on from before a restart of the daemon. */
+    uint32_t era;
 };
 
 struct slots;

@@ -79,7 +79,7 @@ class Daemon:
         self.proc = subprocess.Popen(
             [os.path.join(BIN, "daemon", "wattqd"), "--state-dir", self.state_dir, "--runtime-dir",
              os.path.join(self.dir, "run"), "--script", os.path.join(self.dir, "script"), "--disable",
-             "powercap,hwmon,nvml,estimate", "--config", "/dev/null", *self.args],
+             "perf,powercap,hwmon,battery,ipmi,nvml,estimate", "--config", "/dev/null", *self.args],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, env=env)
         self.connect()
 

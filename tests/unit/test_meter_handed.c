@@ -153,9 +153,9 @@ static void a_handed_descriptor_reads_what_the_user_may_not_open(void **ctx)
 
 /* ---- counters that begin anew -------------------------------------------------------------------- */
 
-static struct lane_value take(struct lane *l, int64_t raw, int64_t t_ns, bool anew)
+static struct lane_value take(struct lane *l, int64_t raw, int64_t t_ns, uint32_t era)
 {
-    return lane_take(l, (struct reading){.value = raw, .state = READING_OK, .anew = anew}, t_ns,
+    return lane_take(l, (struct reading){.value = raw, .state = READING_OK, .era = era}, t_ns,
                      false);
 }
 
@@ -166,19 +166,19 @@ static void a_counter_that_began_anew_is_never_a_difference(void **ctx)
     struct channel_desc d = {.kind = CHANNEL_COUNTER, .quantum = 1, .period_ns = NS_PER_MS};
     struct lane l;
     lane_init(&l, &d, NS_PER_S);
-    (void)take(&l, 100, 1 * S, true); /* the first one ever: nothing to lose */
-    assert_int_equal(take(&l, 150, 2 * S, false).value, 50);
-    struct lane_value v = take(&l, 5000, 3 * S, true);
+    (void)take(&l, 100, 1 * S, 1); /* the first one ever: nothing to lose */
+    assert_int_equal(take(&l, 150, 2 * S, 1).value, 50);
+    struct lane_value v = take(&l, 5000, 3 * S, 2);
     assert_int_equal(v.value, 50);
     assert_int_equal(v.state, TICK_RESET);
-    assert_int_equal(take(&l, 5010, 4 * S, false).value, 60);
+    assert_int_equal(take(&l, 5010, 4 * S, 2).value, 60);
     /* After a restart of the daemon: nothing is bridged. */
     lane_init(&l, &d, NS_PER_S);
     lane_base(&l, 60, 5010, true);
-    v = take(&l, 9000, 5 * S, true);
+    v = take(&l, 9000, 5 * S, 1);
     assert_int_equal(v.value, 60);
     assert_int_equal(v.state, TICK_RESET);
-    assert_int_equal(take(&l, 9001, 6 * S, false).value, 61);
+    assert_int_equal(take(&l, 9001, 6 * S, 1).value, 61);
 }
 
 int main(void)
