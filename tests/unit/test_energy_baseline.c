@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "daemon/energy/baseline_take.h"
 #include "daemon/store/baselines.h"
 #include "tests/support/recorder.h"
 
@@ -91,11 +92,240 @@ static void test_energy(void **state)
     assert_int_equal(baseline_energy_uj(&b, NS_PER_S), -3);
 }
 
+/* ---- taking one --------------------------------------------------------------------------------- */
+
+#define IDLE_UW 20000000 /* what the truth of these tests draws when nothing is on */
+
+/* 90 s at 10 Hz of a counter, a slow gauge, the CPU time of 4 CPUs, a thermometer and a GPU's utilisation. */
+struct machine {
+    int64_t (*power_uw)(double t_s);
+    double (*busy)(double t_s); /* part of all CPUs */
+    int64_t (*gpu_ppm)(double t_s);
+};
+
+static int64_t steady_power(double t_s)
+{
+    (void)t_s;
+    return IDLE_UW;
+}
+
+static double no_load(double t_s)
+{
+    (void)t_s;
+    return 0.01;
+}
+
+static int64_t no_gpu(double t_s)
+{
+    (void)t_s;
+    return 0;
+}
+
+static void record(const struct machine *m)
+{
+    int64_t uj = 0;
+    double busy_us = 0;
+    rec_init(&rec);
+    rec_add(&rec, "package", CHANNEL_COUNTER);
+    rec_add(&rec, "plug", CHANNEL_GAUGE)->period_ns = NS_PER_S;
+    struct channel_desc *cpu = rec_add(&rec, "slots/machine", CHANNEL_CPU_TIME);
+    cpu->quality = QUALITY_NONE;
+    base_strcpy(cpu->unit, sizeof(cpu->unit), "us");
+    base_strcpy(rec_add(&rec, "temp", CHANNEL_COMPANION)->unit, 8, "mC");
+    struct channel_desc *util = rec_add(&rec, "nvml/GPU-1/utilisation", CHANNEL_COMPANION);
+    util->scope = SCOPE_GPU;
+    base_strcpy(util->unit, sizeof(util->unit), "ppm");
+    rec_open_as(&rec, REC_BOOT, 0);
+    for (int i = 0; i < 900; i++) {
+        double t = i / 10.0;
+        rec_set(&rec, 0, uj, 0);
+        rec_set(&rec, 1, m->power_uw(i / 10), 0);
+        rec_set(&rec, 2, (int64_t)busy_us, 0);
+        rec_set(&rec, 3, 41000 + i, 0);
+        rec_set(&rec, 4, m->gpu_ppm(t), 0);
+        rec_put(&rec, i * 100 * NS_PER_MS, i * 100 * NS_PER_MS + 1000, 0);
+        uj += m->power_uw(t) / 10;
+        busy_us += 1e5 * 4 * m->busy(t);
+    }
+    rec_flush(&rec);
+}
+
+static void take(struct baseline_set *out, int64_t t0_s, int64_t t1_s)
+{
+    struct err e = {0};
+    const struct baseline_want q = {
+        .w = {store_boot(rec.store), t0_s * NS_PER_S, t1_s * NS_PER_S},
+        .cpus = 4,
+        .busy_max_ppm = 50000,
+        .pieces_min = (t1_s - t0_s) / 2,
+    };
+    rec_must(baseline_take(rec.store, &q, out, &e), &e, "take");
+}
+
+static void test_calm(void **state)
+{
+    (void)state;
+    struct baseline_set x;
+    record(&(struct machine){steady_power, no_load, no_gpu});
+    take(&x, 10, 70);
+    assert_string_equal(x.calm.reason, "");
+    assert_int_equal(x.n, 2);
+    assert_true(x.rows[0].known && x.rows[1].known);
+    assert_in_range(x.rows[0].b.power_uw, IDLE_UW - 2, IDLE_UW + 2);
+    assert_in_range(x.rows[1].b.power_uw, IDLE_UW - 2, IDLE_UW + 2);
+    assert_in_range(x.rows[0].b.n, 55, 60);
+    assert_in_range(x.calm.busy_ppm, 9000, 11000);
+    assert_in_range(x.rows[0].b.temp_mc, 41000 + 690, 41000 + 701);
+    baseline_set_fini(&x);
+    rec_fini(&rec);
+}
+
+/* Somebody compiles for a quarter of the time: those seconds are left out, not averaged in. */
+static double quarter(double t_s)
+{
+    return (int)t_s % 16 >= 12 ? 0.9 : 0.01;
+}
+static int64_t quarter_power(double t_s)
+{
+    return quarter(t_s) > 0.5 ? 5 * IDLE_UW : IDLE_UW;
+}
+
+static void test_busy_pieces(void **state)
+{
+    (void)state;
+    struct baseline_set x;
+    record(&(struct machine){quarter_power, quarter, no_gpu});
+    take(&x, 10, 70);
+    assert_true(x.rows[0].known);
+    assert_in_range(x.rows[0].b.power_uw, IDLE_UW - 2, IDLE_UW + 2);
+    assert_in_range(x.calm.busy_pieces, 12, 24);
+    assert_true(x.rows[0].b.n <= 60 - x.calm.busy_pieces);
+    baseline_set_fini(&x);
+    rec_fini(&rec);
+}
+
+static double always_busy(double t_s)
+{
+    (void)t_s;
+    return 0.5;
+}
+
+static void test_busy_is_refused(void **state)
+{
+    (void)state;
+    struct baseline_set x;
+    struct err e = {0};
+    record(&(struct machine){steady_power, always_busy, no_gpu});
+    take(&x, 10, 70);
+    assert_non_null(strstr(x.calm.reason, "CPUs were busy"));
+    assert_false(x.rows[0].known);
+    rec_must(store_begin(rec.store, true, &e), &e, "begin");
+    assert_int_equal(baseline_store(rec.store, &x, BASELINE_LEARNED, 0, 100, true, &e), 0);
+    store_rollback(rec.store);
+    baseline_set_fini(&x);
+    rec_fini(&rec);
+}
+
+/* A minute after a run the fans are still slowing down. */
+static int64_t cooling(double t_s)
+{
+    return IDLE_UW + (int64_t)(10e6 * (90 - t_s) / 90);
+}
+
+static void test_thermal_tail(void **state)
+{
+    (void)state;
+    struct baseline_set x;
+    record(&(struct machine){cooling, no_load, no_gpu});
+    take(&x, 10, 70);
+    assert_string_equal(x.calm.reason, "");
+    assert_false(x.rows[0].known);
+    assert_non_null(strstr(x.rows[0].reason, "going down"));
+    baseline_set_fini(&x);
+    rec_fini(&rec);
+}
+
+static int64_t gpu_once(double t_s)
+{
+    return t_s > 30 && t_s < 33 ? 200000 : 0;
+}
+
+static void test_gpu_work(void **state)
+{
+    (void)state;
+    struct baseline_set x;
+    record(&(struct machine){steady_power, no_load, gpu_once});
+    take(&x, 10, 70);
+    assert_non_null(strstr(x.calm.reason, "at work"));
+    assert_false(x.rows[0].known);
+    baseline_set_fini(&x);
+    take(&x, 40, 80);
+    assert_true(x.rows[0].known);
+    baseline_set_fini(&x);
+    rec_fini(&rec);
+}
+
+/* Neither the least that was seen nor the mean: half of the machine's idle seconds draw a fifth less. */
+static int64_t two_levels(double t_s)
+{
+    return (int)t_s % 5 < 2 ? IDLE_UW * 4 / 5 : IDLE_UW;
+}
+
+static void test_median_and_versions(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct baseline_set x;
+    record(&(struct machine){two_levels, no_load, no_gpu});
+    take(&x, 10, 70);
+    assert_true(x.rows[0].known);
+    assert_in_range(x.rows[0].b.power_uw, IDLE_UW - 2, IDLE_UW + 2);
+    assert_in_range(x.rows[0].b.spread_uw, IDLE_UW / 5 - 2, IDLE_UW / 5 + 2);
+    rec_must(store_begin(rec.store, true, &e), &e, "begin");
+    assert_int_equal(baseline_store(rec.store, &x, BASELINE_LEARNED, 0, 100, true, &e), 2);
+    assert_int_equal(baseline_store(rec.store, &x, BASELINE_LEARNED, 0, 200, true, &e), 0);
+    x.rows[0].b.power_uw += IDLE_UW / 4; /* by more than the spread */
+    assert_int_equal(baseline_store(rec.store, &x, BASELINE_LEARNED, 0, 300, true, &e), 1);
+    int64_t later = 400 + BASELINE_OLD_NS; /* the same, but a day later */
+    assert_int_equal(baseline_store(rec.store, &x, BASELINE_LEARNED, 0, later, true, &e), 2);
+    rec_must(store_commit(rec.store, &e), &e, "commit");
+    assert_int_equal(rec_ask(&rec, "SELECT count(*) FROM baseline"), 5);
+    baseline_set_fini(&x);
+    rec_fini(&rec);
+}
+
+static void test_join(void **state)
+{
+    (void)state;
+    struct baseline_row a = {
+        .known = true, .b = {.channel = 1, .power_uw = 100, .spread_uw = 4, .n = 30, .t1_ns = 5}};
+    struct baseline_row b = a;
+    b.b.power_uw = 120;
+    b.b.t1_ns = 9;
+    struct baseline_set before = {.rows = &a, .n = 1}, after = {.rows = &b, .n = 1};
+    baseline_join(&before, &after);
+    assert_int_equal(a.b.power_uw, 110);
+    assert_int_equal(a.b.spread_uw, 20); /* what it drifted by */
+    assert_int_equal(a.b.n, 60);
+    assert_int_equal(a.b.t1_ns, 9);
+    a.known = false;
+    baseline_join(&before, &after);
+    assert_true(a.known);
+    assert_int_equal(a.b.power_uw, 120);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_in_force),
         cmocka_unit_test(test_energy),
+        cmocka_unit_test(test_calm),
+        cmocka_unit_test(test_busy_pieces),
+        cmocka_unit_test(test_busy_is_refused),
+        cmocka_unit_test(test_thermal_tail),
+        cmocka_unit_test(test_gpu_work),
+        cmocka_unit_test(test_median_and_versions),
+        cmocka_unit_test(test_join),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
