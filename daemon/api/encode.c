@@ -125,6 +125,8 @@ void encode_stored(struct wire_out *o, const char *key, const struct run_energy 
     wire_put_int(o, "unknown_ns", f->unknown_ns);
     encode_opt(o, "random_uj", f->random_uj);
     encode_opt(o, "gain_ppm", f->gain_ppm);
+    encode_opt(o, "baseline", f->baseline);
+    encode_opt(o, "idle_uj", f->idle_uj);
     wire_put_str(o, "flags", f->flags);
     wire_put_str(o, "reason", f->reason);
     wire_put_bool(o, "in_total", f->in_total);
@@ -153,6 +155,8 @@ void encode_figure(struct wire_out *o, const char *key, const struct encode_figu
         .unknown_ns = f->unknown_ns,
         .random_uj = f->random_uj < 0 ? RUN_NONE : f->random_uj,
         .gain_ppm = f->gain_ppm ? f->gain_ppm : RUN_NONE,
+        .baseline = f->baseline ? f->baseline : RUN_NONE,
+        .idle_uj = f->has_idle ? f->idle_uj : RUN_NONE,
         .in_total = x->in_total,
     };
     encode_stored(o, key, &r);

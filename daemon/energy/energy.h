@@ -44,6 +44,9 @@ struct energy_figure {
     int64_t
         random_uj; /* 1 sigma: quantum/sqrt 6 and stamp half-width times mean power; -1 = not stated */
     int64_t gain_ppm; /* 0 = none stated */
+    bool has_idle;    /* marginal figures: idle_uj was taken off */
+    int64_t idle_uj;
+    int64_t baseline; /* its row; 0 = none, or a total, whose parts have theirs */
     enum energy_method method;
     enum channel_quality quality;
     char flags[128];

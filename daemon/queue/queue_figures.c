@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/units.h"
+#include "daemon/energy/marginal.h"
 #include "daemon/energy/phases.h"
 #include "daemon/queue/queue_private.h"
 
@@ -191,6 +192,15 @@ static int put_attributed(struct store *s, int64_t run, const struct energy_set 
     return runs_energy_put(s, run, "attributed", "window", &none, clock_utc_ns(), e);
 }
 
+/* Alone on the machine, the attributed figure is the machine's. Beside others the split knows better. */
+static int put_marginal(struct store *s, int64_t run, const struct energy_set *attributed,
+                        int64_t utc_ns, struct err *e)
+{
+    struct energy_set set CLEANUP(energy_set_fini) = {0};
+    int rc = marginal_of_set(s, attributed, utc_ns, run, &set, e);
+    return rc < 0 ? rc : runs_energy_put(s, run, "marginal", "window", &set, clock_utc_ns(), e);
+}
+
 static int put_main(struct store *s, int64_t run, const struct queue_filing *f, struct err *e)
 {
     if (f->main_exit_ns == RUN_NONE || f->main_exit_ns >= f->window.t1_ns ||
@@ -223,6 +233,8 @@ int queue_figures(struct store *s, int64_t run, struct queue_filing *f, struct e
     int rc = runs_energy_put(s, run, "machine", "window", &set, clock_utc_ns(), e);
     if (rc == 0)
         rc = put_attributed(s, run, &set, f->overlapped, e);
+    if (rc == 0 && !f->overlapped)
+        rc = put_marginal(s, run, &set, store_utc_of(s, f->window.boot, f->window.t1_ns), e);
     if (rc == 0)
         rc = put_main(s, run, f, e);
     if (rc == 0)

@@ -118,7 +118,7 @@ int runs_param_put(struct store *s, int64_t run, const char *key, const char *va
  * WATTQ_E_NOT_FOUND where there is no such run. */
 int runs_pin(struct store *s, int64_t run, int64_t uid, int64_t utc_ns, const char *reason,
              struct err *e) MUST_USE;
-/* part "window", "main" or "phase:NAME"; figure "machine" or "attributed".
+/* part "window", "main" or "phase:NAME"; figure "machine", "attributed" or "marginal".
  * Every figure of a set for one run; older figures of the same run and part are superseded. The total of
  * machine and window is copied to run_total. */
 int runs_energy_put(struct store *s, int64_t run, const char *figure, const char *part,
@@ -196,6 +196,7 @@ struct run_energy {
     const char *figure, *part, *method, *bound_basis, *flags, *reason, *label, *quality, *scope;
     int64_t energy_uj, lo_uj, hi_uj; /* RUN_NONE = NULL */
     int64_t covered_ns, bridged_uj, unknown_ns, random_uj, gain_ppm;
+    int64_t baseline, idle_uj; /* RUN_NONE = NULL */
     bool in_total;
 };
 int runs_energy(struct store *s, int64_t run, int (*fn)(void *, const struct run_energy *),

@@ -143,7 +143,9 @@ static void take_figure(sqlite3_stmt *st, struct run_energy *f)
                              .unknown_ns = stmt_int(st, 16),
                              .random_uj = stmt_opt(st, 17),
                              .gain_ppm = stmt_opt(st, 18),
-                             .in_total = stmt_int(st, 19) != 0};
+                             .in_total = stmt_int(st, 19) != 0,
+                             .baseline = stmt_opt(st, 20),
+                             .idle_uj = stmt_opt(st, 21)};
 }
 
 int runs_energy(struct store *s, int64_t run, int (*fn)(void *, const struct run_energy *),

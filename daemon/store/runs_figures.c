@@ -118,6 +118,8 @@ static int put_figure(struct store *s, const struct put_figure *p, const struct 
     stmt_bind_text(st, 16, f->flags);
     stmt_bind_text(st, 17, f->reason[0] ? f->reason : NULL);
     stmt_bind_int(st, 18, p->utc_ns);
+    stmt_bind_opt(st, 19, f->baseline ? f->baseline : STMT_NULL);
+    stmt_bind_opt(st, 20, f->has_idle ? f->idle_uj : STMT_NULL);
     int rc = stmt_run(st, e);
     if (rc == 0)
         *id = stmt_last_id(s);

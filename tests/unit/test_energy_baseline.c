@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "daemon/energy/baseline_take.h"
+#include "daemon/energy/marginal.h"
 #include "daemon/store/baselines.h"
 #include "tests/support/recorder.h"
 
@@ -314,6 +315,71 @@ static void test_join(void **state)
     assert_int_equal(a.b.power_uw, 120);
 }
 
+/* ---- marginal figures --------------------------------------------------------------------------- */
+
+static void test_marginal_channel(void **state)
+{
+    (void)state;
+    struct energy_figure f = {.channel = 1,
+                              .known = true,
+                              .energy_uj = 30000000,
+                              .bounded = true,
+                              .covered_ns = 2 * NS_PER_S,
+                              .random_uj = 3000};
+    const struct baseline b = {.id = 5, .power_uw = 20000000, .spread_uw = 2698};
+    struct energy_figure m;
+    marginal_of_channel(&f, &b, &m);
+    assert_int_equal(m.energy_uj, -10000000); /* signed, not clamped */
+    assert_int_equal(m.idle_uj, 40000000);
+    assert_int_equal(m.baseline, 5);
+    assert_false(m.bounded);
+    assert_int_equal(m.random_uj, 5000); /* 3000 and 2 s x 2698 / 1.349 uW, in squares */
+    f.random_uj = -1;
+    marginal_of_channel(&f, &b, &m);
+    assert_int_equal(m.random_uj, -1);
+    marginal_of_channel(&f, NULL, &m);
+    assert_false(m.known);
+    assert_non_null(strstr(m.reason, "wattq idle measure"));
+    assert_int_equal(m.baseline, 0);
+    f.known = false;
+    base_strcpy(f.reason, sizeof(f.reason), "gone");
+    marginal_of_channel(&f, &b, &m);
+    assert_false(m.known);
+    assert_string_equal(m.reason, "gone");
+}
+
+static void test_marginal_set(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct energy_set machine, m;
+    record(&(struct machine){steady_power, no_load, no_gpu});
+    struct energy_window w = {store_boot(rec.store), 20 * NS_PER_S, 30 * NS_PER_S};
+    rec_must(energy_of_window(rec.store, &w, &machine, &e), &e, "machine");
+    assert_true(machine.total.known);
+    rec_must(marginal_of_set(rec.store, &machine, 1000, 0, &m, &e), &e, "marginal");
+    assert_false(m.total.known); /* nothing was measured yet */
+    assert_non_null(strstr(m.total.reason, "no idle power"));
+    energy_set_fini(&m);
+    int64_t id = put(rec.id[0], BASELINE_LEARNED, IDLE_UW / 2, 100, 0);
+    (void)put(rec.id[1], BASELINE_LEARNED, IDLE_UW / 2, 100, 0);
+    rec_must(marginal_of_set(rec.store, &machine, 1000, 0, &m, &e), &e, "marginal");
+    assert_true(m.total.known);
+    int64_t parts = 0, idle = 0;
+    for (size_t i = 0; i < m.n; i++) {
+        if (m.figures[i].channel == rec.id[0])
+            assert_int_equal(m.figures[i].baseline, id);
+        parts += m.in_total[i] ? m.figures[i].energy_uj : 0;
+        idle += m.in_total[i] ? m.figures[i].idle_uj : 0;
+    }
+    assert_int_equal(m.total.energy_uj, parts);
+    assert_int_equal(m.total.idle_uj, idle);
+    assert_int_equal(m.total.energy_uj + m.total.idle_uj, machine.total.energy_uj);
+    energy_set_fini(&m);
+    energy_set_fini(&machine);
+    rec_fini(&rec);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -326,6 +392,8 @@ int main(void)
         cmocka_unit_test(test_gpu_work),
         cmocka_unit_test(test_median_and_versions),
         cmocka_unit_test(test_join),
+        cmocka_unit_test(test_marginal_channel),
+        cmocka_unit_test(test_marginal_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
