@@ -62,7 +62,8 @@ static bool probe(struct meter_source *s)
 static bool gives_energy(const struct meter_source *s, const struct channel_desc *descs)
 {
     for (size_t i = 0; i < s->n; i++) {
-        bool answers = s->ops->may_block || s->readings[i].state == READING_OK;
+        bool answers =
+            s->ops->may_block ? descs[i].remedy[0] == '\0' : s->readings[i].state == READING_OK;
         if (is_energy(&descs[i]) && descs[i].quality != QUALITY_ESTIMATED && answers) {
             return true;
         }
