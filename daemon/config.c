@@ -39,6 +39,8 @@ const struct config_option config_options[] = {
      "kinds of meters not to open, separated by commas", NULL, 0, 0},
     {"period", CONFIG_DURATION, AT(period_ns), "100ms", "duration",
      "time between two samples of the fast meters", NULL, NS_PER_MS, 60 * NS_PER_S},
+    {"reprobe", CONFIG_DURATION, AT(reprobe_ns), "1m", "duration",
+     "how often to look for meters that came or went", NULL, 10 * NS_PER_MS, 86400 * NS_PER_S},
     {"cpu-watts", CONFIG_INT, AT(cpu_watts), "0", "W",
      "what the CPUs draw at full load, for the estimate; 0 = a published constant", NULL, 0,
      100000},

@@ -307,6 +307,7 @@ static int start_measuring(struct daemon *d, struct err *e)
         .period_ns = c->period_ns,
         .cpu_watts_uw = c->cpu_watts * 1000000,
         .estimate_always = c->estimate,
+        .reprobe_ns = c->reprobe_ns,
         .slots = d->slots,
     };
     int rc = meter_open(&d->meter, &mc, e);

@@ -65,6 +65,7 @@ static void accept(struct lane *l, int64_t raw, int64_t t_ns)
     l->prev_raw = raw;
     l->prev_ns = t_ns;
     l->has_prev = true;
+    l->gone = false;
     l->odd_count = 0;
 }
 
@@ -95,6 +96,17 @@ static uint8_t take_first(struct lane *l, int64_t raw, int64_t t_ns)
     return state;
 }
 
+/* The device was away. Only a register that visibly went on within its known range is believed; any other
+ * may have begun anew, however the two values compare. */
+static uint8_t take_returned(struct lane *l, int64_t raw, int64_t t_ns)
+{
+    bool known = l->desc->wrap_uj > 0 && l->pmax_uw > 0;
+    bool went_on = known && meter_unwrap(&l->cum, l->prev_raw, raw, l->desc->wrap_uj, l->pmax_uw,
+                                         allowed_ns(l, t_ns - l->prev_ns)) == 0;
+    accept(l, raw, t_ns);
+    return went_on ? READING_OK : TICK_RESET;
+}
+
 static uint8_t take_counter(struct lane *l, int64_t raw, int64_t t_ns, bool resumed, bool anew)
 {
     if (!l->has_prev) {
@@ -108,6 +120,9 @@ static uint8_t take_counter(struct lane *l, int64_t raw, int64_t t_ns, bool resu
     if (anew || (resumed && l->desc->kind == CHANNEL_COUNTER)) {
         accept(l, raw, t_ns);
         return TICK_RESET;
+    }
+    if (l->gone) {
+        return take_returned(l, raw, t_ns);
     }
     int rc = meter_unwrap(&l->cum, l->prev_raw, raw, l->desc->wrap_uj, l->pmax_uw,
                           allowed_ns(l, t_ns - l->prev_ns));
@@ -209,6 +224,7 @@ static bool plausible_gauge(const struct lane *l, int64_t v)
 struct lane_value lane_take(struct lane *l, struct reading r, int64_t t_ns, bool resumed)
 {
     struct lane_value v = {.state = (uint8_t)r.state};
+    l->gone = l->gone || r.state == READING_GONE;
     bool changed = !l->has_prev || r.value != l->prev_raw;
     if (r.state == READING_OK && is_counter(l)) {
         v.state = take_counter(l, r.value, t_ns, resumed, r.era != (l->has_prev ? l->era : 0));

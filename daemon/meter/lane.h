@@ -25,6 +25,7 @@ struct lane {
     int64_t prev_ns;  /* ... and its time */
     uint32_t era;     /* of prev_raw */
     bool has_prev;
+    bool gone;   /* its device has been away since the newest valid reading */
     bool bridge; /* prev_raw is the base of an earlier epoch: the next reading bridges the gap */
 
     int64_t

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SOURCES_MAX    128
 #define PERIOD_NS      (100 * NS_PER_MS)
 #define SLOW_PERIOD_NS NS_PER_S
 #define OWN_PERIOD_NS  (100 * NS_PER_MS) /* vendor libraries refresh no faster */
@@ -37,19 +36,24 @@ static bool is_energy(const struct channel_desc *d)
     return d->kind == CHANNEL_COUNTER || d->kind == CHANNEL_GAUGE || d->kind == CHANNEL_AVERAGE;
 }
 
-/* First readings; true = the source is too slow to be read between others. */
-static bool probe(struct meter_source *s)
+bool meter_disabled(const struct meter_config *cfg, const struct source_ops *ops)
 {
-    if (s->ops->may_block) {
-        for (size_t i = 0; i < s->n; i++) {
-            s->readings[i].state = READING_NOT_YET;
+    return listed(cfg->disable, ops->name);
+}
+
+/* First readings; true = the source is too slow to be read between others. */
+static bool probe(struct meter_fresh *f)
+{
+    if (f->ops->may_block) {
+        for (size_t i = 0; i < f->n; i++) {
+            f->readings[i].state = READING_NOT_YET;
         }
         return true;
     }
     int slow = 0;
     for (int i = 0; i < PROBES; i++) {
         int64_t t0 = clock_mono_ns();
-        s->ops->read(s->source, clock_boot_ns(), s->readings);
+        f->ops->read(f->source, clock_boot_ns(), f->readings);
         if (clock_mono_ns() - t0 <= METER_SLOW_READ_NS) {
             return false;
         }
@@ -58,13 +62,33 @@ static bool probe(struct meter_source *s)
     return slow == PROBES;
 }
 
-/* Does this source give energy? A blocking one has checked its fields when it was opened. */
-static bool gives_energy(const struct meter_source *s, const struct channel_desc *descs)
+int fresh_open(struct meter_fresh *out, const struct source_ops *ops,
+               const struct meter_config *cfg, struct err *e)
 {
-    for (size_t i = 0; i < s->n; i++) {
+    *out = (struct meter_fresh){.ops = ops};
+    int rc = ops->open(&out->source, cfg, e);
+    if (rc != 0) {
+        return rc;
+    }
+    out->n = ops->channels(out->source, &out->descs);
+    out->readings = base_alloc(out->n * sizeof(*out->readings) + 1);
+    out->blocks = probe(out);
+    return 0;
+}
+
+void fresh_close(struct meter_fresh *f)
+{
+    f->ops->close(f->source);
+    free(f->readings);
+}
+
+/* A blocking one has checked its fields when it was opened. */
+bool fresh_gives_energy(const struct meter_fresh *f)
+{
+    for (size_t i = 0; i < f->n; i++) {
         bool answers =
-            s->ops->may_block ? descs[i].remedy[0] == '\0' : s->readings[i].state == READING_OK;
-        if (is_energy(&descs[i]) && descs[i].quality != QUALITY_ESTIMATED && answers) {
+            f->ops->may_block ? f->descs[i].remedy[0] == '\0' : f->readings[i].state == READING_OK;
+        if (is_energy(&f->descs[i]) && f->descs[i].quality != QUALITY_ESTIMATED && answers) {
             return true;
         }
     }
@@ -75,30 +99,29 @@ static bool gives_energy(const struct meter_source *s, const struct channel_desc
 static int add_source(struct meter *m, const struct source_ops *ops, const struct meter_config *cfg,
                       bool *energy, struct err *e)
 {
-    struct source *source = NULL;
-    int rc = ops->open(&source, cfg, e);
+    struct meter_fresh f;
+    int rc = fresh_open(&f, ops, cfg, e);
     if (rc != 0) {
         return rc;
     }
-    const struct channel_desc *descs = NULL;
-    struct meter_source *s = &m->sources[m->nsources++];
-    *s = (struct meter_source){.ops = ops, .source = source, .first = m->n};
-    s->n = ops->channels(source, &descs);
-    if (s->n > METER_CHANNELS_MAX - m->n) {
+    size_t first = m->n;
+    if (f.n > METER_CHANNELS_MAX - first) {
+        fresh_close(&f);
         return err_set(e, WATTQ_E_LIMIT, "the %s meter has %zu channels; %d are possible in all",
-                       ops->name, s->n, METER_CHANNELS_MAX);
+                       ops->name, f.n, METER_CHANNELS_MAX);
     }
-    s->readings = base_alloc(s->n * sizeof(*s->readings) + 1);
-    s->blocks = probe(s);
-    for (size_t i = 0; i < s->n; i++) {
-        struct channel_slot *c = &m->slots[m->n++];
-        c->pub.desc = descs[i];
-        c->pub.source = ops->name;
-        c->pub.desc.parent += descs[i].parent >= 0 ? (int)s->first : 0;
-        c->pub.desc.mirror_of += descs[i].mirror_of >= 0 ? (int)s->first : 0;
+    m->sources[m->nsources++] = (struct meter_source){
+        .ops = ops, .source = f.source, .n = f.n, .blocks = f.blocks, .readings = f.readings};
+    for (size_t i = 0; i < f.n; i++) {
+        struct channel_slot *c = &m->slots[first + i];
+        c->pub.desc = f.descs[i];
+        c->pub.desc.parent += f.descs[i].parent >= 0 ? (int)first : 0;
+        c->pub.desc.mirror_of += f.descs[i].mirror_of >= 0 ? (int)first : 0;
         c->source = m->nsources - 1;
+        c->at = i;
     }
-    *energy = *energy || gives_energy(s, descs);
+    m->n = first + f.n;
+    *energy = *energy || fresh_gives_energy(&f);
     return 0;
 }
 
@@ -107,7 +130,7 @@ static int add_instances(struct meter *m, const struct source_ops *ops,
 {
     struct meter_config one = *cfg;
     int rc = 0;
-    for (one.instance = 0; rc == 0 && m->nsources < SOURCES_MAX; one.instance++) {
+    for (one.instance = 0; rc == 0 && m->nsources < METER_SOURCES_MAX; one.instance++) {
         rc = add_source(m, ops, &one, energy, e);
         if (!ops->many) {
             break;
@@ -119,9 +142,9 @@ static int add_instances(struct meter *m, const struct source_ops *ops,
 static int open_sources(struct meter *m, const struct meter_config *cfg, struct err *e)
 {
     bool energy = false;
-    for (size_t i = 0; source_list[i] && m->nsources < SOURCES_MAX; i++) {
+    for (size_t i = 0; source_list[i] && m->nsources < METER_SOURCES_MAX; i++) {
         const struct source_ops *ops = source_list[i];
-        if (listed(cfg->disable, ops->name) || (ops->fallback && energy && !cfg->estimate_always)) {
+        if (meter_disabled(cfg, ops) || (ops->fallback && energy && !cfg->estimate_always)) {
             continue;
         }
         int rc = add_instances(m, ops, cfg, &energy, e);
@@ -152,42 +175,67 @@ static void part_uids(struct meter *m)
 
 /* ---- groups ------------------------------------------------------------------------------------ */
 
-static uint32_t add_group(struct meter *m, int64_t period_ns, struct meter_source *own)
+int64_t meter_pace_ns(const struct meter_config *cfg, const struct source_ops *ops, bool blocks)
 {
-    struct meter_group *g = &m->groups[m->ngroups];
-    *g = (struct meter_group){.period_ns = period_ns, .own = own};
-    g->channels = base_alloc(m->n * sizeof(*g->channels) + 1);
-    return (uint32_t)m->ngroups++;
+    int64_t fast = cfg->period_ns > 0 ? cfg->period_ns : PERIOD_NS;
+    if (ops->slow) {
+        return SLOW_PERIOD_NS;
+    }
+    return blocks && fast < OWN_PERIOD_NS ? OWN_PERIOD_NS : fast;
 }
 
-static void form_groups(struct meter *m, int64_t period_ns)
+/* A pace and the group of its first channels. */
+static uint32_t add_pace(struct meter *m, int64_t period_ns, bool own)
 {
-    m->groups = base_alloc((m->nsources + 2) * sizeof(*m->groups));
-    uint32_t fast = add_group(m, period_ns, NULL);
+    m->paces[m->npaces] = (struct meter_pace){.period_ns = period_ns, .own = own};
+    struct meter_group *g = &m->groups[m->ngroups++];
+    g->pace = (uint32_t)m->npaces;
+    g->channels = base_alloc(m->n * sizeof(*g->channels) + 1);
+    return (uint32_t)m->npaces++;
+}
+
+struct channel_slot *meter_put_channel(struct meter *m, size_t i, const struct channel_desc *d,
+                                       size_t source, size_t at, uint32_t group, struct reading r)
+{
+    struct channel_slot *c = &m->slots[i];
+    struct meter_group *g = &m->groups[group];
+    c->pub.desc = *d;
+    c->pub.source = m->sources[source].ops->name;
+    c->source = source;
+    c->at = at;
+    c->pub.group = group;
+    c->pub.slot = g->n;
+    g->channels[g->n++] = (uint32_t)i;
+    lane_init(&c->lane, &c->pub.desc, m->paces[g->pace].period_ns);
+    lane_seen(&c->lane, r, clock_boot_ns());
+    atomic_init(&c->doubt, METER_DOUBT_NONE);
+    atomic_init(&c->doubt_about, -1);
+    return c;
+}
+
+/* One group per pace, under the same number, as long as nothing has come later. */
+static void form_groups(struct meter *m, const struct meter_config *cfg)
+{
+    static const struct source_ops any = {.name = ""};
+    uint32_t fast = add_pace(m, meter_pace_ns(cfg, &any, false), false);
     uint32_t slow = fast;
     for (size_t i = 0; i < m->nsources; i++) {
         struct meter_source *s = &m->sources[i];
+        int64_t period_ns = meter_pace_ns(cfg, s->ops, s->blocks);
         if (s->blocks) {
-            int64_t pace = period_ns > OWN_PERIOD_NS ? period_ns : OWN_PERIOD_NS;
-            s->group = add_group(m, s->ops->slow ? SLOW_PERIOD_NS : pace, s);
+            s->pace = add_pace(m, period_ns, true);
         } else if (s->ops->slow) {
-            slow = slow == fast ? add_group(m, SLOW_PERIOD_NS, NULL) : slow;
-            s->group = slow;
+            slow = slow == fast ? add_pace(m, period_ns, false) : slow;
+            s->pace = slow;
         } else {
-            s->group = fast;
+            s->pace = fast;
         }
     }
     for (size_t i = 0; i < m->n; i++) {
-        struct channel_slot *c = &m->slots[i];
-        struct meter_group *g = &m->groups[m->sources[c->source].group];
-        c->pub.group = m->sources[c->source].group;
-        c->pub.slot = g->n;
-        g->channels[g->n++] = (uint32_t)i;
-        lane_init(&c->lane, &c->pub.desc, g->period_ns);
-        lane_seen(&c->lane, m->sources[c->source].readings[i - m->sources[c->source].first],
-                  clock_boot_ns());
-        atomic_init(&c->doubt, METER_DOUBT_NONE);
-        atomic_init(&c->doubt_about, -1);
+        const struct channel_slot *c = &m->slots[i];
+        const struct meter_source *s = &m->sources[c->source];
+        struct channel_desc d = c->pub.desc;
+        (void)meter_put_channel(m, i, &d, c->source, c->at, s->pace, s->readings[c->at]);
     }
 }
 
@@ -196,30 +244,42 @@ static size_t ring_bytes(const struct meter *m)
     size_t bytes = RING_MIN_BYTES;
     for (size_t i = 0; i < m->ngroups; i++) {
         const struct meter_group *g = &m->groups[i];
-        size_t ticks = (size_t)(RING_SPAN_NS / g->period_ns) + 1;
+        size_t ticks = (size_t)(RING_SPAN_NS / m->paces[g->pace].period_ns) + 1;
         bytes += ticks * (tick_bytes(g->n) + 16);
     }
     return bytes < RING_MAX_BYTES ? bytes : RING_MAX_BYTES;
+}
+
+static void init_conds(struct meter *m)
+{
+    pthread_mutex_init(&m->lock, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&m->wake, &attr);
+    pthread_cond_init(&m->probe_wake, &attr);
+    pthread_condattr_destroy(&attr);
 }
 
 int meter_open(struct meter **out, const struct meter_config *cfg, struct err *e)
 {
     struct meter *m = base_alloc(sizeof(*m));
     m->slots = base_alloc(METER_CHANNELS_MAX * sizeof(*m->slots));
-    m->sources = base_alloc(SOURCES_MAX * sizeof(*m->sources));
-    pthread_mutex_init(&m->lock, NULL);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&m->wake, &attr);
-    pthread_condattr_destroy(&attr);
+    m->sources = base_alloc(METER_SOURCES_MAX * sizeof(*m->sources));
+    m->groups = base_alloc(METER_GROUPS_MAX * sizeof(*m->groups));
+    m->paces = base_alloc(METER_PACES_MAX * sizeof(*m->paces));
+    m->pairs = base_alloc(METER_CHANNELS_MAX * sizeof(*m->pairs));
+    m->cfg = *cfg;
+    m->slept_ns = cfg->slept_ns;
+    init_conds(m);
     int rc = open_sources(m, cfg, e);
     if (rc < 0) {
         meter_close(m);
         return rc;
     }
     part_uids(m);
-    form_groups(m, cfg->period_ns > 0 ? cfg->period_ns : PERIOD_NS);
+    form_groups(m, cfg);
+    m->found = (size_t)m->n;
     meter_watch_pairs(m);
     m->ring = ring_new(ring_bytes(m));
     *out = m;
@@ -233,19 +293,21 @@ void meter_close(struct meter *m)
     }
     meter_stop(m);
     for (size_t i = 0; i < m->nsources; i++) {
-        if (!m->sources[i].abandoned) {
+        if (!m->sources[i].abandoned && m->sources[i].source) {
             m->sources[i].ops->close(m->sources[i].source);
         }
         free(m->sources[i].readings);
     }
-    for (size_t i = 0; i < m->ngroups; i++) {
+    for (size_t i = 0; i < METER_GROUPS_MAX; i++) {
         free(m->groups[i].channels);
     }
+    pthread_cond_destroy(&m->probe_wake);
     pthread_cond_destroy(&m->wake);
     pthread_mutex_destroy(&m->lock);
     ring_free(m->ring);
     free(m->pairs);
     free(m->groups);
+    free(m->paces);
     free(m->sources);
     free(m->slots);
     free(m);
@@ -261,11 +323,11 @@ void meter_set_base(struct meter *m, size_t i, int64_t id, int64_t e0, int64_t r
 
 static int start_workers(struct meter *m, struct err *e)
 {
-    for (size_t i = 0; i < m->ngroups; i++) {
-        struct meter_group *g = &m->groups[i];
-        if (g->own) {
-            g->own->worker = worker_start(g->own, g->period_ns, e);
-            if (!g->own->worker) {
+    for (size_t i = 0; i < m->nsources; i++) {
+        struct meter_source *s = &m->sources[i];
+        if (s->blocks) {
+            s->worker = worker_start(s, m->paces[s->pace].period_ns, e);
+            if (!s->worker) {
                 return e ? e->code : WATTQ_E_IO;
             }
         }
@@ -300,7 +362,13 @@ int meter_start(struct meter *m, void (*notify)(void *arg), void *arg, struct er
         return err_errno(e, WATTQ_E_IO, "cannot start the sampling thread");
     }
     m->running = true;
-    return 0;
+    if (m->cfg.reprobe_ns > 0) {
+        rc = prober_start(&m->prober, m, &m->cfg, e);
+    }
+    if (rc < 0) {
+        meter_stop(m);
+    }
+    return rc < 0 ? rc : 0;
 }
 
 void meter_stop(struct meter *m)
@@ -311,9 +379,12 @@ void meter_stop(struct meter *m)
     pthread_mutex_lock(&m->lock);
     m->stop = true;
     pthread_cond_signal(&m->wake);
+    pthread_cond_signal(&m->probe_wake);
     pthread_mutex_unlock(&m->lock);
     pthread_join(m->thread, NULL);
     m->running = false;
+    prober_stop(m->prober);
+    m->prober = NULL;
     stop_workers(m);
 }
 
@@ -347,13 +418,12 @@ size_t meter_count(const struct meter *m)
 
 size_t meter_found(const struct meter *m)
 {
-    return m->n;
+    return m->found;
 }
 
 void meter_accept(struct meter *m, size_t n)
 {
-    (void)m;
-    (void)n;
+    m->n = n; /* the sampler sees ids and bases of what it starts to sample */
 }
 
 const struct meter_channel *meter_channel(const struct meter *m, size_t i)
@@ -368,7 +438,7 @@ size_t meter_groups(const struct meter *m)
 
 int64_t meter_group_period_ns(const struct meter *m, size_t group)
 {
-    return m->groups[group].period_ns;
+    return m->paces[m->groups[group].pace].period_ns;
 }
 
 struct ring *meter_ring(struct meter *m)
@@ -382,8 +452,8 @@ int64_t meter_settle_ns(const struct meter *m)
     for (size_t i = 0; i < m->n; i++) {
         const struct channel_desc *d = &m->slots[i].pub.desc;
         int64_t refresh = d->period_ns + d->lag_ns;
-        if (m->slots[i].pub.group == 0 && d->kind == CHANNEL_COUNTER && refresh <= SETTLE_MAX_NS &&
-            refresh > settle) {
+        if (m->groups[m->slots[i].pub.group].pace == 0 && d->kind == CHANNEL_COUNTER &&
+            refresh <= SETTLE_MAX_NS && refresh > settle) {
             settle = refresh;
         }
     }

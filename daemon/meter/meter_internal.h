@@ -1,8 +1,12 @@
-/* What meter.c (life, questions) and meter_thread.c (sampling) share. Nobody else includes this.
+/* What meter.c (life, questions), meter_thread.c (sampling) and meter_probe.c (what comes and goes) share.
+ * Nobody else includes this.
  *
  * Threads: after meter_start the sampler owns lanes, groups, sources without worker, and the ring's
- * producer side. `lock` guards requests and stop; a worker's outbox has a lock of its own.
- * Everything in struct channel_slot.pub is constant from meter_open on, but for id (before start). */
+ * producer side. `lock` guards requests, stop and what the prober and the sampler hand each other; a
+ * worker's outbox has a lock of its own. Channels, groups and paces stand in arrays that never move; the
+ * prober fills places beyond what is counted, the sampler counts them between two sweeps (meter_change).
+ * Everything in struct channel_slot.pub is constant once it is counted in `found`, but for id (before it is
+ * counted in `n`). */
 #ifndef DAEMON_METER_METER_INTERNAL_H
 #define DAEMON_METER_METER_INTERNAL_H
 
@@ -11,6 +15,9 @@
 #include "daemon/meter/lane.h"
 #include "daemon/meter/meter.h"
 
+#define METER_SOURCES_MAX  128
+#define METER_PACES_MAX    (METER_SOURCES_MAX + 2)
+#define METER_NOWHERE      SIZE_MAX
 #define METER_REQUESTS_MAX 64 /* one place more is kept for an edge that is taken again */
 #define METER_SLOW_READ_NS (2 * NS_PER_MS) /* a read longer than this may not hold up the others */
 #define METER_SLOW_READS   8               /* so many in a row, and the source gets a thread */
@@ -19,7 +26,12 @@
 struct channel_slot {
     struct meter_channel pub;
     struct lane lane;
-    size_t source;           /* in meter.sources */
+    size_t source;           /* in meter.sources; sampler's */
+    size_t at;               /* in that source's readings, METER_NOWHERE = its device is gone */
+    bool was_away;           /* sampler: gone or without an answer at the newest sweep */
+    bool told;               /* prober: that it is away has been logged ... */
+    int64_t told_mono_ns;    /* ... then; 0 = never */
+    int missed;              /* prober: looks in a row that did not find it */
     _Atomic int doubt;       /* enum meter_doubt */
     _Atomic int doubt_about; /* channel; -1 = none */
     int64_t watch_cum;       /* cumulative value at the previous sweep */
@@ -55,11 +67,10 @@ struct worker_stamps {
 
 struct meter_source {
     const struct source_ops *ops;
-    struct source *source;
-    size_t first; /* meter-wide index of its first channel */
+    struct source *source; /* NULL = all its devices are gone */
     size_t n;
-    uint32_t group;
-    bool blocks;              /* has a group and a thread of its own */
+    uint32_t pace;
+    bool blocks;              /* has a pace and a thread of its own */
     bool abandoned;           /* its thread hangs in a driver: never closed */
     struct reading *readings; /* newest ones, n */
     int64_t read_ns;          /* CLOCK_BOOTTIME of the newest read on the grid */
@@ -68,17 +79,48 @@ struct meter_source {
     int64_t taken_seq;        /* the worker's newest answer that was taken */
 };
 
-struct meter_group {
+/* What is read in one sweep: the fast sources, the slow ones, or one that blocks. */
+struct meter_pace {
     int64_t period_ns;
-    uint32_t n;
-    uint32_t *channels;       /* meter-wide indices by slot */
-    struct meter_source *own; /* the blocking source that is this group; NULL for fast and slow */
+    bool own; /* of one blocking source: its answers are the sweeps */
     int64_t origin_mono_ns;
     int64_t next_mono_ns;
     int64_t index;
-    bool started;          /* a tick has been pushed */
+    bool swept;
     int64_t suspend_ns;    /* of its newest sweep */
     int64_t stale_mono_ns; /* own: when staleness is reported next */
+};
+
+/* Channels that share ticks. Each sweep of a pace makes one tick for each of its groups. */
+struct meter_group {
+    uint32_t pace;
+    uint32_t n;
+    uint32_t *channels; /* meter-wide indices by slot, rising */
+    bool started;       /* a tick has been pushed */
+};
+
+/* A source just opened, before it has a place. */
+struct meter_fresh {
+    const struct source_ops *ops;
+    struct source *source;
+    const struct channel_desc *descs;
+    size_t n;
+    struct reading *readings;
+    bool blocks; /* too slow to be read between others */
+};
+
+/* What the prober hands the sampler: sources to put in, channels to point at them. */
+struct meter_change {
+    struct {
+        size_t source;
+        struct meter_source now; /* after the sampler took it: what was there */
+    } swaps[METER_SOURCES_MAX];
+    size_t nswaps;
+    struct {
+        size_t channel, source, at;
+    } moves[METER_CHANNELS_MAX];
+    size_t nmoves;
+    size_t found, ngroups, npaces, nsources;
 };
 
 struct request {
@@ -90,12 +132,17 @@ struct request {
 
 struct meter {
     struct channel_slot *slots;
-    size_t n;
+    _Atomic size_t n;     /* sampled */
+    _Atomic size_t found; /* and those that have no row yet */
     struct meter_source *sources;
     size_t nsources;
     struct meter_group *groups;
-    size_t ngroups;
+    _Atomic size_t ngroups;
+    struct meter_pace *paces;
+    size_t npaces;
     struct ring *ring;
+    struct meter_config cfg;
+    int64_t (*slept_ns)(void);
 
     pthread_t thread;
     bool running;
@@ -105,6 +152,13 @@ struct meter {
     struct request requests[METER_REQUESTS_MAX + 1];
     size_t nrequests;
     int64_t last_ticket;
+    struct prober *prober; /* NULL = nobody looks */
+    pthread_cond_t probe_wake;
+    bool probe_look;             /* a channel went away or came back */
+    bool probe_resume;           /* the machine slept: look at every meter */
+    struct meter_change *change; /* for the sampler, until it has taken it */
+    bool away_moved;             /* sampler's: probe_look is due */
+    size_t paired;               /* sampler's: channels that meter_watch_pairs has seen */
 
     void (*notify)(void *arg);
     void *notify_arg;
@@ -115,6 +169,23 @@ struct meter {
     size_t npairs;
     int64_t window_mono_ns; /* when the window of comparison began */
 };
+
+/* meter.c. 0; 1 = there is none (or no more) of this kind; < 0. */
+int fresh_open(struct meter_fresh *out, const struct source_ops *ops,
+               const struct meter_config *cfg, struct err *e) MUST_USE;
+void fresh_close(struct meter_fresh *f);
+bool fresh_gives_energy(const struct meter_fresh *f);
+bool meter_disabled(const struct meter_config *cfg, const struct source_ops *ops);
+int64_t meter_pace_ns(const struct meter_config *cfg, const struct source_ops *ops, bool blocks);
+/* The next channel in its place, not counted yet; its group must exist. desc.parent and mirror_of of d are
+ * meter-wide already. */
+struct channel_slot *meter_put_channel(struct meter *m, size_t i, const struct channel_desc *d,
+                                       size_t source, size_t at, uint32_t group, struct reading r);
+
+/* meter_probe.c. After the sampler has started, before it is stopped. */
+int prober_start(struct prober **out, struct meter *m, const struct meter_config *cfg,
+                 struct err *e) MUST_USE;
+void prober_stop(struct prober *p); /* NULL is fine; meter.stop is set */
 
 /* meter_thread.c */
 void *meter_run(void *meter);
@@ -129,7 +200,7 @@ bool worker_stop(struct worker *w);
 /* Copies the newest answer if it is newer than *seq. True = copied; *seq is then its number. */
 bool worker_take(struct worker *w, int64_t *seq, struct reading *out, struct worker_stamps *stamps);
 
-/* meter_watch.c, sampler thread. Once at open: which channels to compare. After each grid sweep of the
+/* meter_watch.c, sampler thread. At open, and when there are more: which channels to compare. After each grid sweep of the
  * fast group: do two dies of a package show one register? About once per second: does an outer meter show
  * less than what lies in it? */
 void meter_watch_pairs(struct meter *m);

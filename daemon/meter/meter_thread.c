@@ -1,4 +1,4 @@
-/* The sampler: sweeps groups on their grids and at edges, fills ticks. */
+/* The sampler: sweeps paces on their grids and at edges, fills ticks. */
 #include "daemon/meter/meter_internal.h"
 
 #include "common/units.h"
@@ -47,7 +47,7 @@ static void read_moved(struct meter_source *s, int64_t now_ns)
 /* Edges are read whatever the source's rest; on the grid half a period of jitter is forgiven. */
 static bool rests(const struct meter *m, const struct meter_source *s, const struct sweep *w)
 {
-    int64_t slack = m->groups[s->group].period_ns / 2;
+    int64_t slack = m->paces[s->pace].period_ns / 2;
     return w->ticket == 0 && s->ops->rest_ns > 0 && s->read_ns != 0 &&
            w->before_ns - s->read_ns + slack < s->ops->rest_ns;
 }
@@ -66,20 +66,23 @@ static void read_here(struct meter *m, struct meter_source *s, const struct swee
     s->slow_reads = took > METER_SLOW_READ_NS ? s->slow_reads + 1 : 0;
     if (s->slow_reads >= METER_SLOW_READS) {
         /* Without a thread it goes on being read here: late is better than not. */
-        s->worker = worker_start(s, m->groups[s->group].period_ns, NULL);
+        s->worker = worker_start(s, m->paces[s->pace].period_ns, NULL);
         s->slow_reads = 0;
         s->read_ns = w->before_ns;
     }
 }
 
-static void read_group(struct meter *m, uint32_t group, struct sweep *w)
+static void read_pace(struct meter *m, uint32_t pace, struct sweep *w)
 {
     w->before_ns = clock_boot_ns();
     for (size_t i = 0; i < m->nsources; i++) {
         struct meter_source *s = &m->sources[i];
-        if (s->group == group && s->worker) {
+        if (s->pace != pace || !s->source) {
+            continue;
+        }
+        if (s->worker) {
             read_moved(s, w->before_ns);
-        } else if (s->group == group) {
+        } else {
             read_here(m, s, w);
         }
     }
@@ -90,8 +93,8 @@ static void read_group(struct meter *m, uint32_t group, struct sweep *w)
 
 static struct reading reading_of(const struct meter *m, const struct channel_slot *c)
 {
-    const struct meter_source *s = &m->sources[c->source];
-    return s->readings[(size_t)(c - m->slots) - s->first];
+    return c->at == METER_NOWHERE ? (struct reading){.state = READING_GONE}
+                                  : m->sources[c->source].readings[c->at];
 }
 
 /* Every reading goes through its lane, whether there is room for the tick or not: the curves go on. */
@@ -105,6 +108,10 @@ static void fill(struct meter *m, const struct meter_group *g, const struct swee
         if (v.state != READING_OK) {
             c->window_whole = false;
         }
+        enum reading_state state = (enum reading_state)(v.state & TICK_STATE_MASK);
+        bool away = state == READING_GONE || state == READING_STALE;
+        m->away_moved = m->away_moved || away != c->was_away;
+        c->was_away = away;
         if (t) {
             tick_values(t)[i] = v.value;
             tick_raws(t)[i] = v.raw;
@@ -113,7 +120,7 @@ static void fill(struct meter *m, const struct meter_group *g, const struct swee
     }
 }
 
-static bool push(struct meter *m, uint32_t group, const struct sweep *w)
+static bool push_group(struct meter *m, uint32_t group, const struct sweep *w)
 {
     struct meter_group *g = &m->groups[group];
     struct tick *t = ring_reserve(m->ring, g->n);
@@ -123,7 +130,7 @@ static bool push(struct meter *m, uint32_t group, const struct sweep *w)
     }
     t->group = group;
     t->flags = (w->ticket ? TICK_EDGE : 0) | (g->started ? 0 : TICK_FIRST);
-    t->index = g->index;
+    t->index = m->paces[g->pace].index;
     t->before_ns = w->before_ns;
     t->after_ns = w->after_ns;
     t->suspend_ns = w->suspend_ns;
@@ -133,55 +140,105 @@ static bool push(struct meter *m, uint32_t group, const struct sweep *w)
     return true;
 }
 
-/* The smaller of two tries: being preempted between the two clocks looks like a sleep. */
-static int64_t slept_ns(void)
+/* Its channels have rows; before that nobody could take its ticks. */
+static bool is_live(const struct meter *m, const struct meter_group *g)
 {
+    return g->n > 0 && g->channels[g->n - 1] < m->n;
+}
+
+/* A tick for each group of the pace. False: at least one found no room. */
+static bool push(struct meter *m, uint32_t pace, const struct sweep *w)
+{
+    bool all = true;
+    for (uint32_t g = 0; g < m->ngroups; g++) {
+        if (m->groups[g].pace == pace && is_live(m, &m->groups[g])) {
+            all = push_group(m, g, w) && all;
+        }
+    }
+    m->paces[pace].swept = true;
+    return all;
+}
+
+static bool is_empty(const struct meter *m, uint32_t pace)
+{
+    for (size_t g = 0; g < m->ngroups; g++) {
+        if (m->groups[g].pace == pace && is_live(m, &m->groups[g])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The smaller of two tries: being preempted between the two clocks looks like a sleep. */
+static int64_t slept_ns(const struct meter *m)
+{
+    if (m->slept_ns) {
+        return m->slept_ns();
+    }
     int64_t a = clock_boot_ns() - clock_mono_ns();
     int64_t b = clock_boot_ns() - clock_mono_ns();
     return a > b ? a : b; /* monotonic is read second: a delay makes the difference smaller */
 }
 
-/* resumed is per group: each one must hear of a sleep once. */
-static void look_for_suspend(struct meter_group *g, struct sweep *w)
+/* resumed is per pace: each one must hear of a sleep once. The prober looks at every meter then. */
+static void look_for_suspend(struct meter *m, struct meter_pace *p, struct sweep *w)
 {
-    w->suspend_ns = slept_ns();
-    w->resumed = g->started && w->suspend_ns - g->suspend_ns > SUSPENDED_NS;
-    g->suspend_ns = w->suspend_ns;
+    w->suspend_ns = slept_ns(m);
+    w->resumed = p->swept && w->suspend_ns - p->suspend_ns > SUSPENDED_NS;
+    p->suspend_ns = w->suspend_ns;
+    if (w->resumed) {
+        pthread_mutex_lock(&m->lock);
+        m->probe_resume = true;
+        pthread_cond_signal(&m->probe_wake);
+        pthread_mutex_unlock(&m->lock);
+    }
 }
 
-static void sweep_grid(struct meter *m, uint32_t group)
+static void sweep_grid(struct meter *m, uint32_t pace)
 {
-    struct meter_group *g = &m->groups[group];
     struct sweep w = {0};
-    look_for_suspend(g, &w);
-    read_group(m, group, &w);
-    (void)push(m, group, &w); /* a full ring has counted the loss */
-    if (group == 0) {
+    look_for_suspend(m, &m->paces[pace], &w);
+    read_pace(m, pace, &w);
+    (void)push(m, pace, &w); /* a full ring has counted the loss */
+    if (pace == 0) {
         meter_watch_sweep(m);
     }
 }
 
-/* An answer of a blocking source, with its own stamps; or, once per second, that there is none. */
-static void sweep_own(struct meter *m, uint32_t group, int64_t mono_ns)
+static struct meter_source *source_of(struct meter *m, uint32_t pace)
 {
-    struct meter_group *g = &m->groups[group];
-    struct meter_source *s = g->own;
+    for (size_t i = 0; i < m->nsources; i++) {
+        if (m->sources[i].pace == pace) {
+            return &m->sources[i];
+        }
+    }
+    return NULL;
+}
+
+/* An answer of a blocking source, with its own stamps; or, once per second, that there is none. */
+static void sweep_own(struct meter *m, uint32_t pace, int64_t mono_ns)
+{
+    struct meter_pace *p = &m->paces[pace];
+    struct meter_source *s = source_of(m, pace);
     struct worker_stamps stamps;
     struct sweep w = {0};
-    look_for_suspend(g, &w);
-    if (worker_take(s->worker, &s->taken_seq, s->readings, &stamps)) {
+    look_for_suspend(m, p, &w);
+    if (s && s->worker && worker_take(s->worker, &s->taken_seq, s->readings, &stamps)) {
         w.before_ns = stamps.before_ns;
         w.after_ns = stamps.after_ns;
-        g->index = stamps.index;
-        g->stale_mono_ns = mono_ns + METER_STALE_NS;
-    } else if (mono_ns >= g->stale_mono_ns) {
-        all_stale(s);
+        /* a worker that took another one's place counts from 0 */
+        p->index = stamps.index > p->index ? stamps.index : p->index + 1;
+        p->stale_mono_ns = mono_ns + METER_STALE_NS;
+    } else if (mono_ns >= p->stale_mono_ns) {
+        if (s) {
+            all_stale(s);
+        }
         w.before_ns = w.after_ns = clock_boot_ns();
-        g->stale_mono_ns = mono_ns + NS_PER_S;
+        p->stale_mono_ns = mono_ns + NS_PER_S;
     } else {
         return;
     }
-    (void)push(m, group, &w);
+    (void)push(m, pace, &w);
 }
 
 /* ---- schedule ---------------------------------------------------------------------------------- */
@@ -195,37 +252,52 @@ static void notify(struct meter *m, int64_t mono_ns)
 }
 
 /* Late by more than a period: the missed grid points are skipped, the grid stays where it is. */
-static void advance(struct meter_group *g, int64_t mono_ns)
+static void advance(struct meter_pace *p, int64_t mono_ns)
 {
-    g->index = (mono_ns - g->origin_mono_ns) / g->period_ns;
-    g->next_mono_ns = g->origin_mono_ns + (g->index + 1) * g->period_ns;
+    p->index = (mono_ns - p->origin_mono_ns) / p->period_ns;
+    p->next_mono_ns = p->origin_mono_ns + (p->index + 1) * p->period_ns;
 }
 
-static void serve_groups(struct meter *m, int64_t mono_ns)
+/* About once per second: what is not worth doing at each sweep. */
+static void look_around(struct meter *m, int64_t mono_ns)
 {
-    for (uint32_t i = 0; i < m->ngroups; i++) {
-        struct meter_group *g = &m->groups[i];
-        if (g->own) {
+    if (m->paired != m->n) {
+        meter_watch_pairs(m);
+    }
+    meter_watch(m, mono_ns);
+    if (m->away_moved) {
+        m->away_moved = false;
+        pthread_mutex_lock(&m->lock);
+        m->probe_look = true;
+        pthread_cond_signal(&m->probe_wake);
+        pthread_mutex_unlock(&m->lock);
+    }
+    notify(m, mono_ns);
+}
+
+static void serve_paces(struct meter *m, int64_t mono_ns)
+{
+    for (uint32_t i = 0; i < m->npaces; i++) {
+        struct meter_pace *p = &m->paces[i];
+        if (p->own) {
             sweep_own(m, i, mono_ns);
-        } else if (g->n > 0 && mono_ns >= g->next_mono_ns) {
-            advance(g, mono_ns);
-            sweep_grid(m, i);
-        } else if (mono_ns >= g->next_mono_ns) {
-            advance(g, mono_ns);
+        } else if (mono_ns >= p->next_mono_ns) {
+            advance(p, mono_ns);
+            if (!is_empty(m, i)) {
+                sweep_grid(m, i);
+            }
         }
     }
     if (mono_ns - m->notified_mono_ns >= NOTIFY_NS) {
-        meter_watch(m, mono_ns);
-        notify(m, mono_ns);
+        look_around(m, mono_ns);
     }
 }
 
 static void serve_edge(struct meter *m, const struct request *r)
 {
-    struct meter_group *g = &m->groups[0];
     struct sweep w = {.ticket = r->ticket};
-    look_for_suspend(g, &w);
-    read_group(m, 0, &w);
+    look_for_suspend(m, &m->paces[0], &w);
+    read_pace(m, 0, &w);
     if (!push(m, 0, &w)) {
         struct request again = *r;
         again.due_mono_ns = clock_mono_ns() + RETRY_EDGE_NS;
@@ -261,10 +333,10 @@ static bool take_request(struct meter *m, int64_t mono_ns, struct request *out)
 /* Under the lock: when something has to happen next. A worker's answers are fetched at the fast pace. */
 static int64_t next_deadline(const struct meter *m)
 {
-    int64_t next = m->groups[0].next_mono_ns;
-    for (size_t i = 1; i < m->ngroups; i++) {
-        if (!m->groups[i].own && m->groups[i].next_mono_ns < next) {
-            next = m->groups[i].next_mono_ns;
+    int64_t next = m->paces[0].next_mono_ns;
+    for (size_t i = 1; i < m->npaces; i++) {
+        if (!m->paces[i].own && m->paces[i].next_mono_ns < next) {
+            next = m->paces[i].next_mono_ns;
         }
     }
     for (size_t i = 0; i < m->nrequests; i++) {
@@ -275,15 +347,42 @@ static int64_t next_deadline(const struct meter *m)
     return next;
 }
 
-static void start_grids(struct meter *m)
+static void start_grids(struct meter *m, size_t first)
 {
     int64_t now = clock_mono_ns();
-    for (size_t i = 0; i < m->ngroups; i++) {
-        m->groups[i].origin_mono_ns = now;
-        m->groups[i].next_mono_ns = now;
-        m->groups[i].stale_mono_ns = now + METER_STALE_NS;
+    for (size_t i = first; i < m->npaces; i++) {
+        m->paces[i].origin_mono_ns = now;
+        m->paces[i].next_mono_ns = now;
+        m->paces[i].stale_mono_ns = now + METER_STALE_NS;
     }
-    m->notified_mono_ns = now;
+}
+
+/* Under the lock, between two sweeps: what the prober found takes its place; what it replaces is handed
+ * back. No memory is taken. */
+static void take_change(struct meter *m)
+{
+    struct meter_change *c = m->change;
+    size_t paces = m->npaces;
+    m->nsources = c->nsources;
+    m->npaces = c->npaces;
+    for (size_t i = 0; i < c->nswaps; i++) {
+        struct meter_source old = m->sources[c->swaps[i].source];
+        m->sources[c->swaps[i].source] = c->swaps[i].now;
+        c->swaps[i].now = old;
+    }
+    for (size_t i = 0; i < c->nmoves; i++) {
+        struct channel_slot *slot = &m->slots[c->moves[i].channel];
+        slot->source = c->moves[i].source;
+        slot->at = c->moves[i].at;
+    }
+    start_grids(m, paces);
+    m->ngroups = c->ngroups;
+    m->found = c->found;
+    m->change = NULL;
+    pthread_cond_signal(&m->probe_wake);
+    if (c->found > m->n) {
+        m->notified_mono_ns = 0; /* the storage thread has channels to take in */
+    }
 }
 
 void *meter_run(void *meter)
@@ -291,9 +390,13 @@ void *meter_run(void *meter)
     struct meter *m = meter;
     (void)prctl(PR_SET_NAME, "meter");
     (void)prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
-    start_grids(m);
+    start_grids(m, 0);
+    m->notified_mono_ns = clock_mono_ns();
     pthread_mutex_lock(&m->lock);
     while (!m->stop) {
+        if (m->change) {
+            take_change(m);
+        }
         int64_t now = clock_mono_ns();
         int64_t next = next_deadline(m);
         struct request r;
@@ -303,7 +406,7 @@ void *meter_run(void *meter)
             pthread_mutex_lock(&m->lock);
         } else if (now >= next) {
             pthread_mutex_unlock(&m->lock);
-            serve_groups(m, now);
+            serve_paces(m, now);
             pthread_mutex_lock(&m->lock);
         } else {
             struct timespec deadline = {.tv_sec = next / NS_PER_S,

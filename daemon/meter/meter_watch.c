@@ -141,7 +141,8 @@ void meter_watch(struct meter *m, int64_t mono_ns)
 
 void meter_watch_pairs(struct meter *m)
 {
-    m->pairs = base_alloc(m->n * sizeof(*m->pairs) + 1);
+    m->npairs = 0;
+    m->paired = m->n;
     for (size_t b = 0; b < m->n; b++) {
         for (size_t a = 0; a < b; a++) {
             if (same_package(&m->slots[a], &m->slots[b])) {

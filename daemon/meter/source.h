@@ -2,9 +2,11 @@
  * To add a meter: write one source_x.c with a `const struct source_ops source_x`, add it to the array in
  * sources.c, add a paragraph to docs/measurement.md.
  *
- * Thread: open, channels and close run on the thread that owns the meter (start-up, before sampling);
- * read runs on the sampler thread, or on the source's own thread when it may block. A source never
- * sees two calls at once.
+ * Thread: at start-up open, channels and close run on the thread that owns the meter; read runs on the
+ * sampler thread, or on the source's own thread when it may block. One source never sees two calls at once.
+ * Devices come and go: while the meter runs, open is called again now and then on a thread of its own, with
+ * another instance open and being read. It must not disturb that one. What the second finds is compared by
+ * uid; it is closed again, or takes the first one's place (meter_probe.c).
  *
  * A reading is a value or a reason why there is none. Nothing turns unknown into 0. */
 #ifndef DAEMON_METER_SOURCE_H
@@ -106,9 +108,11 @@ struct meter_config {
     int64_t period_ns;      /* of the fast group; default 100 ms */
     int64_t
         cpu_watts_uw; /* declared full-load watts of this machine's CPUs for `estimate`; 0 = default */
-    bool estimate_always; /* run `estimate` beside real meters too */
-    struct slots *slots;  /* CPU time of runs (slots.h), or NULL; outlives the meter */
-    int instance;         /* of a source with `many`: 0, 1, ... until open says 1 */
+    bool estimate_always;      /* run `estimate` beside real meters too */
+    struct slots *slots;       /* CPU time of runs (slots.h), or NULL; outlives the meter */
+    int64_t reprobe_ns;        /* how often to look for what came or went; 0 = never (tests) */
+    int64_t (*slept_ns)(void); /* CLOCK_BOOTTIME - CLOCK_MONOTONIC; NULL = this machine's */
+    int instance;              /* of a source with `many`: 0, 1, ... until open says 1 */
     /* Opens what only root may open, where a launcher hands descriptors in: powercap's energy_uj and the
      * BMC's device by path, perf counters by "perf:PMU:EVENT:CPU". The descriptor, which the caller then
      * owns, or -1 with errno. Called on the thread that opens or reads. NULL = open by name. */
@@ -125,7 +129,9 @@ struct source_ops {
     int64_t
         rest_ns; /* on the grid, read no more often than this (edge sweeps always do); 0 = every sweep */
     bool fallback; /* opened only when no source before it gives energy (or estimate_always) */
-    bool slow;     /* sampled at 1 Hz instead of the fast pace (temperatures, clocks) */
+    bool
+        once; /* what it has never changes, or only one may hold it: opened again only while none is open */
+    bool slow; /* sampled at 1 Hz instead of the fast pace (temperatures, clocks) */
     bool many; /* opened once per device (meter_config.instance), each with a thread of its own if
                       may_block: one that hangs holds up no other */
     /* 0; 1 = nothing of this kind here (not an error); < 0 with err. */

@@ -99,6 +99,7 @@ static void close_estimate(struct source *s)
 
 const struct source_ops source_estimate = {
     .name = "estimate",
+    .once = true,
     .fallback = true,
     .open = open_estimate,
     .channels = channels,

@@ -156,6 +156,7 @@ static void read_all(struct source *s, int64_t boot_ns, struct reading *out)
 
 const struct source_ops source_replay = {
     .name = "replay",
+    .once = true,
     .open = open_replay,
     .channels = channels,
     .read = read_all,

@@ -44,6 +44,7 @@ static void close_script(struct source *s)
 
 const struct source_ops source_script = {
     .name = "script",
+    .once = true,
     .open = open_script,
     .channels = channels,
     .read = read_all,

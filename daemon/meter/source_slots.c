@@ -84,6 +84,7 @@ static void close_slots(struct source *s)
 
 const struct source_ops source_slots = {
     .name = "slots",
+    .once = true,
     .rest_ns = REST_NS,
     .open = open_slots,
     .channels = channels,
