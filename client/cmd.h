@@ -65,6 +65,9 @@ void cmd_say(const struct app *app, const char *fmt, ...) PRINTF(2, 3);
 /* Figures as a table: wattq show, wattq energy. */
 void show_figures(const struct app *app, const struct wire_val *figures);
 
+/* What the daemon says of a run that was not alone ("shares" of the answer to `energy`); nothing for others. */
+void show_shares(const struct app *app, const struct wire_val *shares);
+
 /* ---- help.c ------------------------------------------------------------------------------------- */
 
 void help_overview(FILE *f);
@@ -121,6 +124,7 @@ int cmd_predict(struct app *app, struct err *e);
 int cmd_sql(struct app *app, struct err *e);
 int cmd_export(struct app *app, struct err *e);
 int cmd_verify(struct app *app, struct err *e);
+int cmd_audit(struct app *app, struct err *e);
 int cmd_report(struct app *app, struct err *e);
 int cmd_import(struct app *app, struct err *e);
 int cmd_info(struct app *app, struct err *e);

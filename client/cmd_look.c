@@ -315,6 +315,8 @@ int cmd_info(struct app *app, struct err *e)
     if (wire_bool(storage, "degraded", false))
         (void)fprintf(f, "STORAGE IS DEGRADED, no run is started: %s\n",
                       wire_str(storage, "reason", "no reason given"));
+    if (*wire_str(r, "audit", ""))
+        (void)fprintf(f, "IT DOES NOT ADD UP, see wattq audit: %s\n", wire_str(r, "audit", ""));
     (void)fprintf(f, "queue: %lld waiting, %lld running, %lld held; %lld shared runs at once\n",
                   (long long)wire_int(queue, "queued", 0), (long long)wire_int(queue, "running", 0),
                   (long long)wire_int(queue, "held", 0), (long long)wire_int(queue, "parallel", 1));

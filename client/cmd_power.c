@@ -28,6 +28,10 @@ static int put_window(const struct app *app, struct conn *c, struct err *e)
         rc = args_time(a, OPT_UNTIL, &until, e);
     if (rc < 0)
         return rc;
+    if (run == 0 && args_has(a, OPT_POLICY)) {
+        err_set(e, WATTQ_E_USAGE, "--policy is about the share of a run");
+        return err_next(e, "wattq energy last --policy usage");
+    }
     if ((run > 0) == (since != PRINT_NONE)) {
         err_set(e, WATTQ_E_USAGE, "wattq energy needs a run or --since, and not both");
         return err_next(e, "wattq energy last, or wattq energy --since -1h");
@@ -39,6 +43,8 @@ static int put_window(const struct app *app, struct conn *c, struct err *e)
     struct wire_out *o = conn_begin(c, "energy");
     if (run > 0) {
         wire_put_int(o, "run", run);
+        if (args_has(a, OPT_POLICY))
+            wire_put_str(o, "policy", args_str(a, OPT_POLICY, ""));
     } else {
         wire_put_int(o, "since_utc_ns", since);
         wire_put_int(o, "until_utc_ns", until);
@@ -59,6 +65,7 @@ static void show_window(const struct app *app, const struct wire_val *reply)
                       units_show_utc(to, sizeof to, t1),
                       print_duration(length, sizeof length, t1 - t0));
     show_figures(app, wire_get(reply, "figures"));
+    show_shares(app, wire_get(reply, "shares"));
     if (*wire_str(reply, "meter", ""))
         (void)fprintf(app->print.out, "meter: %s\n", wire_str(reply, "meter", ""));
     if (*wire_str(reply, "covers", ""))

@@ -162,13 +162,45 @@ void show_figures(const struct app *app, const struct wire_val *figures)
                   total || wire_bool(f, "in_total", false) ? "" : " (not in total)");
         table_take(&t, print_energy(f));
         table_take(&t, print_bounds(f));
-        table_put(&t, "%s", wire_str(f, "quality", "-"));
+        bool share = strcmp(wire_str(f, "method", ""), "share") == 0;
+        table_put(&t, "%s", share ? "apportioned" : wire_str(f, "quality", "-"));
         table_put(&t, "%s", wire_str(f, "method", "-"));
         table_put(&t, "%s", wire_str(f, "bound_basis", "-"));
         table_take(&t, figure_notes(f));
     }
     table_print(&t, &app->print);
     table_fini(&t);
+}
+
+static void show_part(const struct app *app, const char *name, int64_t uj, const char *what)
+{
+    char buf[40];
+    (void)fprintf(app->print.out, "  %-10s %10s  %s\n", name,
+                  print_joules(buf, sizeof buf, (double)uj / 1e6), what);
+}
+
+void show_shares(const struct app *app, const struct wire_val *shares)
+{
+    char lo[40], hi[40];
+    if (wire_type(shares) != WIRE_MAP)
+        return;
+    (void)fprintf(app->print.out, "shared with other runs, idle by policy %s:\n",
+                  wire_str(shares, "policy", "?"));
+    if (wire_type(wire_get(shares, "system_uj")) == WIRE_NIL) {
+        (void)fprintf(app->print.out, "  its share is not known: %s\n",
+                      wire_str(shares, "reason", "no reason given"));
+        return;
+    }
+    show_part(app, "share", wire_int(wire_get(shares, "attributed"), "energy_uj", 0),
+              "of this run, apportioned");
+    (void)fprintf(app->print.out, "  %-10s %10s  %s to %s over all policies\n", "range", "",
+                  print_joules(lo, sizeof lo, (double)wire_int(shares, "range_lo_uj", 0) / 1e6),
+                  print_joules(hi, sizeof hi, (double)wire_int(shares, "range_hi_uj", 0) / 1e6));
+    show_part(app, "others", wire_int(shares, "others_uj", 0), "of the other runs meanwhile");
+    show_part(app, "system", wire_int(shares, "system_uj", 0), "CPU time that was no run's");
+    show_part(app, "foreign", wire_int(shares, "foreign_uj", 0),
+              "of nobody the queue knows, or not told apart");
+    show_part(app, "idle", wire_int(shares, "idle_uj", 0), "idling that the policy leaves");
 }
 
 static void show_covers(const struct app *app, const struct wire_val *run)
@@ -436,7 +468,22 @@ static void show_others(const struct app *app, const struct wire_val *run)
     }
 }
 
-static void show_run(const struct app *app, const struct wire_val *run)
+/* A stored share has its policy and range; what was beside it is asked for. */
+static void show_company(const struct app *app, struct conn *c, const struct wire_val *run)
+{
+    struct wire_msg *m CLEANUP(wire_msg_freep) = NULL;
+    const struct wire_val *figures = wire_get(run, "energy");
+    bool share = false;
+    for (size_t i = 0; i < wire_len(figures); i++)
+        share |= strcmp(wire_str(wire_at(figures, i), "method", ""), "share") == 0;
+    if (!share)
+        return;
+    wire_put_int(conn_begin(c, "energy"), "run", wire_int(run, "run", 0));
+    if (conn_call(c, &m, NULL) == 0)
+        show_shares(app, wire_get(wire_msg_root(m), "shares"));
+}
+
+static void show_run(const struct app *app, struct conn *c, const struct wire_val *run)
 {
     follow_print_end(app, app->print.out, run);
     show_covers(app, run);
@@ -447,6 +494,7 @@ static void show_run(const struct app *app, const struct wire_val *run)
     if (wire_type(wire_get(run, "energy")) == WIRE_ARRAY && wire_len(wire_get(run, "energy")) > 0) {
         head(app, "Energy");
         show_figures(app, wire_get(run, "energy"));
+        show_company(app, c, run);
     }
     show_datum(app, run);
     show_phases(app, run);
@@ -479,7 +527,7 @@ int cmd_show(struct app *app, struct err *e)
             rc = cmd_print_json(app, "show", wire_msg_root(m), e);
         } else {
             (void)fputs(i > 0 ? "\n\n" : "", app->print.out);
-            show_run(app, wire_get(wire_msg_root(m), "run"));
+            show_run(app, c, wire_get(wire_msg_root(m), "run"));
         }
     }
     return rc;

@@ -77,6 +77,8 @@
     X(FORMAT, "format", 0, "FORMAT", 0, "md (default) or latex")                                   \
     X(SINCE, "since", 'S', "TIME", 0, "from then on: -2h, 09:30, 2026-01-31, RFC 3339")            \
     X(UNTIL, "until", 'E', "TIME", 0, "up to then; as --since")                                    \
+    X(POLICY, "policy", 0, "HOW", 0,                                                               \
+      "share idle power among runs at once: none, equal, reserved, usage")                         \
     X(SIGNAL, "signal", 's', "NAME", 0, "first signal of a cancel: TERM (default), INT, KILL")     \
     X(REASON, "reason", 0, "TEXT", 0, "why; kept with the run's history")                          \
     X(INTERVAL, "interval", 'd', "DURATION", 0, "time between samples (default 1s)")               \

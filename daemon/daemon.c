@@ -126,6 +126,7 @@ static bool stop_one(struct daemon *d, enum stop_step step)
         return closes;
     case STOP_METER:
         d->storage = NULL;
+        ops_watch_free(d);
         ledger_close(d->ledger);
         d->ledger = NULL;
         meter_close(d->meter);
@@ -204,6 +205,7 @@ static void daemon_on_heartbeat(uv_timer_t *timer)
     struct daemon *d = timer->data;
     struct queue_counts n = {0};
     check_storage(d);
+    ops_watch_beat(d);
     queue_get_counts(d->queue, &n);
     sd_notifyf(0, "WATCHDOG=1\nSTATUS=%s%" PRId64 " running, %" PRId64 " queued, %zu channels",
                d->degraded ? "storage degraded; " : "",
@@ -332,6 +334,8 @@ static int start_running(struct daemon *d, struct err *e)
     d->owners = owners_new(d->config.sysfs_root, d->config.others_period_ns);
     if (rc < 0)
         return rc;
+    enum share_policy policy = SHARE_EQUAL;
+    (void)share_policy_parse(d->config.share_policy, &policy); /* checked with the options */
     const struct queue_config qc = {
         .loop = &d->loop,
         .meter = d->meter,
@@ -343,6 +347,7 @@ static int start_running(struct daemon *d, struct err *e)
         .runs_dir = d->paths.runs,
         .train_path = d->paths.train,
         .parallel = d->config.parallel,
+        .policy = policy,
         .linger_ns = d->config.linger_ns,
         .owners = d->owners,
         .disturbed_ppm = d->config.disturbed_percent * 10000,

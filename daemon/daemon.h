@@ -32,6 +32,7 @@ struct daemon {
     struct launch *launch;
     struct queue *queue;
     struct server *server;
+    struct ops_watch *audit; /* of itself: api/ops_audit.c */
     struct streams *streams; /* api/stream.h: live power and run events to subscribers */
     uv_signal_t sigterm, sigint, sighup, sigchld;
     uv_timer_t heartbeat; /* sd_notify watchdog and status, storage state */

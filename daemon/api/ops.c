@@ -41,6 +41,7 @@ const struct op ops_table[] = {
     {"exec_ready", op_exec_ready},
     {"exec_abort", op_exec_abort},
     {"idle", op_idle},
+    {"audit", op_audit},
     {"who", op_who},
     {"export", op_export},
     {"pin", op_pin},

@@ -27,4 +27,10 @@ void ops_put_run(void *daemon, struct wire_out *o, const char *key, const struct
 void ops_on_request(void *daemon, struct peer *p, const struct wire_val *request);
 void ops_on_close(void *daemon, struct peer *p);
 
+/* The audit by itself: called now and then, it starts one when a minute has gone. What failed last, or NULL.
+ * Freed when storage is closed. */
+void ops_watch_beat(struct daemon *d);
+const char *ops_watch_text(const struct daemon *d);
+void ops_watch_free(struct daemon *d);
+
 #endif

@@ -14,6 +14,7 @@ struct energy_job {
     int64_t run; /* RUN_NONE: the window below */
     int64_t since_utc_ns, until_utc_ns;
     struct energy_window w;
+    enum share_policy policy;
     struct wire_out o;
 };
 
@@ -97,7 +98,10 @@ static int energy_work(struct store *s, struct reader_job *job, struct err *e)
     ops_begin(&j->o, j->t.id);
     put_window(s, &j->o, &j->w);
     put_set(&j->o, &set);
-    return 0;
+    if (j->run == RUN_NONE)
+        return 0;
+    const struct ops_share mine = {j->run, &j->w, j->policy, &set};
+    return ops_put_shares(s, &j->o, &mine, e);
 }
 
 static void job_done(struct reader_job *job, int rc, const struct err *e)
@@ -143,7 +147,14 @@ int op_energy(struct op_call *c, struct err *e)
                        "name a 'run', 'since_utc_ns', or 'boot' with 't0_ns' and 't1_ns'");
     if (w.boot != RUN_NONE ? w.t1_ns <= w.t0_ns : since != RUN_NONE && until <= since)
         return err_set(e, WATTQ_E_USAGE, "the window ends before it begins");
+    enum share_policy policy;
+    const char *word = wire_str(c->req, "policy", c->d->config.share_policy);
+    if (!share_policy_parse(word, &policy)) {
+        err_set(e, WATTQ_E_USAGE, "there is no policy '%.40s'", word);
+        return err_next(e, "none, equal, reserved or usage");
+    }
     struct energy_job *j = new_job(c);
+    j->policy = policy;
     j->run = run;
     j->since_utc_ns = since;
     j->until_utc_ns = until;

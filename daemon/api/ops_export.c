@@ -174,6 +174,7 @@ struct pin_job {
     int64_t *runs;
     size_t n;
     bool settle;
+    enum share_policy policy;
     int64_t changed;
     int64_t uid;
     char reason[200];
@@ -184,7 +185,7 @@ static int pin_work(struct store *s, struct storage_job *job, struct err *e)
     struct pin_job *j = container_of(job, struct pin_job, job);
     int rc = 0;
     for (size_t i = 0; rc >= 0 && i < j->n; i++) {
-        rc = j->settle ? queue_settle(s, j->runs[i], e)
+        rc = j->settle ? queue_settle(s, j->runs[i], j->policy, e)
                        : runs_pin(s, j->runs[i], j->uid, clock_utc_ns(), j->reason, e);
         j->changed += rc > 0;
     }
@@ -218,6 +219,8 @@ static int submit(struct op_call *c, bool settle, struct err *e)
     }
     j->job = (struct storage_job){.work = pin_work, .done = pin_done};
     j->settle = settle;
+    j->policy = SHARE_EQUAL;
+    (void)share_policy_parse(c->d->config.share_policy, &j->policy); /* checked with the options */
     j->uid = (int64_t)peer_uid(c->p);
     base_strcpy(j->reason, sizeof(j->reason), wire_str(c->req, "reason", ""));
     ops_keep(&j->t, c);

@@ -5,6 +5,7 @@
 #include "daemon/api/encode.h"
 #include "daemon/api/ops.h"
 #include "daemon/api/stream.h"
+#include "daemon/energy/shares.h"
 
 #define OPS_RUNS_MAX   10000        /* ids in one request */
 #define OPS_FRAME_FULL (700u << 10) /* a list goes on in the next frame beyond this */
@@ -86,6 +87,17 @@ struct meter_total {
 };
 void ops_meter_total(struct meter *m, struct meter_total *out);
 
+/* Key "shares": what of the machine's energy in that window is this run's; nothing where it was alone. Any
+ * connection, its thread. */
+struct ops_share {
+    int64_t run;
+    const struct energy_window *w;
+    enum share_policy policy;
+    const struct energy_set *machine;
+};
+int ops_put_shares(struct store *s, struct wire_out *o, const struct ops_share *q,
+                   struct err *e) MUST_USE;
+
 int op_hello(struct op_call *c, struct err *e);
 int op_info(struct op_call *c, struct err *e);
 int op_queue(struct op_call *c, struct err *e);
@@ -118,6 +130,7 @@ int op_power(struct op_call *c, struct err *e);
 int op_meters(struct op_call *c, struct err *e);
 int op_who(struct op_call *c, struct err *e);
 int op_idle(struct op_call *c, struct err *e);
+int op_audit(struct op_call *c, struct err *e);
 int op_export(struct op_call *c, struct err *e);
 int op_pin(struct op_call *c, struct err *e);
 int op_settle(struct op_call *c, struct err *e);

@@ -12,6 +12,7 @@
 #include <uv.h>
 
 #include "common/spec.h"
+#include "daemon/energy/shares.h"
 #include "daemon/launch/launch.h"
 #include "daemon/meter/meter.h"
 #include "daemon/meter/owners.h"
@@ -40,6 +41,7 @@ struct queue_config {
     const char *runs_dir; /* what a foreground run is told: <runs_dir>/<id> */
     const char *train_path;
     int64_t parallel;
+    enum share_policy policy; /* of figures of runs that were not alone */
     int64_t linger_ns;
     struct owners *owners; /* who else uses the machine (meter/owners.h); NULL = nobody looks */
     int64_t
@@ -160,6 +162,6 @@ void queue_recent(struct queue *q, int (*fn)(void *arg, const struct queue_run *
  * after its end say more than was known at its end - a slow meter's next reading gives a bound, an edge
  * is no longer provisional. New rows supersede the old ones. 1 = they are stored, 0 = all is as it was (or
  * the run was measured elsewhere, or its samples are gone). */
-int queue_settle(struct store *s, int64_t run, struct err *e) MUST_USE;
+int queue_settle(struct store *s, int64_t run, enum share_policy policy, struct err *e) MUST_USE;
 
 #endif

@@ -215,6 +215,7 @@ int queue_end_work(struct store *s, struct queue_item *r, struct err *e)
     struct queue_filing *f = &r->live->filing;
     int rc = 0;
     f->has_total = false;
+    f->policy = r->q->cfg.policy;
     f->env_unused = false;
     if (just_ended(r)) {
         char *facts CLEANUP(base_freep) = machine_facts(r->q->machine);

@@ -179,17 +179,24 @@ static void find_last_sample(struct store *s, struct energy_window *w)
     w->t1_ns = t1;
 }
 
-static int put_attributed(struct store *s, int64_t run, const struct energy_set *machine,
-                          bool overlapped, struct err *e)
+/* Alone, the machine's energy is the run's. Else its share, and what it took beyond idling. */
+static int put_attributed(struct store *s, int64_t run, const struct queue_filing *f,
+                          const struct energy_set *machine, struct err *e)
 {
-    if (!overlapped)
+    if (!f->overlapped)
         return runs_energy_put(s, run, "attributed", "window", machine, clock_utc_ns(), e);
-    struct energy_set none = {.total = {.method = ENERGY_SHARE, .random_uj = -1}};
-    base_strcpy(none.total.flags, sizeof(none.total.flags), "overlap");
-    base_strcpy(none.total.bound_basis, sizeof(none.total.bound_basis), "none: share");
-    phases_set_unknown(&none.total,
-                       "other runs went on beside it, and no CPU time per run was sampled");
-    return runs_energy_put(s, run, "attributed", "window", &none, clock_utc_ns(), e);
+    static const char *const names[] = {"attributed", "marginal"};
+    const enum share_policy policies[] = {f->policy, SHARE_NONE};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        struct energy_set mine CLEANUP(energy_set_fini) = {0};
+        struct shares_rest rest;
+        int rc = shares_of_run(s, run, &f->window, policies[i], machine, &mine, &rest, e);
+        if (rc == 0)
+            rc = runs_energy_put(s, run, names[i], "window", &mine, clock_utc_ns(), e);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
 }
 
 /* Alone on the machine, the attributed figure is the machine's. Beside others the split knows better. */
@@ -232,7 +239,7 @@ int queue_figures(struct store *s, int64_t run, struct queue_filing *f, struct e
     f->has_total = true;
     int rc = runs_energy_put(s, run, "machine", "window", &set, clock_utc_ns(), e);
     if (rc == 0)
-        rc = put_attributed(s, run, &set, f->overlapped, e);
+        rc = put_attributed(s, run, f, &set, e);
     if (rc == 0 && !f->overlapped)
         rc = put_marginal(s, run, &set, store_utc_of(s, f->window.boot, f->window.t1_ns), e);
     if (rc == 0)
@@ -265,10 +272,11 @@ static int compare_figure(void *arg, const struct run_energy *f)
     return 0;
 }
 
-static int settle_row(struct store *s, const struct run_row *r, struct err *e)
+static int settle_row(struct store *s, const struct run_row *r, enum share_policy policy,
+                      struct err *e)
 {
-    struct queue_filing f = {.window = {r->boot, r->t0_ns, r->t1_ns},
-                             .main_exit_ns = r->main_exit_ns};
+    struct queue_filing f = {
+        .window = {r->boot, r->t0_ns, r->t1_ns}, .policy = policy, .main_exit_ns = r->main_exit_ns};
     struct energy_set now CLEANUP(energy_set_fini);
     phases_window(s, &f.window, &now);
     struct settling x = {.now = &now};
@@ -280,7 +288,7 @@ static int settle_row(struct store *s, const struct run_row *r, struct err *e)
     return rc < 0 ? rc : x.differs;
 }
 
-int queue_settle(struct store *s, int64_t run, struct err *e)
+int queue_settle(struct store *s, int64_t run, enum share_policy policy, struct err *e)
 {
     struct run_row r CLEANUP(run_row_fini) = {0};
     int rc = runs_get(s, run, &r, e);
@@ -293,5 +301,5 @@ int queue_settle(struct store *s, int64_t run, struct err *e)
     if (!run_state_ended(r.state) || r.boot == RUN_NONE || r.t0_ns == RUN_NONE ||
         r.t1_ns == RUN_NONE || r.t1_ns <= r.t0_ns)
         return 0;
-    return settle_row(s, &r, e);
+    return settle_row(s, &r, policy, e);
 }

@@ -44,8 +44,9 @@ struct queue_filing {
     struct energy_window window; /* t0_ns RUN_NONE: the gate never opened, no figures */
     int64_t main_exit_ns;
     bool to_last_sample; /* other boot: the window ends where the samples do */
-    bool overlapped;     /* as far as memory knows */
-    bool disturbed;      /* others used more than their share beside it */
+    enum share_policy policy;
+    bool overlapped; /* as far as memory knows */
+    bool disturbed;  /* others used more than their share beside it */
     bool drop_env;
     bool env_unused; /* back: nobody needs the file any more */
     struct energy_figure total;

@@ -344,7 +344,9 @@ static void test_everything_adds_up(void **state)
         print_error("%lld of %lld: %s\n", (long long)r.failures, (long long)r.checks, r.text[0]);
     assert_int_equal(r.failures, 0);
     assert_int_equal(r.meters, 3);
-    assert_true(r.ticks > 200 && r.replayed > 200 && r.windows > 60 && r.chunks > 30);
+    print_message("%lld ticks, %lld replayed, %lld windows, %lld chunks\n", (long long)r.ticks,
+                  (long long)r.replayed, (long long)r.windows, (long long)r.chunks);
+    assert_true(r.ticks > 100 && r.replayed > r.ticks / 2 && r.windows > 100 && r.chunks > 20);
     for (size_t c = PKG; c <= WALL; c++)
         check_additive(c, t_ns, &seed);
 }

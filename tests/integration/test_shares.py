@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""Two runs at once under a meter of constant power: whose energy it was, and that nothing is lost or counted
+twice. The real wattqd, shepherds and client."""
+import os
+import subprocess
+import sys
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from harness import BIN, Daemon, total, until  # noqa: E402
+
+BUSY = "while :; do :; done"
+
+
+class Shares(unittest.TestCase):
+    def setUp(self):
+        self.d = Daemon("--parallel", "2")
+        self.addCleanup(self.d.__exit__, None, None, None)
+        self.d.start()
+
+    def wattq(self, *args):
+        return subprocess.run([os.path.join(BIN, "client", "wattq"), "--socket", self.d.socket, *args],
+                              capture_output=True, text=True, check=False)
+
+    def audit(self):
+        r = self.d.call("audit")
+        self.assertEqual(r["failures"], 0, r["failed"])
+        self.assertGreater(r["checks"], 20)
+        return r
+
+    def shares(self, run, policy):
+        return self.d.call("energy", run=run, policy=policy)
+
+    def test_two_at_once(self):
+        busy = self.d.sh(BUSY, exclusive=False, time_limit_ns=3 * 10**9)
+        lazy = self.d.sh("sleep 3", exclusive=False)
+        self.d.wait(busy, lazy)
+        whole = {}
+        for policy in ("none", "equal", "reserved", "usage"):
+            a = self.shares(busy, policy)
+            machine, s = a["figures"][0]["energy_uj"], a["shares"]
+            share = s["attributed"]["energy_uj"]
+            self.assertEqual(share + s["others_uj"] + s["system_uj"] + s["foreign_uj"] + s["idle_uj"],
+                             machine)
+            self.assertLessEqual(s["range_lo_uj"], share)
+            self.assertGreaterEqual(s["range_hi_uj"], share)
+            self.assertEqual(s["policy"], policy)
+            whole[policy] = (share, machine, s)
+        # The whole machine's CPU time decides; what is not theirs is of other programs on this machine.
+        share, machine, s = whole["none"]
+        self.assertGreater(share, 20 * max(1, s["others_uj"]))
+        self.assertGreaterEqual(s["others_uj"], 0)
+        stored = total(self.d.show(busy), figure="attributed")
+        self.assertEqual(stored["method"], "share")
+        self.assertTrue(total(self.d.show(lazy), figure="attributed")["energy_uj"] is not None)
+        self.assertEqual(self.audit()["cut"], False)
+        text = self.wattq("show", str(busy))
+        self.assertEqual(text.returncode, 0, text.stderr)
+        for word in ("apportioned", "over all policies", "system", "foreign", "idle", "others"):
+            self.assertIn(word, text.stdout)
+        self.assertIn("policy usage", self.wattq("energy", str(busy), "--policy", "usage").stdout)
+        self.assertIn("no policy", self.wattq("energy", str(busy), "--policy", "fair").stderr)
+        r = self.wattq("audit", "--since", "-10m")
+        self.assertEqual((r.returncode, "adds up" in r.stdout), (0, True), r.stdout + r.stderr)
+
+    def test_two_that_work_alike(self):
+        """By CPU time: two busy loops, one of which has twice the time of the other."""
+        twice = self.d.sh(f"({BUSY}) & {BUSY}", exclusive=False, time_limit_ns=3 * 10**9)
+        once = self.d.sh(BUSY, exclusive=False, time_limit_ns=3 * 10**9)
+        rows = {r["run"]: r for r in self.d.wait(twice, once)}
+        part = {run: self.shares(run, "none")["shares"]["attributed"]["energy_uj"] for run in rows}
+        cpu = {run: rows[run]["cpu_us"] for run in rows}
+        want = cpu[twice] / (cpu[twice] + cpu[once])
+        have = part[twice] / (part[twice] + part[once])
+        self.assertAlmostEqual(have, want, delta=0.05)
+
+    def test_restart_under_a_shared_run(self):
+        a, b = (self.d.sh("sleep 60", exclusive=False) for _ in range(2))
+        self.d.until_state(a, "running")
+        self.d.until_state(b, "running")
+        time.sleep(1)
+        self.d.kill()
+        self.d.start()
+        until(lambda: "found again" in self.d.log_text(), "runs found again")
+        time.sleep(1.5)
+        for run in (a, b):
+            self.d.call("cancel", runs=[run])
+        self.d.wait(a, b)
+        s = self.shares(a, "equal")
+        self.assertIn("usage_gap", s["shares"]["attributed"]["flags"])
+        self.audit()
+
+
+if __name__ == "__main__":
+    unittest.main()
