@@ -14,6 +14,7 @@
 #include "daemon/meter/perf_text.h"
 
 #include "common/cpulist.h"
+#include "common/units.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,7 +38,7 @@ struct counter {
     struct perf_scale scale;
     enum reading_state state;
     int64_t retry_ns;   /* do not open before this instant */
-    uint32_t era;       /* how often it was opened */
+    uint32_t era;       /* when it was opened; never 0 */
     int64_t enabled_ns; /* of the newest reading */
     int64_t lost_ns;
     int (*open_fd)(void *arg, const char *name, int flags);
@@ -98,7 +99,7 @@ static bool ensure_open(struct counter *c, int64_t boot_ns)
         (void)lose(c, open_state(errno), boot_ns + ATTR_RETRY_NS);
         return false;
     }
-    c->era++;
+    c->era = (uint32_t)(boot_ns >> 20) | 1; /* unique among all that were ever opened here */
     c->enabled_ns = -1;
     c->lost_ns = 0;
     return true;
@@ -289,7 +290,7 @@ static void add_counter(struct source *s, const struct pmu *p, const struct kind
     c->open_arg = p->cfg->open_arg;
     (void)snprintf(c->name, sizeof(c->name), "perf:%s:%s:%d", p->name, k->event, cpu);
     describe(d, p, k, cpu);
-    if (read_counter(c, 0).state == READING_NO_PERMISSION) {
+    if (read_counter(c, clock_boot_ns()).state == READING_NO_PERMISSION) {
         set_remedy(d);
     }
 }

@@ -298,14 +298,14 @@ static void a_real_counter_of_one_watt_is_read_as_one(void **ctx)
         skip();
     }
     assert_int_equal(a.state, READING_OK);
-    assert_int_equal(a.era, 1);
+    assert_int_not_equal(a.era, 0);
     struct timespec rest = {.tv_nsec = 50000000};
     nanosleep(&rest, NULL);
     int64_t before_b = now_ns();
     source_perf.read(s, before_b, &b);
     int64_t after_b = now_ns();
     assert_int_equal(b.state, READING_OK);
-    assert_int_equal(b.era, 1);
+    assert_int_equal(b.era, a.era);
     /* 1 W: as many uJ as us, within what lies between the two clocks, and 0.1 % */
     int64_t least = (before_b - after_a) / 1000;
     int64_t most = (after_b - before_a) / 1000;
