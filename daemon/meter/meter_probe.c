@@ -19,11 +19,10 @@
 
 #define KINDS_MAX 64
 #define FRESH_MAX METER_SOURCES_MAX
-#define ROUND_NS                                                                                   \
-    (10 * NS_PER_S) /* a look waits no longer for a driver; its answer is taken next time */
-#define TOLD_NS (60 * NS_PER_S) /* one channel that comes and goes is reported no more often */
-#define MISSED_LOOKS                                                                               \
-    2 /* a device that two looks in a row did not find is gone, whatever a read says */
+#define ROUND_NS  (2 * NS_PER_S)  /* no longer for a driver; its answer is taken at a later look */
+#define TOLD_NS   (60 * NS_PER_S) /* one channel that comes and goes is reported no more often */
+/* A device that so many looks in a row did not find is gone, whatever a read says. */
+#define MISSED_LOOKS 2
 
 /* One kind of source being opened. Shared with its thread; the last one to leave frees it. */
 struct job {
@@ -34,6 +33,7 @@ struct job {
     struct meter_config cfg; /* its strings are this job's own */
     int from;                /* first instance to try: the others are known and well */
     bool finished, orphan;
+    bool late;     /* prober's: a look has waited for it in vain */
     bool complete; /* every instance was looked at */
     struct meter_fresh fresh[FRESH_MAX];
     size_t n;
@@ -622,7 +622,7 @@ static void start_jobs(struct prober *p, bool all)
 static bool any_job(struct prober *p)
 {
     for (size_t k = 0; k < KINDS_MAX; k++) {
-        if (p->jobs[k] && !job_finished(p->jobs[k])) {
+        if (p->jobs[k] && !p->jobs[k]->late && !job_finished(p->jobs[k])) {
             return true;
         }
     }
@@ -675,6 +675,10 @@ static void look(struct prober *p, bool all)
             compare(p, p->jobs[k]);
             done[n++] = p->jobs[k];
             p->jobs[k] = NULL;
+        } else if (p->jobs[k] && !p->jobs[k]->late) {
+            p->jobs[k]->late = true;
+            log_warn("a driver does not answer while it is looked at source=%s",
+                     p->jobs[k]->ops->name);
         }
     }
     hand_over(p);
