@@ -2,7 +2,8 @@
  * powerN_average_interval ms). source: Documentation/hwmon/sysfs-interface.rst, acpi_power_meter.rst.
  *
  * hwmonN is numbered by probe order, so a channel is known by the device it hangs on. Where one quantity
- * is shown as counter, average and instant, the first is the channel and the others mirror it.
+ * is shown as counter, average and instant, the first is the channel and the others mirror it. The rails of
+ * an INA3221 have voltage (mV) and current (mA) only; their product is uW.
  * Per-core energies of amd_energy ("Ecore...") are left out: they lie inside the socket's counter and
  * there are hundreds. */
 #include "daemon/meter/attr.h"
@@ -12,13 +13,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHANNELS_MAX 256
-#define INDEX_MAX    32                   /* energy1 .. energy32, power1 .. power32 */
-#define PMAX_UW      INT64_C(20000000000) /* one node: no supply of a single machine gives 20 kW */
+#define CHANNELS_MAX  256
+#define INA3221_RAILS 3                    /* in4 and above are shunt voltages */
+#define INDEX_MAX     32                   /* energy1 .. energy32, power1 .. power32 */
+#define PMAX_UW       INT64_C(20000000000) /* one node: no supply of a single machine gives 20 kW */
 
 struct sensor {
     struct attr value;
     struct attr enable; /* path NULL: the driver has no such file */
+    struct attr factor; /* path set: value x factor is the power */
 };
 
 struct source {
@@ -57,6 +60,13 @@ static const struct rule rules[] = {
     {"power_meter", "SysIO", SCOPE_UNCORE, QUALITY_MEASURED, "system I/O rail of one socket"},
     {"power_meter", NULL, SCOPE_NODE, QUALITY_MEASURED,
      "what the platform's power meter sees: usually all"},
+    {"ina3221", "VDD_IN", SCOPE_MODULE, QUALITY_MEASURED,
+     "module input: CPU, GPU, memory, its converters"},
+    {"ina3221", "POM_5V_IN", SCOPE_MODULE, QUALITY_MEASURED, "module input: CPU, GPU, memory"},
+    {"ina3221", "VDD_GPU", SCOPE_GPU, QUALITY_MEASURED, "GPU rail, perhaps with parts of the SoC"},
+    {"ina3221", "POM_5V_GPU", SCOPE_GPU, QUALITY_MEASURED, "GPU rail"},
+    {"ina3221", "VDD_CPU", SCOPE_CPU, QUALITY_MEASURED, "CPU rail, perhaps with accelerators"},
+    {"ina3221", "POM_5V_CPU", SCOPE_CPU, QUALITY_MEASURED, "CPU rail"},
     {"amdgpu", NULL, SCOPE_GPU, QUALITY_MEASURED, "one GPU, as its driver sees it"},
     {"i915", NULL, SCOPE_GPU, QUALITY_MEASURED, "one GPU card"},
     {"xe", NULL, SCOPE_GPU, QUALITY_MEASURED, "one GPU card, or the chip on it"},
@@ -143,6 +153,61 @@ static void set_kind(struct channel_desc *d, const struct chip *c, enum channel_
     }
 }
 
+/* ---- what a chip says of itself ---------------------------------------------------------------- */
+
+/* ACPI power meters link what they measure. Processors only, or single devices, are not the machine.
+ * source: Documentation/hwmon/acpi_power_meter.rst */
+static void read_measures(const struct chip *c, struct channel_desc *d)
+{
+    char *dir CLEANUP(base_freep) = base_printf("%s/measures", c->dir);
+    struct dirent **list = NULL;
+    int n = scandir(dir, &list, NULL, NULL);
+    int links = 0;
+    int cpus = 0;
+    bool whole = false;
+    for (int i = 0; i < n; i++) {
+        const char *name = list[i]->d_name;
+        links += name[0] != '.';
+        cpus += strncmp(name, "LNXCPU", 6) == 0 || strncmp(name, "ACPI0007", 8) == 0;
+        whole = whole || strncmp(name, "LNXSY", 5) == 0; /* LNXSYSTM, LNXSYBUS */
+        free(list[i]);
+    }
+    free(list);
+    if (links > 0 && links == cpus) {
+        d->scope = SCOPE_CPU;
+        (void)base_strcpy(d->covers, sizeof(d->covers), "the processors, says the platform");
+    } else if (links > 0 && !whole) {
+        d->scope = SCOPE_OTHER;
+        (void)snprintf(d->covers, sizeof(d->covers), "%d devices that the platform names", links);
+    }
+}
+
+/* Which device, so that other sources can be laid beside it, and who made it. */
+static void identify(const struct chip *c, struct channel_desc *d, const char *label)
+{
+    const char *base = strrchr(c->device, '/');
+    (void)base_strcpy(d->device, sizeof(d->device), base ? base + 1 : c->device);
+    if (strncmp(label, "Esocket", 7) == 0) {
+        (void)snprintf(d->device, sizeof(d->device), "package-%.8s", label + 7);
+    }
+    if (strcmp(c->name, "power_meter") != 0) {
+        return;
+    }
+    char model[28];
+    char serial[28];
+    bool named = attr_text(c->dir, "power1_model_number", model, sizeof(model));
+    bool numbered = attr_text(c->dir, "power1_serial_number", serial, sizeof(serial));
+    (void)snprintf(d->firmware, sizeof(d->firmware), "%s%s%s", named ? model : "",
+                   named && numbered ? " " : "", numbered ? serial : "");
+    if (d->scope == SCOPE_NODE) {
+        read_measures(c, d);
+    }
+    if (d->scope == SCOPE_NODE && attr_once(c->dir, "power1_is_battery").value == 1) {
+        (void)base_strcpy(d->covers, sizeof(d->covers),
+                          "what the platform's battery gives; nothing while on mains");
+    }
+}
+
 /* ---- finding sensors --------------------------------------------------------------------------- */
 
 static void set_remedy(struct channel_desc *d, const struct sensor *s)
@@ -197,6 +262,7 @@ static void add_sensor(struct source *s, const struct chip *c, size_t form, int 
     set_kind(d, c, kinds[form], index);
     set_remedy(d, sensor);
     attr_driver(d, c->name);
+    identify(c, d, label);
     d->parent = -1;
     d->mirror_of = *primary;
     if (*primary < 0) {
@@ -215,7 +281,8 @@ static void place(struct source *s, size_t first)
             enum channel_scope outer = s->descs[j].scope;
             bool socket =
                 outer == SCOPE_PACKAGE && (d->scope == SCOPE_CPU || d->scope == SCOPE_UNCORE);
-            bool module = outer == SCOPE_MODULE && d->scope == SCOPE_PACKAGE;
+            bool rail = strncmp(d->label, "ina3221", 7) == 0 && d->scope != SCOPE_MODULE;
+            bool module = outer == SCOPE_MODULE && (d->scope == SCOPE_PACKAGE || rail);
             bool card = outer == SCOPE_GPU && strstr(d->label, " pkg") &&
                         strstr(s->descs[j].label, " card");
             if (i != j && d->parent < 0 && s->descs[j].mirror_of < 0 &&
@@ -224,6 +291,39 @@ static void place(struct source *s, size_t first)
             }
         }
     }
+}
+
+/* Voltage times current, where a chip of separate rails shows no power. */
+static void add_product(struct source *s, const struct chip *c, int index)
+{
+    char *volts CLEANUP(base_freep) = base_printf("%s/in%d_input", c->dir, index);
+    char *amps CLEANUP(base_freep) = base_printf("%s/curr%d_input", c->dir, index);
+    char *enable CLEANUP(base_freep) = base_printf("%s/in%d_enable", c->dir, index);
+    char label[40];
+    read_label(c, "in", index, label, sizeof(label));
+    if (s->n >= CHANNELS_MAX || strcmp(label, "NC") == 0 || attr_now(volts).state == READING_GONE ||
+        attr_now(amps).state == READING_GONE) {
+        return;
+    }
+    struct channel_desc *d = &s->descs[s->n];
+    struct sensor *sensor = &s->sensors[s->n++];
+    attr_init(&sensor->value, volts);
+    attr_init(&sensor->factor, amps);
+    if (attr_now(enable).state == READING_OK) {
+        attr_init(&sensor->enable, enable);
+    }
+    const struct rule *rule = rule_of(c->name, label);
+    d->scope = rule->scope;
+    d->quality = rule->quality;
+    (void)base_strcpy(d->covers, sizeof(d->covers), rule->covers);
+    (void)snprintf(d->label, sizeof(d->label), "%.20s %.24s", c->name, label[0] ? label : "rail");
+    attr_uid(d, "hwmon%s/%s/in%d_curr%d", c->device, c->name, index, index);
+    set_kind(d, c, CHANNEL_GAUGE, index);
+    set_remedy(d, sensor);
+    attr_driver(d, c->name);
+    identify(c, d, label);
+    d->parent = -1;
+    d->mirror_of = -1;
 }
 
 static void scan_chip(struct source *s, struct chip *c)
@@ -236,6 +336,9 @@ static void scan_chip(struct source *s, struct chip *c)
         int primary = -1;
         for (size_t form = 0; form < ARRAY_LEN(kinds); form++) {
             add_sensor(s, c, form, index, &primary);
+        }
+        if (primary < 0 && strcmp(c->name, "ina3221") == 0 && index <= INA3221_RAILS) {
+            add_product(s, c, index);
         }
     }
     place(s, first);
@@ -262,6 +365,9 @@ static void close_hwmon(struct source *s)
         attr_fini(&s->sensors[i].value);
         if (s->sensors[i].enable.path) {
             attr_fini(&s->sensors[i].enable);
+        }
+        if (s->sensors[i].factor.path) {
+            attr_fini(&s->sensors[i].factor);
         }
     }
     free(s);
@@ -302,6 +408,13 @@ static size_t channels(struct source *s, const struct channel_desc **out)
 static struct reading read_sensor(struct sensor *s, int64_t boot_ns)
 {
     struct reading r = attr_read(&s->value, boot_ns);
+    if (r.state == READING_OK && s->factor.path) {
+        struct reading f = attr_read(&s->factor, boot_ns);
+        r.state = f.state;
+        if (f.state == READING_OK && __builtin_mul_overflow(r.value, f.value, &r.value)) {
+            r.state = READING_IMPLAUSIBLE;
+        }
+    }
     if (r.state == READING_OK && s->enable.path) {
         struct reading on = attr_read(&s->enable, boot_ns);
         if (on.state == READING_OK && on.value == 0) {
