@@ -11,7 +11,7 @@
 #define RUN_OPTIONS                                                                                \
     (OPT(TIME) | OPT(LABEL) | OPT(PROJECT) | OPT(PRIORITY) | OPT(EXCLUSIVE) | OPT(SHARED) |        \
      OPT(STDIN) | OPT(ENV) | OPT(PARAM) | OPT(GRACE) | OPT(LOG_CAP) | OPT(WAIT_CHILDREN) |         \
-     OPT(QUIET))
+     OPT(IDLE_BRACKET) | OPT(QUIET))
 
 const struct cmd cmd_table[] = {
     {"submit", "add", "[OPTIONS] -- COMMAND [ARG...]", "queue a command; prints its run id",
@@ -102,6 +102,9 @@ const struct cmd cmd_table[] = {
      "the power meters of this machine; allow lets you read a root-only one until reboot",
      "wattq meters", OPT(ALL) | OPT(YES) | OPT(SYSFS_ROOT) | OPT(USER), OPT_MIXED, 1, false,
      cmd_meters},
+    {"idle", NULL, "[measure] [OPTIONS]",
+     "what the machine draws when no run is on: in force, how it came about, and taken anew",
+     "wattq idle measure --for 60s", OPT(FOR) | OPT(ALL), OPT_MIXED, 1, false, cmd_idle},
     {"phase", NULL, "[RUN] NAME", "mark where a part of a run begins; the name end closes it",
      "wattq phase train", 0, OPT_MIXED, 2, false, cmd_phase},
     {"top", NULL, "[OPTIONS]", "live power and runs; q ends it", "wattq top -d 500ms",

@@ -115,6 +115,7 @@ int cmd_metric(struct app *app, struct err *e);
 int cmd_energy(struct app *app, struct err *e);
 int cmd_power(struct app *app, struct err *e);
 int cmd_meters(struct app *app, struct err *e);
+int cmd_idle(struct app *app, struct err *e);
 int cmd_who(struct app *app, struct err *e);
 int cmd_top(struct app *app, struct err *e);
 int cmd_model(struct app *app, struct err *e);

@@ -270,6 +270,10 @@ int cmd_exec(struct app *app, struct err *e)
         err_set(e, WATTQ_E_USAGE, "--quiet needs the daemon, which watches who else is at work");
         return err_next(e, "leave --quiet or --standalone out");
     }
+    if (rc == 0 && args_has(a, OPT_STANDALONE) && args_has(a, OPT_IDLE_BRACKET)) {
+        err_set(e, WATTQ_E_USAGE, "--idle-bracket needs the daemon, which keeps the machine idle");
+        return err_next(e, "leave --idle-bracket or --standalone out");
+    }
     if (rc < 0)
         return rc;
     rc = job_init(&x.job, SPEC_EXEC, a, true, a->pos, a->npos, e);

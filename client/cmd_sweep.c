@@ -272,7 +272,7 @@ static bool by_model(struct sweep_forecast *p, const struct sweep *s, const stru
                             .run_s = p->grid.run_s.value,
                             .longest_s = p->grid.longest_s};
     for (size_t i = 0; i < g->n; i++)
-        p->cost.pause_s += (double)g->specs[i].pause_ns / 1e9;
+        p->cost.pause_s += spec_idle_s(&g->specs[i]);
     p->cost.energy_j = p->grid.run_j.value + p->cost.pause_s * m->fit.idle_w;
     if (p->cost.unknown == p->cost.runs)
         p->cost.energy_j = NAN;

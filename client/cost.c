@@ -112,7 +112,7 @@ static void add_run(struct cost *out, const struct cost_rates *r, const struct s
     bool automatic = epochs && strcmp(epochs, "auto") == 0;
     struct cost_run one;
     double limit = number_of(s, "max-seconds", INFINITY);
-    out->pause_s += (double)s->pause_ns / 1e9;
+    out->pause_s += spec_idle_s(s);
     if (!network_of(s, &net, &data)) {
         out->unknown++;
         return;

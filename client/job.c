@@ -142,6 +142,19 @@ static int capture_quiet(struct spec *s, const struct args *a, struct err *e)
     return 0;
 }
 
+static int check_bracket(const struct spec *s, const struct args *a, struct err *e)
+{
+    if (args_has(a, OPT_IDLE_BRACKET) &&
+        (s->bracket_ns < 5 * NS_PER_S || s->bracket_ns > SPEC_PAUSE_MAX_NS)) {
+        err_set(e, WATTQ_E_USAGE, "--idle-bracket: less than 5 s, or longer than an hour");
+        return err_next(e, "write --idle-bracket 30s");
+    }
+    if (s->bracket_ns == 0 || !args_has(a, OPT_SHARED))
+        return 0;
+    err_set(e, WATTQ_E_USAGE, "--idle-bracket and --shared contradict each other");
+    return err_next(e, "beside other runs nothing is idle: leave one of them out");
+}
+
 static int capture_options(struct spec *s, const struct args *a, struct err *e)
 {
     int64_t priority = 0;
@@ -163,6 +176,11 @@ static int capture_options(struct spec *s, const struct args *a, struct err *e)
         return err_next(e, "give one of them");
     }
     rc = capture_quiet(s, a, e);
+    if (rc < 0)
+        return rc;
+    rc = args_duration(a, OPT_IDLE_BRACKET, &s->bracket_ns, e);
+    if (rc == 0)
+        rc = check_bracket(s, a, e);
     if (rc < 0)
         return rc;
     s->priority = (int)priority;

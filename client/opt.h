@@ -42,6 +42,8 @@
     X(CANARY_NET, "canary-net", 0, "K=V,..", 0, "network of the control runs: size=2^14,depth=4")  \
     X(WARMUP, "warmup", 0, "DURATION", 0, "length of the run that is thrown away first (10s; 0)")  \
     X(PAUSE, "pause", 0, "DURATION", 0, "idle time before each run (2s for networks, else 0)")     \
+    X(IDLE_BRACKET, "idle-bracket", 0, "DURATION", 0,                                              \
+      "measure idle power for so long before and after the run; nothing else starts: 30s")         \
     X(REL_ERROR, "rel-error", 0, "PART", 0, "train long enough for the meter to tell this (1%)")   \
     X(GRID, "grid", 0, "NAME", 0,                                                                  \
       "sizes around this machine's caches (caches) or the study's (study)")                        \
@@ -61,7 +63,8 @@
     X(LOSS, "loss", 0, "X", 0, "the test loss to reach")                                           \
     X(COUNT, "count", 'n', "N", 0, "how many: lines of a log, runs of a list, samples, rows")      \
     X(FOLLOW, "follow", 'f', NULL, 0, "go on as more comes, until the run ends")                   \
-    X(FOR, "for", 0, "WHAT", 0, "wait for: ended (default) or started")                            \
+    X(FOR, "for", 0, "WHAT", 0,                                                                    \
+      "wait: ended (default) or started; idle measure: for how long (60s)")                        \
     X(TIMEOUT, "timeout", 0, "DURATION", 0,                                                        \
       "give up after this time (waiting: exit code 124; sql: 10s)")                                \
     X(STATE, "state", 0, "STATE", 0, "only runs in this state: done, failed, ...")                 \

@@ -197,6 +197,7 @@ static int take_ints(struct spec *s, const struct wire_val *map, struct err *e)
         {{"grace_ns", 0, 86400 * NS_PER_S}, &s->grace_ns},
         {{"log_cap_bytes", 0, INT64_C(1) << 50}, &s->log_cap_bytes},
         {{"pause_ns", 0, SPEC_PAUSE_MAX_NS}, &s->pause_ns},
+        {{"idle_bracket_ns", 0, SPEC_PAUSE_MAX_NS}, &s->bracket_ns},
         {{"quiet_ppm", 0, 1000000}, &s->quiet_ppm},
         {{"quiet_ns", 0, SPEC_PAUSE_MAX_NS}, &s->quiet_ns},
     };
@@ -223,8 +224,13 @@ static int take_bools(struct spec *s, const struct wire_val *map, struct err *e)
             return err_set(e, WATTQ_E_USAGE, "'%s' must be true or false", rows[i].key);
         *rows[i].out = wire_bool(map, rows[i].key, *rows[i].out);
     }
-    if (s->pause_ns == 0 || s->exclusive)
+    if ((s->pause_ns == 0 && s->bracket_ns == 0) || s->exclusive)
         return 0;
+    if (s->bracket_ns > 0) {
+        err_set(e, WATTQ_E_USAGE,
+                "'idle_bracket_ns' needs an exclusive run: beside others nothing is idle");
+        return err_next(e, "leave out --idle-bracket, or --shared");
+    }
     err_set(e, WATTQ_E_USAGE, "'pause_ns' needs an exclusive run: beside others nothing is idle");
     return err_next(e, "leave out --pause, or --shared");
 }
@@ -309,6 +315,12 @@ static void put_list(struct wire_out *o, const char *key, char *const *list, siz
     wire_end(o);
 }
 
+double spec_idle_s(const struct spec *s)
+{
+    int64_t before = s->pause_ns > s->bracket_ns ? s->pause_ns : s->bracket_ns;
+    return (double)(before + s->bracket_ns) / 1e9;
+}
+
 void spec_put_wire(const struct spec *s, struct wire_out *o)
 {
     wire_put_str(o, "kind", kind_names[s->kind]);
@@ -327,6 +339,8 @@ void spec_put_wire(const struct spec *s, struct wire_out *o)
     wire_put_int(o, "log_cap_bytes", s->log_cap_bytes);
     if (s->pause_ns > 0)
         wire_put_int(o, "pause_ns", s->pause_ns);
+    if (s->bracket_ns > 0)
+        wire_put_int(o, "idle_bracket_ns", s->bracket_ns);
     if (s->quiet_ns > 0) {
         wire_put_int(o, "quiet_ppm", s->quiet_ppm);
         wire_put_int(o, "quiet_ns", s->quiet_ns);

@@ -44,6 +44,7 @@ struct spec {
     int64_t quiet_ppm;     /* starts only when others have used at most this part of all CPUs ... */
     int64_t quiet_ns;      /* ... for so long; 0 = whenever it is its turn */
     int64_t pause_ns;      /* starts only after that long without any run; exclusive ones only */
+    int64_t bracket_ns;    /* idle time that is measured before and after; exclusive ones only */
     bool exclusive;        /* alone on the machine */
     bool wait_children;    /* the run ends when its last process does */
     bool hold;             /* submitted held */
@@ -60,6 +61,9 @@ int spec_from_wire(struct spec *s, const struct wire_val *map, struct err *e) MU
 void spec_to_wire(const struct spec *s, struct wire_out *o, const char *key);
 /* The same keys into the map that is open, for a request that adds others (`code`). */
 void spec_put_wire(const struct spec *s, struct wire_out *o);
+
+/* Seconds for which the machine is kept idle around it: pause or bracket before, bracket after. */
+double spec_idle_s(const struct spec *s);
 
 enum spec_type { SPEC_INT, SPEC_REAL, SPEC_TEXT };
 /* "01" is text, "10" an int, "1e-3" a real. */

@@ -57,6 +57,8 @@ const struct config_option config_options[] = {
      "time between two looks at who else uses the CPUs", NULL, 100 * NS_PER_MS, 60 * NS_PER_S},
     {"disturbed", CONFIG_INT, AT(disturbed_percent), "2", "%",
      "of all CPUs: a run beside which others used more is flagged disturbed", NULL, 0, 100},
+    {"idle-busy", CONFIG_INT, AT(idle_busy_percent), "5", "%",
+     "of all CPUs: seconds in which they were busier are not taken for idle", NULL, 0, 100},
     {"durability", CONFIG_STR, AT(durability), "normal", "",
      "normal: a power cut may lose 10 s of samples; full: none", "normal|full", 0, 0},
     {"log-level", CONFIG_STR, AT(log_level), "info", "", "how much to log", "error|warn|info|debug",

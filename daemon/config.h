@@ -24,6 +24,7 @@ struct config {
     int64_t linger_ns;         /* leftovers' grace after a run's main process; default 10 s */
     int64_t others_period_ns;  /* between two looks at who else uses the machine */
     int64_t disturbed_percent; /* of all CPUs used by others: more, and a run is `disturbed` */
+    int64_t idle_busy_percent; /* idle power is learned from seconds that are no busier */
     char *durability;          /* "normal" or "full" */
     int64_t reprobe_ns;        /* how often to look for meters that came or went; default 60 s */
     char *log_level;

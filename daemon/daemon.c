@@ -351,6 +351,7 @@ static int start_running(struct daemon *d, struct err *e)
         .linger_ns = d->config.linger_ns,
         .owners = d->owners,
         .disturbed_ppm = d->config.disturbed_percent * 10000,
+        .idle_busy_ppm = d->config.idle_busy_percent * 10000,
         .on_change = daemon_on_change,
         .arg = d,
     };

@@ -42,6 +42,8 @@ const struct op ops_table[] = {
     {"exec_abort", op_exec_abort},
     {"idle", op_idle},
     {"audit", op_audit},
+    {"idle_measure", op_idle_measure},
+    {"baselines", op_baselines},
     {"who", op_who},
     {"export", op_export},
     {"pin", op_pin},
@@ -99,6 +101,7 @@ void ops_on_close(void *daemon, struct peer *p)
     ops_import_free(s->import);
     ops_exec_closed(s);
     ops_logs_closed(s);
+    ops_measure_closed(s);
     free(s);
 }
 

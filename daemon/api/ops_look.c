@@ -142,7 +142,14 @@ static const char *why_waiting(struct listing *x, const struct queue_run *r)
     struct queue_calm calm;
     if (queue_waits_calm(x->q, r->row->id, &calm))
         return why_not_calm(x, &calm);
-    int64_t left_ns = queue_pause_left_ns(x->q, r->row->id);
+    int64_t left_ns = 0;
+    if (queue_idle_state(x->q, &left_ns) != QUEUE_IDLE_NONE) {
+        snprintf(x->pause, sizeof(x->pause),
+                 "idle power is being measured (wattq idle measure): %.1f s are left of it",
+                 (double)left_ns / 1e9);
+        return x->pause;
+    }
+    left_ns = queue_pause_left_ns(x->q, r->row->id);
     if (left_ns == 0)
         return queue_sweep_reason(x->q, r->row->sweep);
     snprintf(x->pause, sizeof(x->pause),

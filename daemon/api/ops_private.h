@@ -22,17 +22,20 @@ struct ops_exec {
 struct ops_draft;
 struct ops_import;
 struct ops_log;
+struct ops_measure;
 struct ops_peer {
     struct ops_draft *draft;
     struct ops_import *import;
     struct ops_exec *execs;
     struct ops_log *logs;
+    struct ops_measure *measure; /* of idle power, under way; NULL = none */
 };
 struct ops_peer *ops_peer(struct peer *p); /* made when first asked for */
 void ops_draft_free(struct ops_draft *d);
 void ops_import_free(struct ops_import *d);
 void ops_exec_closed(struct ops_peer *s);
 void ops_logs_closed(struct ops_peer *s);
+void ops_measure_closed(struct ops_peer *s);
 
 /* A reply's first keys: id, ok. */
 void ops_begin(struct wire_out *o, int64_t id);
@@ -131,6 +134,8 @@ int op_meters(struct op_call *c, struct err *e);
 int op_who(struct op_call *c, struct err *e);
 int op_idle(struct op_call *c, struct err *e);
 int op_audit(struct op_call *c, struct err *e);
+int op_idle_measure(struct op_call *c, struct err *e);
+int op_baselines(struct op_call *c, struct err *e);
 int op_export(struct op_call *c, struct err *e);
 int op_pin(struct op_call *c, struct err *e);
 int op_settle(struct op_call *c, struct err *e);

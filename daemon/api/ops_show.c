@@ -50,6 +50,7 @@ static void put_spec(struct wire_out *o, const struct run_row *row)
     wire_put_int(o, "grace_ns", s.grace_ns);
     wire_put_int(o, "log_cap_bytes", s.log_cap_bytes);
     wire_put_int(o, "pause_ns", s.pause_ns);
+    wire_put_int(o, "idle_bracket_ns", s.bracket_ns);
     wire_put_int(o, "quiet_ppm", s.quiet_ppm);
     wire_put_int(o, "quiet_ns", s.quiet_ns);
     wire_put_bool(o, "wait_children", s.wait_children);

@@ -177,14 +177,12 @@ static double median_of(const double *v, size_t n)
     return stats_median(copy, n);
 }
 
-/* Does power still move in one direction? In order of time. */
-static bool drifts(const struct powers *p, double median, double iqr)
+/* How far the medians of the first and the last third lie apart: power that moves in one direction. In
+ * order of time. */
+static double moved(const struct powers *p)
 {
     size_t third = p->n / 3;
-    if (third < 3)
-        return false;
-    double moved = fabs(median_of(p->w, third) - median_of(p->w + p->n - third, third));
-    return moved > iqr && moved > fabs(median) / 100;
+    return third < 3 ? 0 : fabs(median_of(p->w, third) - median_of(p->w + p->n - third, third));
 }
 
 static void judge(const struct baseline_want *q, struct powers *p, int64_t step,
@@ -203,7 +201,10 @@ static void judge(const struct baseline_want *q, struct powers *p, int64_t step,
     stats_sort(sorted.w, sorted.n);
     double iqr =
         stats_quantile(sorted.w, sorted.n, 0.75) - stats_quantile(sorted.w, sorted.n, 0.25);
-    if (drifts(p, median, iqr)) {
+    double drift = moved(p);
+    if (q->may_drift)
+        iqr = fmax(iqr, drift);
+    if (drift > iqr && drift > fabs(median) / 100) {
         snprintf(r->reason, sizeof(r->reason),
                  "its power was still going %s: the machine had not settled",
                  p->w[0] > p->w[p->n - 1] ? "down" : "up");

@@ -28,6 +28,7 @@ struct baseline_want {
     struct energy_window w; /* at least one piece long */
     int64_t cpus;           /* of the machine */
     int64_t busy_max_ppm;   /* of all their time */
+    bool may_drift;         /* beside a run that is so: what it moved by joins the spread */
     int64_t pieces_min; /* calm ones, at least 3; for a meter that is slower than a piece a third */
 };
 

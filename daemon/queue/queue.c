@@ -128,7 +128,7 @@ void queue_active_take(struct queue *q, struct queue_item *r)
     for (size_t i = 0; i < q->active.n; i++) {
         if (q->active.at[i] == r) {
             take_at(&q->active, i);
-            q->idle_since_ns = clock_boot_ns();
+            q->idle_since_ns = q->idle.last_end_ns = clock_boot_ns();
             return;
         }
     }
@@ -344,7 +344,9 @@ static void on_tickets(uv_async_t *a)
 static void on_deadline(struct queue_item *r)
 {
     r->deadline_ns = 0;
-    if (r->ticket) {
+    if (r->life == LIFE_BRACKET) {
+        queue_end_bracketed(r);
+    } else if (r->ticket) {
         r->ticket = 0;
         log_warn("run %lld: the meters did not answer in time; its edge has grid samples only",
                  (long long)r->row.id);
@@ -369,6 +371,7 @@ static void on_tick(uv_timer_t *t)
         if (i < q->all.n && q->all.at[i]->deadline_ns && q->all.at[i]->deadline_ns <= now)
             on_deadline(q->all.at[i]);
     q->retry_waiting = false;
+    queue_idle_tick(q, now);
     queue_kick(q);
 }
 
@@ -478,6 +481,7 @@ void queue_close(struct queue *q, void (*closed)(void *arg), void *arg)
     q->closing = true;
     q->closed = closed;
     q->closed_arg = arg;
+    queue_idle_close(q);
     uv_timer_stop(&q->tick);
     uv_timer_stop(&q->metrics);
     uv_timer_stop(&q->pause);

@@ -46,6 +46,7 @@ struct queue_config {
     struct owners *owners; /* who else uses the machine (meter/owners.h); NULL = nobody looks */
     int64_t
         disturbed_ppm; /* of all CPUs used by others beside a run: more, and it is `disturbed` */
+    int64_t idle_busy_ppm; /* of all CPUs: busier seconds are not idle */
     /* After each committed move; also once with the final figures. */
     void (*on_change)(void *arg, const struct queue_run *r, enum run_state from);
     void *arg;
@@ -157,6 +158,33 @@ struct queue_counts {
 void queue_get_counts(const struct queue *q, struct queue_counts *out);
 /* Newest ended runs, newest first, at most 5. */
 void queue_recent(struct queue *q, int (*fn)(void *arg, const struct queue_run *r), void *arg);
+
+/* Idle power on request: no run is started from here on until it is there. It waits until those that run
+ * have ended and for the thermal tail of the last one. progress: about once per second; done: once, a is
+ * NULL when rc < 0. WATTQ_E_CONFLICT: one is under way. What it finds is stored (basis `measured`). */
+enum queue_idle_phase {
+    QUEUE_IDLE_NONE,
+    QUEUE_IDLE_WAITING, /* for runs */
+    QUEUE_IDLE_COOLING, /* for the thermal tail */
+    QUEUE_IDLE_MEASURING,
+    QUEUE_IDLE_READING
+};
+struct baseline_set;
+struct queue_idle_answer {
+    const struct baseline_set *set;
+    const struct energy_window *window;
+    int written;
+};
+struct queue_idle_asked {
+    void (*progress)(void *arg, enum queue_idle_phase phase, int64_t left_ns);
+    void (*done)(void *arg, int rc, const struct err *e, const struct queue_idle_answer *a);
+    void *arg;
+};
+int queue_idle_measure(struct queue *q, int64_t for_ns, const struct queue_idle_asked *asked,
+                       struct err *e) MUST_USE;
+/* Whoever asked has gone: it is given up; done is not called. */
+void queue_idle_forget(struct queue *q, const void *arg);
+enum queue_idle_phase queue_idle_state(const struct queue *q, int64_t *left_ns);
 
 /* Storage thread, inside a transaction: compute the figures of an ended run again where samples that came
  * after its end say more than was known at its end - a slow meter's next reading gives a bound, an edge

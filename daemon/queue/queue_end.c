@@ -127,7 +127,26 @@ void queue_end_begin(struct queue_item *r, const struct result *res)
     queue_ask_sweep(q, r, late > now ? late : now + NS_PER_US);
 }
 
+/* Nothing else starts meanwhile: the run is still active, and alone. */
+static bool bracket_begins(struct queue_item *r)
+{
+    const struct energy_window *w = &r->live->filing.window;
+    struct err e;
+    if (r->life != LIFE_CLOSING || queue_item_spec(r, &e) < 0 || r->spec->bracket_ns == 0)
+        return false;
+    r->live->filing.bracket_ns = r->spec->bracket_ns;
+    r->deadline_ns = queue_idle_bracket_end(w->t1_ns, r->spec->bracket_ns);
+    r->life = LIFE_BRACKET;
+    return true;
+}
+
 void queue_end_swept(struct queue_item *r)
+{
+    if (!bracket_begins(r))
+        queue_end_bracketed(r);
+}
+
+void queue_end_bracketed(struct queue_item *r)
 {
     r->life = LIFE_DRAINING;
     if (queue_metrics_drain(r))
@@ -223,6 +242,8 @@ int queue_end_work(struct store *s, struct queue_item *r, struct err *e)
     }
     if (rc == 0 && f->window.t0_ns != RUN_NONE && f->window.t0_ns != 0 && this_boot(r))
         rc = queue_others_end(s, r, e);
+    if (rc == 0 && f->bracket_ns > 0)
+        rc = queue_idle_bracket(s, r->q, r->row.id, &f->window, f->bracket_ns, e);
     if (rc == 0 && f->window.t0_ns != RUN_NONE && f->window.t0_ns != 0)
         rc = queue_figures(s, r->row.id, f, e);
     if (rc == 0 && r->row.env_hash && !may_be_retried(r))

@@ -39,9 +39,11 @@ bool queue_item_exclusive(struct queue_item *r)
 static int64_t pause_left(const struct queue *q, struct queue_item *r)
 {
     struct err e;
-    if (queue_item_spec(r, &e) < 0 || r->spec->pause_ns == 0)
+    if (queue_item_spec(r, &e) < 0)
         return 0;
-    int64_t left = q->idle_since_ns + r->spec->pause_ns - clock_boot_ns();
+    int64_t pause_ns =
+        r->spec->pause_ns > r->spec->bracket_ns ? r->spec->pause_ns : r->spec->bracket_ns;
+    int64_t left = pause_ns > 0 ? q->idle_since_ns + pause_ns - clock_boot_ns() : 0;
     return left > 0 ? left : 0;
 }
 
@@ -56,7 +58,7 @@ static bool calm_enough(const struct queue *q, struct queue_item *r)
 
 static bool fits(struct queue *q, struct queue_item *r)
 {
-    if (q->reserved > 0 || !calm_enough(q, r))
+    if (q->reserved > 0 || q->idle.measure || !calm_enough(q, r))
         return false;
     if (q->active.n == 0)
         return pause_left(q, r) == 0;

@@ -19,6 +19,7 @@ enum life {
     LIFE_GOING,    /* GO sent */
     LIFE_ON,       /* gate open */
     LIFE_CLOSING,  /* result known; close and late sweeps */
+    LIFE_BRACKET,  /* the idle time behind it */
     LIFE_DRAINING, /* the rest of its metrics */
     LIFE_FILING,   /* figures and end state on the way to the disk */
     LIFE_ABORTING  /* cancelled before its gate opened */
@@ -37,7 +38,15 @@ struct queue_move {
     struct queue_waiter waiter;
 };
 
-struct queue_import; /* queue_metrics.c */
+struct queue_import;                                   /* queue_idle.c */
+void queue_idle_tick(struct queue *q, int64_t now_ns); /* once per second */
+void queue_idle_close(struct queue *q);
+/* Storage thread: idle power before and behind a run becomes its own baseline. */
+int queue_idle_bracket(struct store *s, const struct queue *q, int64_t run,
+                       const struct energy_window *w, int64_t bracket_ns, struct err *e) MUST_USE;
+int64_t queue_idle_bracket_end(int64_t t1_ns, int64_t bracket_ns); /* when its samples are there */
+
+/* queue_metrics.c */
 
 /* The last job of a run: what is handed to the storage thread and back. */
 struct queue_filing {
@@ -45,8 +54,9 @@ struct queue_filing {
     int64_t main_exit_ns;
     bool to_last_sample; /* other boot: the window ends where the samples do */
     enum share_policy policy;
-    bool overlapped; /* as far as memory knows */
-    bool disturbed;  /* others used more than their share beside it */
+    bool overlapped;    /* as far as memory knows */
+    bool disturbed;     /* others used more than their share beside it */
+    int64_t bracket_ns; /* idle time on either side that is measured; 0 = none */
     bool drop_env;
     bool env_unused; /* back: nobody needs the file any more */
     struct energy_figure total;
@@ -117,8 +127,16 @@ struct items { /* pointers in a stated order */
     size_t cap;
 };
 
+struct queue_idle {
+    struct queue_measure *measure; /* on request; NULL = none */
+    int64_t last_end_ns;           /* CLOCK_BOOTTIME; 0 = this daemon saw no run end */
+    int64_t next_ns;               /* when to try to learn again */
+    bool learning;                 /* a job is out */
+};
+
 struct queue {
     struct queue_config cfg;
+    struct queue_idle idle;
     char *envs_dir;
     char *runs_dir;
     char *train_path;
@@ -205,6 +223,7 @@ void queue_abort(struct queue_item *r, const struct run_change *c, const struct 
 void queue_end_begin(struct queue_item *r, const struct result *res);
 void queue_end_lost(struct queue_item *r, const char *reason, int64_t t1_ns);
 void queue_end_swept(struct queue_item *r);
+void queue_end_bracketed(struct queue_item *r);
 void queue_end_drained(struct queue_item *r);
 int queue_end_work(struct store *s, struct queue_item *r,
                    struct err *e) MUST_USE; /* storage thread */

@@ -172,8 +172,12 @@ static void take_loaded(struct queue *q, struct load *j)
     }
     for (size_t i = 0; i < j->n; i++)
         queue_add(q, j->live[i]);
-    for (size_t i = 0; i < j->nrecent; i++)
+    for (size_t i = 0; i < j->nrecent; i++) {
         q->recent[i] = j->recent[i];
+        const struct run_row *row = &j->recent[i]->row;
+        if (row->boot == j->boot && row->t1_ns != RUN_NONE && row->t1_ns > q->idle.last_end_ns)
+            q->idle.last_end_ns = row->t1_ns; /* its heat may still be there */
+    }
     q->started = true;
     for (size_t i = 0; i < j->n; i++) {
         struct queue_item *r = j->live[i];

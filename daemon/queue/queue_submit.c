@@ -261,7 +261,7 @@ static bool starts_now(struct queue *q, const struct spec *s)
 {
     struct storage_status st;
     if (!q->started || q->closing || q->line.n > 0 || q->active.n > 0 || q->reserved > 0 ||
-        s->hold || s->pause_ns > 0 || s->quiet_ns > 0)
+        q->idle.measure || s->hold || s->pause_ns > 0 || s->bracket_ns > 0 || s->quiet_ns > 0)
         return false;
     storage_get_status(q->cfg.storage, &st);
     return !st.degraded;

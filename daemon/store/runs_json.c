@@ -61,6 +61,8 @@ char *runs_spec_json(const struct spec *s)
     put(o, "log_cap_bytes", json_integer(s->log_cap_bytes));
     if (s->pause_ns > 0)
         put(o, "pause_ns", json_integer(s->pause_ns));
+    if (s->bracket_ns > 0)
+        put(o, "idle_bracket_ns", json_integer(s->bracket_ns));
     if (s->quiet_ns > 0) {
         put(o, "quiet_ppm", json_integer(s->quiet_ppm));
         put(o, "quiet_ns", json_integer(s->quiet_ns));
@@ -140,6 +142,7 @@ static void parse_scalars(const json_t *o, struct spec *s)
     s->grace_ns = get_int(o, "grace_ns", s->grace_ns);
     s->log_cap_bytes = get_int(o, "log_cap_bytes", s->log_cap_bytes);
     s->pause_ns = get_int(o, "pause_ns", 0);
+    s->bracket_ns = get_int(o, "idle_bracket_ns", 0);
     s->quiet_ppm = get_int(o, "quiet_ppm", 0);
     s->quiet_ns = get_int(o, "quiet_ns", 0);
     s->exclusive = json_is_true(json_object_get(o, "exclusive"));
