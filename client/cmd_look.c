@@ -280,6 +280,17 @@ int cmd_wait(struct app *app, struct err *e)
 
 /* ---- info ---------------------------------------------------------------------------------------- */
 
+static void show_sampling(FILE *f, const struct wire_val *sampling)
+{
+    double span_s = (double)wire_int(sampling, "span_ns", 0) / 1e9;
+    double cpu_s = (double)wire_int(sampling, "cpu_us", 0) / 1e6;
+    if (span_s <= 0)
+        return; /* an older daemon does not say */
+    (void)fprintf(f, "sampling: %lld channels, %.0f readings a second, %.3f %% of a core\n",
+                  (long long)wire_int(sampling, "channels", 0),
+                  (double)wire_int(sampling, "readings", 0) / span_s, 100 * cpu_s / span_s);
+}
+
 int cmd_info(struct app *app, struct err *e)
 {
     struct conn *c CLEANUP(conn_closep) = NULL;
@@ -323,6 +334,7 @@ int cmd_info(struct app *app, struct err *e)
     (void)fprintf(f, "cost of the daemon itself: %s of CPU time, %s of memory\n",
                   print_duration(a, sizeof a, cpu_us == PRINT_NONE ? cpu_us : cpu_us * NS_PER_US),
                   print_bytes(b, sizeof b, wire_int(r, "rss_bytes", PRINT_NONE)));
+    show_sampling(f, wire_get(r, "sampling"));
     char *line CLEANUP(base_freep) = train_backends_line(trainer);
     (void)fprintf(f, "%s\n", line);
     return 0;

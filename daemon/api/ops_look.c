@@ -61,6 +61,18 @@ static void put_storage(struct op_call *c, struct wire_out *o)
     wire_end(o);
 }
 
+static void put_sampling(struct op_call *c, struct wire_out *o)
+{
+    struct meter_cost cost;
+    meter_get_cost(c->d->meter, &cost);
+    wire_begin_map(o, "sampling");
+    wire_put_int(o, "channels", (int64_t)meter_count(c->d->meter));
+    wire_put_int(o, "readings", cost.readings);
+    wire_put_int(o, "cpu_us", cost.cpu_ns / NS_PER_US);
+    wire_put_int(o, "span_ns", cost.since_ns ? clock_boot_ns() - cost.since_ns : 0);
+    wire_end(o);
+}
+
 static int64_t own_rss(void)
 {
     long long pages = 0;
@@ -92,6 +104,7 @@ int op_info(struct op_call *c, struct err *e)
     wire_put_str(&o, "mode", "user");
     wire_put_str(&o, "supervision", launch_mode(c->d->launch));
     put_storage(c, &o);
+    put_sampling(c, &o);
     wire_begin_map(&o, "queue");
     wire_put_int(&o, "queued", n.queued);
     wire_put_int(&o, "running", n.starting + n.running + n.paused + n.stopping);

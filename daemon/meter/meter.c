@@ -460,6 +460,13 @@ int64_t meter_settle_ns(const struct meter *m)
     return settle;
 }
 
+void meter_get_cost(const struct meter *m, struct meter_cost *out)
+{
+    *out = (struct meter_cost){.since_ns = m->cost_since_ns,
+                               .cpu_ns = m->cost_sampler_ns + m->cost_workers_ns,
+                               .readings = m->cost_readings};
+}
+
 void meter_get_status(const struct meter *m, size_t i, struct meter_status *out)
 {
     const struct channel_slot *c = &m->slots[i];

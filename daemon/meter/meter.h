@@ -94,6 +94,15 @@ int64_t meter_sweep(struct meter *m, int64_t at_boot_ns, void (*done)(void *arg,
  * neighbouring samples on the grid bracket the edge. 0 = there is none. */
 int64_t meter_settle_ns(const struct meter *m);
 
+/* What sampling itself costs, any thread: CPU time of the sampler and of the threads that read for it, about
+ * a second old, and readings taken, since `since_ns`. */
+struct meter_cost {
+    int64_t since_ns; /* CLOCK_BOOTTIME; 0 = it has not started */
+    int64_t cpu_ns;
+    int64_t readings;
+};
+void meter_get_cost(const struct meter *m, struct meter_cost *out);
+
 void meter_get_status(const struct meter *m, size_t i, struct meter_status *out); /* any thread */
 /* For meter_antichain, any thread: which channels gave a value lately (10 s, or three update periods)
  * and are not in doubt. The first n channels. */

@@ -51,10 +51,11 @@ struct worker {
     size_t n;
     int64_t period_ns;
     bool stop;
-    bool finished; /* the thread is past its last read */
-    bool orphan;   /* nobody waits: the thread closes the source and frees this */
-    int64_t seq;   /* answers so far */
-    int64_t index; /* grid position of the newest answer */
+    bool finished;  /* the thread is past its last read */
+    bool orphan;    /* nobody waits: the thread closes the source and frees this */
+    int64_t cpu_ns; /* of the thread, at the newest answer */
+    int64_t seq;    /* answers so far */
+    int64_t index;  /* grid position of the newest answer */
     int64_t before_ns, after_ns;
     struct reading *scratch; /* thread's */
     struct reading *out;     /* newest answer */
@@ -63,6 +64,7 @@ struct worker {
 struct worker_stamps {
     int64_t index; /* on the worker's grid */
     int64_t before_ns, after_ns;
+    int64_t cpu_ns; /* that the thread has used so far */
 };
 
 struct meter_source {
@@ -77,6 +79,7 @@ struct meter_source {
     int slow_reads;           /* in a row */
     struct worker *worker;    /* NULL while the sampler reads it itself */
     int64_t taken_seq;        /* the worker's newest answer that was taken */
+    int64_t taken_cpu_ns;     /* and what its thread had used by then */
 };
 
 /* What is read in one sweep: the fast sources, the slow ones, or one that blocks. */
@@ -157,8 +160,9 @@ struct meter {
     bool probe_look;             /* a channel went away or came back */
     bool probe_resume;           /* the machine slept: look at every meter */
     struct meter_change *change; /* for the sampler, until it has taken it */
-    bool away_moved;             /* sampler's: probe_look is due */
-    size_t paired;               /* sampler's: channels that meter_watch_pairs has seen */
+    _Atomic int64_t cost_since_ns, cost_sampler_ns, cost_workers_ns, cost_readings;
+    bool away_moved; /* sampler's: probe_look is due */
+    size_t paired;   /* sampler's: channels that meter_watch_pairs has seen */
 
     void (*notify)(void *arg);
     void *notify_arg;
@@ -181,6 +185,8 @@ int64_t meter_pace_ns(const struct meter_config *cfg, const struct source_ops *o
  * meter-wide already. */
 struct channel_slot *meter_put_channel(struct meter *m, size_t i, const struct channel_desc *d,
                                        size_t source, size_t at, uint32_t group, struct reading r);
+
+int64_t meter_thread_cpu_ns(void); /* of the calling thread */
 
 /* meter_probe.c. After the sampler has started, before it is stopped. */
 int prober_start(struct prober **out, struct meter *m, const struct meter_config *cfg,

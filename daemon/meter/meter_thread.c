@@ -33,11 +33,35 @@ static void all_stale(struct meter_source *s)
     }
 }
 
+int64_t meter_thread_cpu_ns(void)
+{
+    struct timespec t = {0};
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (int64_t)t.tv_sec * NS_PER_S + t.tv_nsec;
+}
+
+static void count(_Atomic int64_t *total, int64_t more)
+{
+    atomic_store_explicit(total, atomic_load_explicit(total, memory_order_relaxed) + more,
+                          memory_order_relaxed); /* the sampler is its only writer */
+}
+
+/* The worker's newest answer, and what its thread has cost. */
+static bool take_answer(struct meter *m, struct meter_source *s, struct worker_stamps *stamps)
+{
+    if (!worker_take(s->worker, &s->taken_seq, s->readings, stamps)) {
+        return false;
+    }
+    count(&m->cost_workers_ns, stamps->cpu_ns - s->taken_cpu_ns);
+    s->taken_cpu_ns = stamps->cpu_ns;
+    return true;
+}
+
 /* A source that was moved to a worker while running: its newest answer, while that is young enough. */
-static void read_moved(struct meter_source *s, int64_t now_ns)
+static void read_moved(struct meter *m, struct meter_source *s, int64_t now_ns)
 {
     struct worker_stamps stamps;
-    if (worker_take(s->worker, &s->taken_seq, s->readings, &stamps)) {
+    if (take_answer(m, s, &stamps)) {
         s->read_ns = stamps.after_ns;
     } else if (now_ns - s->read_ns > METER_STALE_NS) {
         all_stale(s);
@@ -81,7 +105,7 @@ static void read_pace(struct meter *m, uint32_t pace, struct sweep *w)
             continue;
         }
         if (s->worker) {
-            read_moved(s, w->before_ns);
+            read_moved(m, s, w->before_ns);
         } else {
             read_here(m, s, w);
         }
@@ -102,6 +126,7 @@ static void fill(struct meter *m, const struct meter_group *g, const struct swee
                  struct tick *t)
 {
     int64_t at = middle(w->before_ns, w->after_ns);
+    count(&m->cost_readings, g->n);
     for (uint32_t i = 0; i < g->n; i++) {
         struct channel_slot *c = &m->slots[g->channels[i]];
         struct lane_value v = lane_take(&c->lane, reading_of(m, c), at, w->resumed);
@@ -223,7 +248,7 @@ static void sweep_own(struct meter *m, uint32_t pace, int64_t mono_ns)
     struct worker_stamps stamps;
     struct sweep w = {0};
     look_for_suspend(m, p, &w);
-    if (s && s->worker && worker_take(s->worker, &s->taken_seq, s->readings, &stamps)) {
+    if (s && s->worker && take_answer(m, s, &stamps)) {
         w.before_ns = stamps.before_ns;
         w.after_ns = stamps.after_ns;
         /* a worker that took another one's place counts from 0 */
@@ -265,6 +290,7 @@ static void look_around(struct meter *m, int64_t mono_ns)
         meter_watch_pairs(m);
     }
     meter_watch(m, mono_ns);
+    atomic_store_explicit(&m->cost_sampler_ns, meter_thread_cpu_ns(), memory_order_relaxed);
     if (m->away_moved) {
         m->away_moved = false;
         pthread_mutex_lock(&m->lock);
@@ -391,6 +417,7 @@ void *meter_run(void *meter)
     (void)prctl(PR_SET_NAME, "meter");
     (void)prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
     start_grids(m, 0);
+    m->cost_since_ns = clock_boot_ns();
     m->notified_mono_ns = clock_mono_ns();
     pthread_mutex_lock(&m->lock);
     while (!m->stop) {

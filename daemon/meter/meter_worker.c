@@ -19,7 +19,9 @@ static void read_once(struct worker *w, int64_t index)
     int64_t before = clock_boot_ns();
     w->ops->read(w->source, before, w->scratch);
     int64_t after = clock_boot_ns();
+    int64_t cpu = meter_thread_cpu_ns();
     pthread_mutex_lock(&w->lock);
+    w->cpu_ns = cpu;
     memcpy(w->out, w->scratch, w->n * sizeof(*w->out));
     w->before_ns = before;
     w->after_ns = after;
@@ -124,7 +126,7 @@ bool worker_take(struct worker *w, int64_t *seq, struct reading *out, struct wor
     bool fresh = w->seq > *seq;
     if (fresh) {
         *seq = w->seq;
-        *stamps = (struct worker_stamps){w->index, w->before_ns, w->after_ns};
+        *stamps = (struct worker_stamps){w->index, w->before_ns, w->after_ns, w->cpu_ns};
         memcpy(out, w->out, w->n * sizeof(*out));
     }
     pthread_mutex_unlock(&w->lock);

@@ -365,15 +365,90 @@ static void test_channels_stay(void **state)
     assert_int_equal(rec_ask(&rec, "SELECT count(*) FROM grp"), 2);
 }
 
+/* A driver that is told for the first time is written; one that changed leaves a note. */
+static void test_identity(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct channel_row row;
+    struct channel_desc *d = rec_add(&rec, "gpu", CHANNEL_COUNTER);
+    rec_open_as(&rec, REC_BOOT, 0);
+    rec_close(&rec, true);
+    base_strcpy(d->device, sizeof(d->device), "GPU-1");
+    base_strcpy(d->driver, sizeof(d->driver), "nvidia 550.1");
+    rec_open_as(&rec, REC_BOOT, 5);
+    assert_int_equal(rec_ask(&rec, "SELECT count(*) FROM channel_note"), 0);
+    rec_close(&rec, true);
+    base_strcpy(d->driver, sizeof(d->driver), "nvidia 560.2");
+    rec_open_as(&rec, REC_BOOT, 10);
+    rec_must(samples_channel(rec.store, rec.id[0], &row, &e), &e, "channel");
+    assert_string_equal(row.device, "GPU-1");
+    assert_string_equal(row.driver, "nvidia 560.2");
+    assert_string_equal(row.firmware, "");
+    assert_int_equal(rec_ask(&rec, "SELECT count(*) FROM channel_note WHERE kind = 'identity' AND"
+                                   " t_ns = 10 AND text LIKE '%550.1%560.2%'"),
+                     1);
+    rec_close(&rec, true);
+    rec_open_as(&rec, REC_BOOT, 20);
+    assert_int_equal(rec_ask(&rec, "SELECT count(*) FROM channel_note"), 1);
+}
+
+/* Channels that come while the epoch runs: rows of their own, the old ones go on, one channel has one
+ * writer, and after a restart the curve goes on like any other. */
+static void test_added(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct curve_point p;
+    rec_add(&rec, "old", CHANNEL_COUNTER);
+    rec_open_as(&rec, REC_BOOT, 0);
+    struct meter_channel late = rec.channel[0];
+    base_strcpy(late.desc.uid, sizeof(late.desc.uid), "late");
+    late.desc.parent = 0; /* the old one */
+    const struct meter_channel *list[] = {&late};
+    int64_t period_ns = NS_PER_S;
+    const struct samples_more more = {
+        .channels = list, .n = 1, .periods_ns = &period_ns, .groups = 1, .now_ns = 0};
+    uint32_t group = 0;
+    rec_must(samples_add(rec.samples, &more, &group, &e), &e, "add");
+    assert_int_equal(group, 1);
+    assert_int_equal(samples_count(rec.samples), 2);
+    assert_int_equal(samples_add(rec.samples, &more, &group, &e), WATTQ_E_CONFLICT);
+    assert_int_equal(samples_count(rec.samples), 2);
+    struct tick *t = base_alloc(tick_bytes(1));
+    for (int i = 1; i <= 4; i++) {
+        rec_set(&rec, 0, 1000 * i, READING_OK);
+        rec_put(&rec, i * NS_PER_S, i * NS_PER_S, 0);
+        *t = (struct tick){
+            .group = group, .n = 1, .before_ns = i * NS_PER_S, .after_ns = i * NS_PER_S};
+        tick_values(t)[0] = 70 * i;
+        tick_states(t)[0] = READING_OK;
+        samples_put(rec.samples, t);
+        rec_flush(&rec);
+    }
+    free(t);
+    int64_t id = rec_ask(&rec, "SELECT id FROM channel WHERE uid = 'late'");
+    assert_int_equal(rec_ask(&rec, "SELECT parent FROM channel WHERE uid = 'late'"), rec.id[0]);
+    assert_int_equal(samples_curve(rec.store, id, 1, 3 * NS_PER_S, &p, &e), 0);
+    assert_int_equal(p.e_uj, 140);
+    assert_int_equal(samples_curve(rec.store, rec.id[0], 1, 3 * NS_PER_S, &p, &e), 0);
+    assert_int_equal(p.e_uj, 2000);
+    assert_int_equal(rec_ask(&rec, "SELECT count(*) FROM epoch"), 1);
+    rec_close(&rec, true);
+    rec_open_as(&rec, REC_BOOT, 5 * NS_PER_S);
+    struct samples *w = rec.samples;
+    rec_must(samples_add(w, &more, &group, &e), &e, "add");
+    assert_int_equal(rec_ask(&rec, "SELECT count(*) FROM grp"), 2);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_neighbours),    T(test_rolled_back),
-        T(test_heads_agree),   T(test_failure_across_chunks),
-        T(test_bad_ticks),     T(test_thinning),
-        T(test_anchors),       T(test_series),
-        T(test_channels_stay),
+        T(test_identity),    T(test_added),         T(test_neighbours),
+        T(test_rolled_back), T(test_heads_agree),   T(test_failure_across_chunks),
+        T(test_bad_ticks),   T(test_thinning),      T(test_anchors),
+        T(test_series),      T(test_channels_stay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
