@@ -56,7 +56,9 @@ bool ipmi_device_text(const uint8_t *answer, size_t bytes, char *out, size_t cap
         return false;
     }
     unsigned maker = (le16(answer + 7) | (unsigned)answer[9] << 16) & 0xfffff;
-    (void)snprintf(out, cap, "BMC %u.%02x, IPMI %u.%u, maker %u, product %u", answer[3] & 0x7fU,
-                   answer[4], answer[5] & 0xfU, answer[5] >> 4U, maker, le16(answer + 10));
+    unsigned firmware = answer[3];
+    unsigned version = answer[5];
+    (void)snprintf(out, cap, "BMC %u.%02x, IPMI %u.%u, maker %u, product %u", firmware & 0x7f,
+                   answer[4], version & 0xf, version >> 4, maker, le16(answer + 10));
     return true;
 }

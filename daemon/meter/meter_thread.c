@@ -117,8 +117,10 @@ static void read_pace(struct meter *m, uint32_t pace, struct sweep *w)
 
 static struct reading reading_of(const struct meter *m, const struct channel_slot *c)
 {
-    return c->at == METER_NOWHERE ? (struct reading){.state = READING_GONE}
-                                  : m->sources[c->source].readings[c->at];
+    if (c->at == METER_NOWHERE) {
+        return (struct reading){.state = READING_GONE};
+    }
+    return m->sources[c->source].readings[c->at];
 }
 
 /* Every reading goes through its lane, whether there is room for the tick or not: the curves go on. */
