@@ -63,6 +63,7 @@ struct queue_view {
     int64_t ended[ENDED_SHOWN];
     size_t nended;
     char *power;
+    char *audit; /* what does not add up; NULL = nothing */
 };
 
 /* Cost line and label of one that ended. */
@@ -94,6 +95,8 @@ static void add_frame(struct queue_view *v, const struct wire_val *reply)
     }
     if (wire_get(reply, "power") && !v->power)
         v->power = print_power_line(wire_get(reply, "power"));
+    if (*wire_str(reply, "audit", "") && !v->audit)
+        v->audit = base_strdup(wire_str(reply, "audit", ""));
 }
 
 static void show_queue(const struct queue_view *v, struct conn *c)
@@ -109,12 +112,15 @@ static void show_queue(const struct queue_view *v, struct conn *c)
     }
     if (v->power)
         (void)fprintf(f, "\n%s\n", v->power);
+    if (v->audit)
+        (void)fprintf(f, "IT DOES NOT ADD UP, see wattq audit: %s\n", v->audit);
 }
 
 static void view_fini(struct queue_view *v)
 {
     table_fini(&v->live);
     free(v->power);
+    free(v->audit);
 }
 
 static void begin_queue(const struct app *app, struct conn *c)

@@ -222,6 +222,7 @@ int op_queue(struct op_call *c, struct err *e)
     wire_put_int(o, "queued", n.queued);
     wire_put_int(o, "held", n.held);
     wire_put_str(o, "degraded", st.degraded ? st.reason : NULL);
+    wire_put_str(o, "audit", ops_watch_text(c->d));
     put_power(c, o);
     ops_list_send(&x.l, c->p);
     return 0;

@@ -25,20 +25,23 @@ static bool over(struct work *k)
     return k->out->cut;
 }
 
-__attribute__((format(printf, 3, 4))) static void check(struct work *k, bool good, const char *fmt,
-                                                        ...)
+/* One more check. False where it failed: say what. */
+static bool holds(struct work *k, bool good)
 {
-    struct audit_result *o = k->out;
-    o->checks++;
-    if (good)
-        return;
-    if (o->failures < AUDIT_TEXTS) {
-        va_list args;
-        va_start(args, fmt);
-        vsnprintf(o->text[o->failures], sizeof(o->text[0]), fmt, args);
-        va_end(args);
-    }
-    o->failures++;
+    k->out->checks++;
+    k->out->failures += !good;
+    return good;
+}
+
+PRINTF(2, 3) static void say(struct work *k, const char *fmt, ...)
+{
+    char text[sizeof(k->out->text[0])];
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    if (k->out->failures >= 1 && k->out->failures <= AUDIT_TEXTS)
+        base_strcpy(k->out->text[k->out->failures - 1], sizeof(text), text);
 }
 
 /* An instant as people have it; boottime where no anchor is. */
@@ -65,15 +68,15 @@ static int64_t sum(const int64_t *values, size_t n)
 
 static int check_sum(struct work *k, int64_t t_ns, const int64_t *values, struct err *e)
 {
-    struct curve_point p;
+    struct curve_point p = {0};
     char text[64];
     int rc = samples_curve(k->s, k->book.meter->id, k->p->boot, t_ns, &p, e);
     if (rc < 0)
         return rc;
     int64_t have = sum(values, k->book.n);
-    check(k, have == p.e_uj,
-          "%s at %s: the accounts add up to %" PRId64 " uJ, the meter to %" PRId64 " uJ",
-          k->book.meter->label, when(k, t_ns, text, sizeof(text)), have, p.e_uj);
+    if (!holds(k, have == p.e_uj))
+        say(k, "%s at %s: the accounts add up to %" PRId64 " uJ, the meter to %" PRId64 " uJ",
+            k->book.meter->label, when(k, t_ns, text, sizeof(text)), have, p.e_uj);
     return 0;
 }
 
@@ -95,12 +98,13 @@ static int check_span(struct work *k, int64_t t0_ns, const int64_t *v0, int64_t 
     for (size_t i = 0; i < k->book.n; i++) {
         const struct account *a = &k->book.accounts[i];
         int64_t again = part_of(&p, a);
-        check(k, v1[i] - v0[i] == again,
-              "%s, account %s%.0u, second before %s: stored %" PRId64
-              " uJ, from the samples %" PRId64 " uJ",
-              k->book.meter->label, account_kind_name(a->kind),
-              a->kind == ACCOUNT_SLOT ? a->slot : 0, when(k, t1_ns, text, sizeof(text)),
-              v1[i] - v0[i], again);
+        if (!holds(k, v1[i] - v0[i] == again))
+            say(k,
+                "%s, account %s%.0u, second before %s: stored %" PRId64
+                " uJ, from the samples %" PRId64 " uJ",
+                k->book.meter->label, account_kind_name(a->kind),
+                a->kind == ACCOUNT_SLOT ? a->slot : 0, when(k, t1_ns, text, sizeof(text)),
+                v1[i] - v0[i], again);
     }
     return 0;
 }
@@ -111,7 +115,7 @@ static int check_ticks(struct work *k, struct err *e)
     size_t n = k->book.n;
     int64_t *mem CLEANUP(base_freep) = base_alloc((3 * n + 1) * sizeof(*mem));
     int64_t *now = mem, *before = mem + n, *unused = mem + 2 * n;
-    int64_t t_ns, next_ns, t0_ns;
+    int64_t t_ns = INT64_MIN, next_ns = 0, t0_ns = INT64_MIN;
     int rc = shares_book_ticks(k->s, &k->book, k->p->t1_ns, &t_ns, now, &next_ns, unused, e);
     for (int64_t i = 0; rc == 0 && t_ns >= k->p->t0_ns && t_ns != INT64_MIN; i++) {
         if ((k->p->ticks > 0 && i >= k->p->ticks) || over(k))
@@ -134,7 +138,7 @@ static int check_window(struct work *k, int64_t t0_ns, int64_t t1_ns, struct err
 {
     const struct energy_window w = {k->p->boot, t0_ns, t1_ns};
     struct shares x CLEANUP(shares_fini) = {0};
-    struct curve_point a, b;
+    struct curve_point a = {0}, b = {0};
     char text[64];
     int rc = shares_of_window(k->s, k->book.meter, &w, &x, e);
     if (rc == 0)
@@ -148,11 +152,13 @@ static int check_window(struct work *k, int64_t t0_ns, int64_t t1_ns, struct err
         int64_t have = x.system_uj + x.foreign_uj + x.idle_left[p];
         for (size_t i = 0; i < x.n; i++)
             have += x.runs[i].dyn_uj + x.runs[i].idle_uj[p];
-        check(k, have == b.e_uj - a.e_uj,
-              "%s, %" PRId64 " ms from %s, policy %s: shares, system, foreign and idle add up to"
-              " %" PRId64 " uJ, the meter to %" PRId64 " uJ",
-              k->book.meter->label, (t1_ns - t0_ns) / NS_PER_MS, when(k, t0_ns, text, sizeof(text)),
-              share_policy_name((enum share_policy)p), have, b.e_uj - a.e_uj);
+        if (!holds(k, have == b.e_uj - a.e_uj))
+            say(k,
+                "%s, %" PRId64 " ms from %s, policy %s: shares, system, foreign and idle add up to"
+                " %" PRId64 " uJ, the meter to %" PRId64 " uJ",
+                k->book.meter->label, (t1_ns - t0_ns) / NS_PER_MS,
+                when(k, t0_ns, text, sizeof(text)), share_policy_name((enum share_policy)p), have,
+                b.e_uj - a.e_uj);
     }
     return 0;
 }
@@ -199,7 +205,7 @@ static int check_runs(struct work *k, struct err *e)
 /* Between the first and the newest sample that lie in the stretch. */
 static int check_random(struct work *k, struct err *e)
 {
-    struct sample first, last;
+    struct sample first = {0}, last = {0};
     int64_t meter = k->book.meter->id;
     int rc = samples_from(k->s, meter, k->p->boot, k->p->t0_ns, &first, e);
     if (rc == 0)
@@ -224,10 +230,11 @@ static int check_head(void *arg, int64_t t_ns, int64_t e0_uj, int64_t before_uj)
     struct work *k = arg;
     char text[64];
     k->out->chunks++;
-    check(k, e0_uj == before_uj,
-          "%s: the samples from %s on begin with %" PRId64 " uJ, those before end with %" PRId64
-          " uJ",
-          k->book.meter->label, when(k, t_ns, text, sizeof(text)), e0_uj, before_uj);
+    if (!holds(k, e0_uj == before_uj))
+        say(k,
+            "%s: the samples from %s on begin with %" PRId64 " uJ, those before end with %" PRId64
+            " uJ",
+            k->book.meter->label, when(k, t_ns, text, sizeof(text)), e0_uj, before_uj);
     return over(k);
 }
 
@@ -249,7 +256,8 @@ static int audit_meter(struct work *k, const struct channel_row *meter, struct e
             accounts_heads(k->s, meter->id, k->p->boot, k->p->t0_ns, k->p->t1_ns, check_head, k, e);
     /* Damage is what an audit is for. */
     if (rc == WATTQ_E_CORRUPT) {
-        check(k, false, "%s: %s", meter->label, e->text);
+        if (!holds(k, false))
+            say(k, "%s: %s", meter->label, e->text);
         rc = 0;
     }
     shares_book_close(&k->book);

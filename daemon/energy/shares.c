@@ -123,10 +123,10 @@ static int64_t threads_of(const char *spec_json)
         return 1;
     int64_t n = 1;
     for (size_t i = 0; s.kind == SPEC_TRAIN && i < s.argc; i++) {
-        const char *value = NULL;
-        if (strncmp(s.argv[i], "--threads=", 10) == 0)
-            value = s.argv[i] + 10;
-        else if (strcmp(s.argv[i], "--threads") == 0 && i + 1 < s.argc)
+        const char *value = NULL, *arg = s.argv[i] ? s.argv[i] : "";
+        if (strncmp(arg, "--threads=", 10) == 0)
+            value = arg + 10;
+        else if (strcmp(arg, "--threads") == 0 && i + 1 < s.argc)
             value = s.argv[i + 1];
         if (value && strtoll(value, NULL, 10) > 0)
             n = strtoll(value, NULL, 10);
@@ -256,7 +256,7 @@ static int idle_at(struct work *k, int64_t t_ns, int64_t *out, struct err *e)
 static int share_idle(struct work *k, const struct stretch *x, int64_t a_ns, int64_t b_ns,
                       struct err *e)
 {
-    int64_t i0, ia, ib;
+    int64_t i0 = 0, ia = 0, ib = 0;
     int rc = idle_at(k, a_ns, &ia, e);
     if (rc == 0)
         rc = idle_at(k, b_ns, &ib, e);
@@ -336,7 +336,7 @@ static int fill(struct work *k, struct err *e)
     const struct energy_window *w = k->w;
     struct shares *x = k->out;
     const int64_t *v;
-    int64_t at[2][4];
+    int64_t at[2][4] = {{0}};
     int64_t dyn_uj = 0;
     for (int i = 0; i < 2; i++) {
         int rc = values_at(k, i ? w->t1_ns : w->t0_ns, &v, e);

@@ -109,8 +109,8 @@ int shares_book_at(struct store *s, const struct share_book *b, int64_t t_ns, in
 {
     int64_t *v1 CLEANUP(base_freep) = base_alloc((b->n + 1) * sizeof(*v1));
     int64_t *parts CLEANUP(base_freep) = base_alloc((b->n + 1) * sizeof(*parts));
-    int64_t t0_ns, t1_ns;
-    struct curve_point p;
+    int64_t t0_ns = 0, t1_ns = 0;
+    struct curve_point p = {0};
     int rc = shares_book_ticks(s, b, t_ns, &t0_ns, values, &t1_ns, v1, e);
     if (rc == 0)
         rc = samples_curve(s, b->meter->id, b->boot, t_ns, &p, e);

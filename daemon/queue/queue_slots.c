@@ -82,8 +82,8 @@ void queue_slot_take(struct queue_item *r)
         return;
     int slot = find_free(q, &channel);
     if (slot < 0) {
-        log_warn("run %" PRId64 ": all %zu CPU time slots are taken; it gets no share of its own",
-                 r->row.id, slots_count(q->cfg.slots));
+        log_warn("run %" PRId64 ": no CPU time slot is left for it, so its share is not known",
+                 r->row.id);
         return;
     }
     if (launch_cpu_source(q->cfg.launch, r->row.id, &fd, &pid) != 0)
