@@ -102,6 +102,25 @@ class Shares(unittest.TestCase):
         have = part[twice] / (part[twice] + part[once])
         self.assertAlmostEqual(have, want, delta=0.05)
 
+    def owners(self):
+        db = sqlite3.connect(glob.glob(os.path.join(self.d.state_dir, "*.db"))[0])
+        rows = db.execute("SELECT o.run, c.uid, o.t0_ns, o.t1_ns, r.t0_ns, r.t1_ns FROM slot_owner o"
+                          " JOIN channel c ON c.id = o.channel JOIN run r ON r.id = o.run ORDER BY o.run").fetchall()
+        db.close()
+        return rows
+
+    def test_who_sat_where(self):
+        """From before the gate until after the end, in the lowest free slot; foreground runs too."""
+        self.d.wait(self.d.sh("sleep 0.2"))
+        r = self.wattq("exec", "--", "sleep", "0.2")
+        self.assertEqual(r.returncode, 0, r.stderr)
+        rows = until(lambda: len(self.owners()) == 2 and all(o[3] for o in self.owners()) and self.owners(),
+                     "both have left")
+        self.assertEqual([o[1] for o in rows], ["slots/0", "slots/0"])
+        for _, _, t0, t1, run0, run1 in rows:
+            self.assertLess(t0, run0)
+            self.assertGreater(t1, run1)
+
     def test_a_forged_account(self):
         """One uJ too much in one account, and wattq audit names it."""
         self.d.wait(self.d.sh("sleep 0.5"))
