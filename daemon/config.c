@@ -33,6 +33,12 @@ const struct config_option config_options[] = {
      "add the meter whose power is the formula in this file", NULL, 0, 0},
     {"replay", CONFIG_STR, AT(replay), "", "path",
      "add a meter that plays back this recorded trace", NULL, 0, 0},
+    {"meters", CONFIG_STR, AT(meters), "", "path",
+     "file that names programs that are meters (default: meters.conf beside the config file)", NULL,
+     0, 0},
+    {"meters-socket", CONFIG_STR, AT(meters_socket), "", "path",
+     "where wattq-meters listens, when it runs as a unit of its own (default: started here)", NULL,
+     0, 0},
     {"nvml", CONFIG_STR, AT(nvml), "", "path",
      "NVIDIA management library (default: libnvidia-ml.so.1)", NULL, 0, 0},
     {"disable", CONFIG_STR, AT(disable), "", "names",
@@ -308,6 +314,16 @@ static int set_defaults(struct config *c, struct err *e)
     return rc;
 }
 
+/* The file of meters stands beside the config file. */
+static void find_meters(struct config *c, const char *config_path)
+{
+    const char *slash = strrchr(config_path, '/');
+    int dir = slash ? (int)(slash - config_path) : 0;
+    free(c->meters);
+    c->meters =
+        slash ? base_printf("%.*s/meters.conf", dir, config_path) : base_strdup("meters.conf");
+}
+
 /* The command line is read twice: for --config, then, over the file's values, for everything. */
 static int load_all(struct config *c, int argc, char **argv, struct err *e)
 {
@@ -328,6 +344,8 @@ static int load_all(struct config *c, int argc, char **argv, struct err *e)
         rc = load_file(c, path, named, e);
     if (rc == 0)
         rc = set_arguments(c, argc, argv, e);
+    if (rc == 0 && c->meters[0] == '\0')
+        find_meters(c, path);
     return rc;
 }
 

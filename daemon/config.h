@@ -15,6 +15,7 @@ struct config {
     char *file;        /* config file read; "" = default place, absent is fine */
     char *libexec_dir; /* where wattq-shepherd and wattq-train are; "" = beside wattqd */
     char *sysfs_root;
+    char *meters, *meters_socket;           /* programs that are meters (meter/line.h) */
     char *script, *replay, *nvml, *disable; /* meter_config */
     int64_t period_ns;                      /* sampling, default 100 ms (10 Hz) */
     int64_t cpu_watts;         /* declared full-load CPU watts for `estimate`; 0 = default */

@@ -309,6 +309,9 @@ static int start_measuring(struct daemon *d, struct err *e)
         .period_ns = c->period_ns,
         .cpu_watts_uw = c->cpu_watts * 1000000,
         .estimate_always = c->estimate,
+        .meters_file = c->meters,
+        .meters_program = d->paths.meters,
+        .meters_socket = c->meters_socket[0] ? c->meters_socket : NULL,
         .reprobe_ns = c->reprobe_ns,
         .slots = d->slots,
     };

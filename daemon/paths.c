@@ -155,6 +155,8 @@ static int find_programs(struct paths *p, const struct config *c, struct err *e)
         rc = places_join(p->shepherd, dir, "wattq-shepherd", e);
     if (rc == 0)
         rc = places_join(p->train, dir, "wattq-train", e);
+    if (rc == 0)
+        rc = places_join(p->meters, dir, "wattq-meters", e);
     if (rc < 0 || access(p->shepherd, X_OK) == 0)
         return rc;
     err_errno(e, WATTQ_E_NOT_FOUND, "cannot run %.200s", p->shepherd);

@@ -15,6 +15,7 @@ struct paths {
     char envs[WATTQ_PATH_MAX];     /* <state>/env */
     char shepherd[WATTQ_PATH_MAX];
     char train[WATTQ_PATH_MAX];
+    char meters[WATTQ_PATH_MAX]; /* wattq-meters */
 };
 /* Finds, creates and checks them. */
 int paths_init(struct paths *p, const struct config *c, struct err *e) MUST_USE;
