@@ -64,6 +64,8 @@ void cmd_say(const struct app *app, const char *fmt, ...) PRINTF(2, 3);
 
 /* Figures as a table: wattq show, wattq energy. */
 void show_figures(const struct app *app, const struct wire_val *figures);
+/* What calibrations make of them: key `calibrated` of `energy`. */
+void show_calibrated(const struct app *app, const struct wire_val *list);
 
 /* What the daemon says of a run that was not alone ("shares" of the answer to `energy`); nothing for others. */
 void show_shares(const struct app *app, const struct wire_val *shares);
@@ -115,6 +117,7 @@ int cmd_metric(struct app *app, struct err *e);
 int cmd_energy(struct app *app, struct err *e);
 int cmd_power(struct app *app, struct err *e);
 int cmd_meters(struct app *app, struct err *e);
+int cmd_meters_calibrate(struct app *app, struct err *e);
 int cmd_idle(struct app *app, struct err *e);
 int cmd_who(struct app *app, struct err *e);
 int cmd_top(struct app *app, struct err *e);

@@ -41,6 +41,8 @@ static int put_window(const struct app *app, struct conn *c, struct err *e)
         return err_next(e, "give a later --until");
     }
     struct wire_out *o = conn_begin(c, "energy");
+    if (args_has(a, OPT_CALIBRATED))
+        wire_put_bool(o, "calibrated", true);
     if (run > 0) {
         wire_put_int(o, "run", run);
         if (args_has(a, OPT_POLICY))
@@ -92,6 +94,8 @@ int cmd_energy(struct app *app, struct err *e)
         return 0;
     }
     show_window(app, r);
+    if (args_has(&app->args, OPT_CALIBRATED))
+        show_calibrated(app, wire_get(r, "calibrated"));
     return 0;
 }
 
@@ -409,12 +413,19 @@ static void show_meters(const struct app *app, const struct wire_val *channels)
 
 int cmd_meters(struct app *app, struct err *e)
 {
-    const char *verb = app->args.npos == 1 ? app->args.pos[0] : NULL;
+    const char *verb = app->args.npos >= 1 ? app->args.pos[0] : NULL;
+    if (verb && strcmp(verb, "calibrate") == 0)
+        return cmd_meters_calibrate(app, e);
+    if (args_has(&app->args, OPT_AGAINST) || args_has(&app->args, OPT_SERIAL) ||
+        args_has(&app->args, OPT_SINCE) || args_has(&app->args, OPT_UNTIL) || app->args.npos > 1) {
+        err_set(e, WATTQ_E_USAGE, "--against, --serial and times belong to calibrate");
+        return err_next(e, "wattq meters calibrate METER --against METER");
+    }
     if (verb && (strcmp(verb, "allow") == 0 || strcmp(verb, "revoke") == 0))
         return cmd_meters_allow(app, verb[0] == 'a', e);
     if (verb) {
         err_set(e, WATTQ_E_USAGE, "wattq meters does not know '%.40s'", verb);
-        return err_next(e, "wattq meters, wattq meters allow or wattq meters revoke");
+        return err_next(e, "wattq meters, wattq meters allow, revoke or calibrate");
     }
     struct conn *c CLEANUP(conn_closep) = NULL;
     struct wire_msg *m CLEANUP(wire_msg_freep) = NULL;

@@ -44,6 +44,10 @@
     X(PAUSE, "pause", 0, "DURATION", 0, "idle time before each run (2s for networks, else 0)")     \
     X(IDLE_BRACKET, "idle-bracket", 0, "DURATION", 0,                                              \
       "measure idle power for so long before and after the run; nothing else starts: 30s")         \
+    X(AGAINST, "against", 0, "METER", 0, "the better meter that another one is fitted to")         \
+    X(SERIAL, "serial", 0, "TEXT", 0, "serial number of the better meter, kept with the fit")      \
+    X(CALIBRATED, "calibrated", 0, NULL, 0,                                                        \
+      "also what meters that were fitted to a better one would have shown by it")                  \
     X(REL_ERROR, "rel-error", 0, "PART", 0, "train long enough for the meter to tell this (1%)")   \
     X(GRID, "grid", 0, "NAME", 0,                                                                  \
       "sizes around this machine's caches (caches) or the study's (study)")                        \

@@ -42,6 +42,8 @@ const struct op ops_table[] = {
     {"exec_abort", op_exec_abort},
     {"idle", op_idle},
     {"audit", op_audit},
+    {"calibrate", op_calibrate},
+    {"calibrations", op_calibrations},
     {"idle_measure", op_idle_measure},
     {"baselines", op_baselines},
     {"who", op_who},

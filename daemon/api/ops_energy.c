@@ -15,6 +15,7 @@ struct energy_job {
     int64_t since_utc_ns, until_utc_ns;
     struct energy_window w;
     enum share_policy policy;
+    bool calibrated;
     struct wire_out o;
 };
 
@@ -98,8 +99,10 @@ static int energy_work(struct store *s, struct reader_job *job, struct err *e)
     ops_begin(&j->o, j->t.id);
     put_window(s, &j->o, &j->w);
     put_set(&j->o, &set);
-    if (j->run == RUN_NONE)
-        return 0;
+    if (j->calibrated)
+        rc = ops_put_calibrated(s, &j->o, &set, e);
+    if (rc < 0 || j->run == RUN_NONE)
+        return rc;
     const struct ops_share mine = {j->run, &j->w, j->policy, &set};
     return ops_put_shares(s, &j->o, &mine, e);
 }
@@ -155,6 +158,7 @@ int op_energy(struct op_call *c, struct err *e)
     }
     struct energy_job *j = new_job(c);
     j->policy = policy;
+    j->calibrated = wire_bool(c->req, "calibrated", false);
     j->run = run;
     j->since_utc_ns = since;
     j->until_utc_ns = until;

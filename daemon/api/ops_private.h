@@ -81,6 +81,12 @@ struct filter;
 int ops_where(const struct op_call *c, struct filter **out, struct err *e) MUST_USE;
 int64_t ops_visible_uid(const struct op_call *c);
 
+/* Array `calibrated`: figures of meters that were fitted to better ones, as those would have shown them. */
+struct energy_set;
+struct store;
+int ops_put_calibrated(struct store *s, struct wire_out *o, const struct energy_set *set,
+                       struct err *e) MUST_USE;
+
 /* The machine's power now, over the channels of its total. power_uw RUN_NONE: reason says why. */
 struct meter_total {
     char label[128]; /* "package-0 + dram-0" */
@@ -134,6 +140,8 @@ int op_meters(struct op_call *c, struct err *e);
 int op_who(struct op_call *c, struct err *e);
 int op_idle(struct op_call *c, struct err *e);
 int op_audit(struct op_call *c, struct err *e);
+int op_calibrate(struct op_call *c, struct err *e);
+int op_calibrations(struct op_call *c, struct err *e);
 int op_idle_measure(struct op_call *c, struct err *e);
 int op_baselines(struct op_call *c, struct err *e);
 int op_export(struct op_call *c, struct err *e);

@@ -9,13 +9,15 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from harness import BIN, Daemon, boot_ns, total  # noqa: E402
 
-HIGH, LOW, DROP = 50.0, 30.0, 9  # W before and after so many seconds
+HIGH, LOW, DROP = 60.0, 38.0, 9  # W at the wall, before and after so many seconds
 
 
 def script():
     return (f"origin {boot_ns()}\n"
             "channel package-0 kind=counter unit=uJ quantum=61 period=1ms declared=yes scope=package\n"
-            f"power package-0 = piecewise 0s:{HIGH:.0f}W {DROP}s:{LOW:.0f}W\n")
+            f"power package-0 = piecewise 0s:50W {DROP}s:30W\n"
+            "channel wall kind=counter unit=uJ quantum=100 period=1ms declared=yes scope=node\n"
+            f"power wall = piecewise 0s:{HIGH:.0f}W {DROP}s:{LOW:.0f}W\n")
 
 
 def figures(run, figure):
@@ -43,7 +45,7 @@ class Idle(unittest.TestCase):
         out, _ = asked.communicate(timeout=60)
         self.assertEqual(asked.returncode, 0, out)
         self.assertIn("measured", out)
-        row = self.d.call("baselines")["baselines"][0]
+        row = [b for b in self.d.call("baselines")["baselines"] if b["label"] == "wall"][0]
         self.assertAlmostEqual(row["power_uw"] / 1e6, HIGH, delta=0.01 + row["spread_uw"] / 1e6)
         self.assertEqual(row["basis"], "measured")
         self.assertTrue(row["in_force"])
@@ -59,7 +61,7 @@ class Idle(unittest.TestCase):
         error = 3 * (m["random_uj"] or 0) / 1e6 + 0.01
         self.assertAlmostEqual(m["energy_uj"] / 1e6, (LOW - HIGH) * span_s, delta=error)
         self.assertLess(m["energy_uj"], 0)
-        part = [f for f in figures(shown, "marginal") if f["channel"] is not None][0]
+        part = [f for f in figures(shown, "marginal") if f["label"] == "wall"][0]
         self.assertEqual(part["baseline"], row["baseline"])
         self.assertEqual(part["idle_uj"], total(shown)["energy_uj"] - part["energy_uj"])
         self.assertIn("-", self.wattq("show", str(run)).stdout)
@@ -70,17 +72,36 @@ class Idle(unittest.TestCase):
         self.assertEqual(shown["idle_bracket_ns"], 2_000_000_000)
         self.assertLess((shown["t1_ns"] - shown["t0_ns"]) / 1e9, 2)  # the brackets are not in the window
         m = total(shown, figure="marginal")
-        self.assertAlmostEqual(m["energy_uj"] / 1e6, 0, delta=3 * (m["random_uj"] or 0) / 1e6 + 0.02)
+        self.assertAlmostEqual(m["energy_uj"] / 1e6, 0, delta=3 * (m["random_uj"] or 0) / 1e6 + 0.1)
         rows = self.d.call("baselines")["baselines"]
-        bracket = [b for b in rows if b["run"] == run]
+        bracket = [b for b in rows if b["run"] == run and b["label"] == "wall"]
         self.assertEqual([b["basis"] for b in bracket], ["bracket"])
         self.assertAlmostEqual(bracket[0]["power_uw"] / 1e6, LOW, delta=0.05)
-        self.assertEqual([f["baseline"] for f in figures(shown, "marginal") if f["channel"] is not None],
+        self.assertEqual([f["baseline"] for f in figures(shown, "marginal") if f["label"] == "wall"],
                          [bracket[0]["baseline"]])
         self.assertFalse(bracket[0]["in_force"])
         text = self.wattq("idle").stdout
         self.assertIn("in force", text)
         self.assertIn(f"around run {run}", text)
+        self.calibrate(run)
+
+    def calibrate(self, run):
+        """wall = (package + 4.545 W) x 1.1; what is stored stays as it is."""
+        before = total(self.d.show(run))["energy_uj"]
+        self.assertIn("no meter has been fitted", self.wattq("meters", "calibrate").stdout)
+        p = self.wattq("meters", "calibrate", "package-0", "--against", "wall", "--serial", "WM-17")
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.assertIn("WM-17", p.stdout)
+        c = self.d.call("calibrations")["calibrations"][0]
+        self.assertAlmostEqual(c["gain_ppm"] / 1e6, 0.1, delta=0.01)
+        self.assertAlmostEqual(c["offset_uw"] / 1e6, -5 / 1.1, delta=0.5)
+        self.assertIn("package-0 calibrated to wall (WM-17", self.wattq("energy", str(run), "--calibrated").stdout)
+        got = self.d.call("energy", run=run, calibrated=True)
+        fitted = got["calibrated"][0]
+        wall = [f for f in got["figures"] if f["label"] == "wall"][0]
+        self.assertAlmostEqual(fitted["energy_uj"] / wall["energy_uj"], 1, delta=0.03)
+        self.assertEqual(total(self.d.show(run))["energy_uj"], before)
+        self.assertIn("cannot be", self.wattq("meters", "calibrate", "wall", "--against", "wall").stderr)
 
     def test_what_is_refused(self):
         p = self.wattq("submit", "--idle-bracket", "1s", "--", "true")

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "daemon/energy/baseline_take.h"
+#include "daemon/energy/calibrate.h"
 #include "daemon/energy/marginal.h"
 #include "daemon/store/baselines.h"
 #include "tests/support/recorder.h"
@@ -380,6 +381,95 @@ static void test_marginal_set(void **state)
     rec_fini(&rec);
 }
 
+/* ---- calibration -------------------------------------------------------------------------------- */
+
+static void test_calibrate_fit(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct calibration c = {0};
+    double x[60], y[60];
+    for (int i = 0; i < 60; i++) {
+        x[i] = 20 + i;
+        y[i] = (x[i] - 5) * 1.08 + (i % 3 - 1) * 0.1;
+    }
+    y[7] += 300; /* one window in which the other saw something else */
+    rec_must(calibrate_fit(x, y, 60, &c, &e), &e, "fit");
+    assert_in_range(c.gain_ppm, 79000, 81000);
+    assert_in_range(c.offset_uw, 4800000, 5200000);
+    assert_in_range(c.residual_uw, 50000, 250000);
+    assert_int_equal(c.lo_uw, 20000000);
+    assert_int_equal(c.hi_uw, 79000000);
+    assert_int_equal(c.n, 60);
+    struct energy_figure f = {.known = true, .energy_uj = 500000000, .covered_ns = 10 * NS_PER_S};
+    int64_t uj = 0, residual = 0;
+    assert_int_equal(calibrate_apply(&c, &f, &uj, &residual), 0); /* 50 W */
+    assert_in_range(uj, 483000000, 489000000);
+    assert_int_equal(f.energy_uj, 500000000); /* what is stored stays */
+    f.energy_uj = 1000000000;                 /* 100 W: nobody looked there */
+    assert_int_equal(calibrate_apply(&c, &f, &uj, &residual), 1);
+    f.known = false;
+    assert_int_equal(calibrate_apply(&c, &f, &uj, &residual), 1);
+    for (int i = 0; i < 60; i++)
+        x[i] = 50 + 0.01 * i;
+    assert_int_equal(calibrate_fit(x, y, 60, &c, &e), WATTQ_E_CONFLICT);
+    assert_non_null(strstr(e.text, "hardly moved"));
+    assert_int_equal(calibrate_fit(x, y, 5, &c, &e), WATTQ_E_CONFLICT);
+}
+
+/* Two meters of the same power, one a counter and one a gauge: nothing to correct. */
+static int64_t waves(double t_s)
+{
+    return IDLE_UW + (int64_t)t_s % 30 * 1000000;
+}
+
+static void test_calibrate_over(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct calibration c;
+    struct channel_row a, b;
+    record(&(struct machine){waves, no_load, no_gpu});
+    rec_must(samples_channel(rec.store, rec.id[0], &a, &e), &e, "a");
+    rec_must(samples_channel(rec.store, rec.id[1], &b, &e), &e, "b");
+    const struct energy_window w = {store_boot(rec.store), NS_PER_S, 88 * NS_PER_S};
+    b.period_ns = NS_PER_S / 10;
+    rec_must(calibrate_over(rec.store, &a, &b, &w, &c, &e), &e, "over");
+    assert_in_range(c.gain_ppm + 1000000, 990000, 1010000);
+    assert_in_range(c.n, 80, 87);
+    rec_fini(&rec);
+}
+
+/* An estimate and a measurement side by side: the total is the measurement alone. */
+static void test_estimate_never_joins(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct energy_set x;
+    rec_init(&rec);
+    rec_add(&rec, "plug", CHANNEL_COUNTER)->scope = SCOPE_GPU;
+    struct channel_desc *guess = rec_add(&rec, "estimate/cpu", CHANNEL_COUNTER);
+    guess->quality = QUALITY_ESTIMATED;
+    guess->scope = SCOPE_CPU; /* nothing measures the CPU, so a careless sum would take it */
+    rec_open_as(&rec, REC_BOOT, 0);
+    for (int i = 0; i < 100; i++) {
+        rec_set(&rec, 0, i * 1000000, 0);
+        rec_set(&rec, 1, i * 7000000, 0);
+        rec_put(&rec, i * 100 * NS_PER_MS, i * 100 * NS_PER_MS + 1000, 0);
+    }
+    rec_flush(&rec);
+    struct energy_window w = {store_boot(rec.store), 2 * NS_PER_S, 8 * NS_PER_S};
+    rec_must(energy_of_window(rec.store, &w, &x, &e), &e, "window");
+    assert_int_equal(x.n, 2);
+    assert_true(x.total.known);
+    assert_int_equal(x.total.energy_uj, 60000000);
+    assert_int_equal(x.total.quality, QUALITY_MEASURED);
+    for (size_t i = 0; i < x.n; i++)
+        assert_int_equal(x.in_total[i] != 0, x.channels[i].quality == QUALITY_MEASURED);
+    energy_set_fini(&x);
+    rec_fini(&rec);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -394,6 +484,9 @@ int main(void)
         cmocka_unit_test(test_join),
         cmocka_unit_test(test_marginal_channel),
         cmocka_unit_test(test_marginal_set),
+        cmocka_unit_test(test_calibrate_fit),
+        cmocka_unit_test(test_calibrate_over),
+        cmocka_unit_test(test_estimate_never_joins),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
