@@ -55,6 +55,42 @@ static int index_of(const struct energy_set *x, int64_t id)
     return -1;
 }
 
+static bool rival(const struct energy_set *x, size_t a, size_t b)
+{
+    const struct channel_row *ca = &x->channels[a];
+    const struct channel_row *cb = &x->channels[b];
+    bool twice = ca->scope == SCOPE_PACKAGE || ca->scope == SCOPE_DRAM || ca->scope == SCOPE_PSYS;
+    return twice && ca->scope == cb->scope && ca->kind == CHANNEL_COUNTER &&
+           cb->kind == CHANNEL_COUNTER && strcmp(ca->source, cb->source) != 0;
+}
+
+static size_t count_like(const struct energy_set *x, const bool *usable, size_t like)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < x->n; i++)
+        n += usable[i] && x->channels[i].scope == x->channels[like].scope &&
+             strcmp(x->channels[i].source, x->channels[like].source) == 0;
+    return n;
+}
+
+/* perf leads, but counts from its own opening: what flowed over a restart of the daemon only powercap's
+ * register knows. Where a source lacks part of the window and another one, which meters the same and as
+ * many of it, lacks less, that one speaks for the scope. */
+static void stand_in(const struct energy_set *x, bool *usable)
+{
+    bool *was = base_alloc(x->n + 1);
+    memcpy(was, usable, x->n * sizeof(*was));
+    for (size_t i = 0; i < x->n; i++)
+        for (size_t j = 0; was[i] && j < x->n; j++)
+            if (was[j] && rival(x, i, j) && x->figures[j].unknown_ns < x->figures[i].unknown_ns &&
+                count_like(x, was, j) >= count_like(x, was, i))
+                for (size_t k = 0; k < x->n; k++)
+                    usable[k] =
+                        usable[k] && (x->channels[k].scope != x->channels[i].scope ||
+                                      strcmp(x->channels[k].source, x->channels[i].source) != 0);
+    free(was);
+}
+
 /* The antichain wants the meter's own words; only what the choice depends on is filled in. */
 static int choose(struct store *s, int64_t boot, struct energy_set *x, struct err *e)
 {
@@ -80,6 +116,8 @@ static int choose(struct store *s, int64_t boot, struct energy_set *x, struct er
                              e); /* shows another's register, or less than its parts */
         usable[i] = x->figures[i].known && rc == 0;
     }
+    if (rc >= 0)
+        stand_in(x, usable);
     if (rc >= 0 && x->n > 0)
         (void)meter_antichain(list, x->n, usable, x->in_total);
     free(m);

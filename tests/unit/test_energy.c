@@ -400,6 +400,41 @@ static void test_total(void **state)
     rec_fini(&rec);
 }
 
+/* Over a restart the leading source knows nothing of its gap; the other one bridges it and stands in. */
+static void test_another_source_stands_in(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct energy_set set;
+    rec_init(&rec);
+    rec_add(&rec, "perf", CHANNEL_COUNTER);
+    rec_add(&rec, "powercap", CHANNEL_COUNTER);
+    rec.channel[0].source = "perf";
+    rec.channel[1].source = "powercap";
+    rec_open_as(&rec, REC_BOOT, 0);
+    for (int i = 0; i < 100; i++) {
+        bool away = i > 40 && i < 60;
+        bool first = i == 60;
+        rec_set(&rec, 0, (i < 60 ? i : i - 20) * 1000, first ? TICK_RESET : 0);
+        rec_set(&rec, 1, i * 1000, first ? TICK_BRIDGED : 0);
+        if (!away)
+            rec_put(&rec, i * 100 * NS_PER_MS, i * 100 * NS_PER_MS, 0);
+    }
+    rec_flush(&rec);
+    struct energy_window w = {1, 2 * NS_PER_S, 9 * NS_PER_S};
+    rec_must(energy_of_window(rec.store, &w, &set, &e), &e, "window");
+    assert_true(set.figures[0].unknown_ns > 0);
+    assert_string_equal(set.meter, "powercap");
+    assert_int_equal(set.total.energy_uj, 70000);
+    assert_int_equal(set.total.unknown_ns, 0);
+    energy_set_fini(&set);
+    w.t1_ns = 3 * NS_PER_S; /* where both know all of it, the first one leads */
+    rec_must(energy_of_window(rec.store, &w, &set, &e), &e, "window");
+    assert_string_equal(set.meter, "perf");
+    energy_set_fini(&set);
+    rec_fini(&rec);
+}
+
 static void test_only_an_estimate(void **state)
 {
     (void)state;
@@ -452,11 +487,17 @@ static void test_split(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bounds_hold_the_truth), cmocka_unit_test(test_any_window),
-        cmocka_unit_test(test_soft_and_none),         cmocka_unit_test(test_reset_breaks_bounds),
-        cmocka_unit_test(test_restart_inside),        cmocka_unit_test(test_clock_step),
-        cmocka_unit_test(test_gauge_and_estimate),    cmocka_unit_test(test_total),
-        cmocka_unit_test(test_only_an_estimate),      cmocka_unit_test(test_split),
+        cmocka_unit_test(test_bounds_hold_the_truth),
+        cmocka_unit_test(test_any_window),
+        cmocka_unit_test(test_soft_and_none),
+        cmocka_unit_test(test_reset_breaks_bounds),
+        cmocka_unit_test(test_restart_inside),
+        cmocka_unit_test(test_clock_step),
+        cmocka_unit_test(test_gauge_and_estimate),
+        cmocka_unit_test(test_total),
+        cmocka_unit_test(test_another_source_stands_in),
+        cmocka_unit_test(test_only_an_estimate),
+        cmocka_unit_test(test_split),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
