@@ -159,6 +159,7 @@ struct meter {
     pthread_cond_t probe_wake;
     bool probe_look;             /* a channel went away or came back */
     bool probe_resume;           /* the machine slept: look at every meter */
+    bool probe_event;            /* a device or driver came or went */
     struct meter_change *change; /* for the sampler, until it has taken it */
     _Atomic int64_t cost_since_ns, cost_sampler_ns, cost_workers_ns, cost_readings;
     bool away_moved; /* sampler's: probe_look is due */

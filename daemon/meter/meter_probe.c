@@ -1,15 +1,17 @@
 /* Meters that come and go: a driver is loaded after the daemon, a BMC restarts, a card is unplugged.
  *
- * The prober's thread looks every reprobe_ns, and at once after a resume from suspend. For each kind of source
+ * The prober's thread looks every reprobe_ns, soon after the kernel says that a device came or went, and at
+ * once after a resume from suspend. For each kind of source
  * it opens a fresh instance on a thread of its own - an open may hang inside a driver, and then holds up
  * nobody but itself - and compares the uids found with those known. Nothing new and nothing gone: it is
  * closed again. Else it takes the place of the one that was there, between two sweeps (meter_change):
  * channels keep index, curve and row; new ones are appended in groups of their own.
  * What is away is logged once, what is back once, whatever the readings do in between. */
-#include "daemon/meter/meter_internal.h"
+#include "daemon/meter/meter_job.h"
 
 #include "common/units.h"
 #include "daemon/log.h"
+#include "daemon/meter/uevent.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -18,157 +20,21 @@
 #include <time.h>
 
 #define KINDS_MAX 64
-#define FRESH_MAX METER_SOURCES_MAX
 #define ROUND_NS  (2 * NS_PER_S)  /* no longer for a driver; its answer is taken at a later look */
+#define AGAIN_NS  (5 * NS_PER_S)  /* and some of them are ready only later */
 #define TOLD_NS   (60 * NS_PER_S) /* one channel that comes and goes is reported no more often */
 /* A device that so many looks in a row did not find is gone, whatever a read says. */
 #define MISSED_LOOKS 2
 
-/* One kind of source being opened. Shared with its thread; the last one to leave frees it. */
-struct job {
-    pthread_mutex_t lock;
-    pthread_cond_t *done; /* the prober's; NULL = it has left */
-    pthread_mutex_t *done_lock;
-    const struct source_ops *ops;
-    struct meter_config cfg; /* its strings are this job's own */
-    int from;                /* first instance to try: the others are known and well */
-    bool finished, orphan;
-    bool late;     /* prober's: a look has waited for it in vain */
-    bool complete; /* every instance was looked at */
-    struct meter_fresh fresh[FRESH_MAX];
-    size_t n;
-};
-
 struct prober {
     struct meter *m;
+    struct uevents *uevents; /* NULL = nobody listens */
     struct meter_config cfg;
     pthread_t thread;
     struct job *jobs[KINDS_MAX]; /* by place in source_list; NULL = none under way */
     struct meter_change change;
     bool full_told;
 };
-
-/* ---- one kind, on a thread of its own ---------------------------------------------------------- */
-
-static const char *own_text(const char *s)
-{
-    return s ? base_strdup(s) : NULL;
-}
-
-static struct job *job_new(const struct source_ops *ops, const struct meter_config *cfg, int from)
-{
-    struct job *j = base_alloc(sizeof(*j));
-    pthread_mutex_init(&j->lock, NULL);
-    j->ops = ops;
-    j->cfg = *cfg;
-    j->cfg.sysfs_root = own_text(cfg->sysfs_root);
-    j->cfg.script = own_text(cfg->script);
-    j->cfg.replay = own_text(cfg->replay);
-    j->cfg.nvml_path = own_text(cfg->nvml_path);
-    j->cfg.disable = own_text(cfg->disable);
-    j->from = from;
-    return j;
-}
-
-static void job_free(struct job *j)
-{
-    for (size_t i = 0; i < j->n; i++) {
-        if (j->fresh[i].source) {
-            fresh_close(&j->fresh[i]);
-        }
-    }
-    pthread_mutex_destroy(&j->lock);
-    free((void *)(uintptr_t)j->cfg.sysfs_root);
-    free((void *)(uintptr_t)j->cfg.script);
-    free((void *)(uintptr_t)j->cfg.replay);
-    free((void *)(uintptr_t)j->cfg.nvml_path);
-    free((void *)(uintptr_t)j->cfg.disable);
-    free(j);
-}
-
-/* Instances from..; stops at the first that is not there. */
-static bool open_from(struct job *j, int from)
-{
-    struct err e = {0};
-    int rc = 0;
-    for (int i = from; rc == 0 && j->n < FRESH_MAX; i++) {
-        struct meter_fresh *f = &j->fresh[j->n];
-        j->cfg.instance = i;
-        rc = fresh_open(f, j->ops, &j->cfg, &e);
-        if (rc == 0 && f->n > METER_CHANNELS_MAX) {
-            fresh_close(f);
-            return false;
-        }
-        if (rc == 0 && j->ops->may_block) {
-            f->ops->read(f->source, clock_boot_ns(), f->readings);
-        }
-        j->n += rc == 0;
-        if (!j->ops->many) {
-            break;
-        }
-    }
-    return rc >= 0;
-}
-
-static void *job_run(void *arg)
-{
-    struct job *j = arg;
-    (void)prctl(PR_SET_NAME, "meter-look");
-    bool ok = open_from(j, j->from);
-    if (ok && j->from > 0 && j->n > 0) { /* one more than was known: see which is which */
-        for (size_t i = 0; i < j->n; i++) {
-            fresh_close(&j->fresh[i]);
-        }
-        j->n = 0;
-        j->from = 0;
-        ok = open_from(j, 0);
-    }
-    j->complete = ok && j->from == 0;
-    pthread_mutex_lock(&j->lock);
-    j->finished = true;
-    bool orphan = j->orphan;
-    if (!orphan) {
-        pthread_mutex_lock(j->done_lock);
-        pthread_cond_signal(j->done);
-        pthread_mutex_unlock(j->done_lock);
-    }
-    pthread_mutex_unlock(&j->lock);
-    if (orphan) {
-        job_free(j);
-    }
-    return NULL;
-}
-
-static bool job_finished(struct job *j)
-{
-    pthread_mutex_lock(&j->lock);
-    bool finished = j->finished;
-    pthread_mutex_unlock(&j->lock);
-    return finished;
-}
-
-/* The meter is going: a job that hangs in a driver cleans up after itself when that returns. */
-static void job_leave(struct job *j)
-{
-    pthread_mutex_lock(&j->lock);
-    bool finished = j->finished;
-    j->orphan = !finished;
-    pthread_mutex_unlock(&j->lock);
-    if (finished) {
-        job_free(j);
-    }
-}
-
-/* Detached: waited for by its flag, so that one that hangs is not waited for. */
-static bool spawn(void *(*run)(void *), void *arg)
-{
-    pthread_t thread;
-    if (pthread_create(&thread, NULL, run, arg) != 0) {
-        return false;
-    }
-    pthread_detach(thread);
-    return true;
-}
 
 /* ---- what is worth looking for ----------------------------------------------------------------- */
 
@@ -530,7 +396,7 @@ static void retire(const struct meter_source *old)
     }
     struct meter_source *s = base_alloc(sizeof(*s));
     *s = *old;
-    if (!(s->worker || s->ops->may_block) || !spawn(close_one, s)) {
+    if (!(s->worker || s->ops->may_block) || !job_spawn(close_one, s)) {
         (void)close_one(s);
     }
 }
@@ -608,14 +474,7 @@ static void start_jobs(struct prober *p, bool all)
         if (from < 0) {
             continue;
         }
-        struct job *j = job_new(source_list[k], &p->cfg, from);
-        j->done = &p->m->probe_wake;
-        j->done_lock = &p->m->lock;
-        if (spawn(job_run, j)) {
-            p->jobs[k] = j;
-        } else {
-            job_free(j);
-        }
+        p->jobs[k] = job_start(source_list[k], &p->cfg, from, &p->m->probe_wake, &p->m->lock);
     }
 }
 
@@ -634,7 +493,7 @@ static bool wait_until(struct meter *m, int64_t mono_ns, bool looks)
 {
     struct timespec t = {.tv_sec = mono_ns / NS_PER_S, .tv_nsec = (long)(mono_ns % NS_PER_S)};
     pthread_mutex_lock(&m->lock);
-    if (!m->stop && !(looks && (m->probe_look || m->probe_resume))) {
+    if (!m->stop && !(looks && (m->probe_look || m->probe_resume || m->probe_event))) {
         (void)pthread_cond_timedwait(&m->probe_wake, &m->lock, &t);
     }
     bool stop = m->stop;
@@ -695,17 +554,28 @@ static void *run(void *arg)
     (void)prctl(PR_SET_NAME, "meter-probe");
     while (!wait_until(m, next, true)) {
         bool resumed = taken(m, &m->probe_resume);
+        bool event = taken(m, &m->probe_event);
         if (resumed) {
             log_info("the machine has slept; every meter is looked at again");
         }
-        if (resumed || clock_mono_ns() >= next) {
+        if (resumed || event || clock_mono_ns() >= next) {
             look(p, resumed);
-            next = clock_mono_ns() + p->cfg.reprobe_ns;
+            bool soon = event && p->cfg.reprobe_ns > AGAIN_NS;
+            next = clock_mono_ns() + (soon ? AGAIN_NS : p->cfg.reprobe_ns);
         }
         (void)taken(m, &m->probe_look);
         report(m);
     }
     return NULL;
+}
+
+static void on_uevent(void *arg)
+{
+    struct meter *m = arg;
+    pthread_mutex_lock(&m->lock);
+    m->probe_event = true;
+    pthread_cond_signal(&m->probe_wake);
+    pthread_mutex_unlock(&m->lock);
 }
 
 int prober_start(struct prober **out, struct meter *m, const struct meter_config *cfg,
@@ -720,6 +590,10 @@ int prober_start(struct prober **out, struct meter *m, const struct meter_config
         errno = rc;
         return err_errno(e, WATTQ_E_IO, "cannot start the thread that looks for meters");
     }
+    /* A fixture's devices make no messages; without them meters are found at the regular looks. */
+    if (!cfg->sysfs_root || cfg->sysfs_root[0] == '\0') {
+        p->uevents = uevents_start(on_uevent, m);
+    }
     *out = p;
     return 0;
 }
@@ -729,6 +603,7 @@ void prober_stop(struct prober *p)
     if (!p) {
         return;
     }
+    uevents_stop(p->uevents);
     pthread_join(p->thread, NULL);
     for (size_t k = 0; k < KINDS_MAX; k++) {
         if (p->jobs[k]) {

@@ -224,9 +224,10 @@ static void sweep_cost(const struct source_ops *ops, const struct meter_config *
         ok += r[i].state == READING_OK;
     }
     qsort(took, sweeps, sizeof(*took), by_value);
-    printf("%-10s %8zu %8zu %12.2f %12.2f %12.3f\n", ops->name, n, ok,
-           (double)took[sweeps / 2] / 1e3, (double)took[sweeps * 99 / 100] / 1e3,
-           (double)took[sweeps / 2] / 1e3 / (double)n);
+    size_t last = sweeps * 99 / 100;
+    double median = (double)took[sweeps / 2] / 1e3;
+    printf("%-10s %8zu %8zu %12.2f %12.2f %12.3f\n", ops->name, n, ok, median,
+           (double)took[last] / 1e3, median / (double)n);
     fflush(stdout);
     free(r);
     ops->close(s);

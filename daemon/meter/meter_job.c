@@ -1,0 +1,137 @@
+#include "daemon/meter/meter_job.h"
+
+#include "common/units.h"
+
+#include <stdlib.h>
+#include <sys/prctl.h>
+
+static const char *own_text(const char *s)
+{
+    return s ? base_strdup(s) : NULL;
+}
+
+static struct job *job_new(const struct source_ops *ops, const struct meter_config *cfg, int from)
+{
+    struct job *j = base_alloc(sizeof(*j));
+    pthread_mutex_init(&j->lock, NULL);
+    j->ops = ops;
+    j->cfg = *cfg;
+    j->cfg.sysfs_root = own_text(cfg->sysfs_root);
+    j->cfg.script = own_text(cfg->script);
+    j->cfg.replay = own_text(cfg->replay);
+    j->cfg.nvml_path = own_text(cfg->nvml_path);
+    j->cfg.disable = own_text(cfg->disable);
+    j->from = from;
+    return j;
+}
+
+void job_free(struct job *j)
+{
+    for (size_t i = 0; i < j->n; i++) {
+        if (j->fresh[i].source) {
+            fresh_close(&j->fresh[i]);
+        }
+    }
+    pthread_mutex_destroy(&j->lock);
+    free((void *)(uintptr_t)j->cfg.sysfs_root);
+    free((void *)(uintptr_t)j->cfg.script);
+    free((void *)(uintptr_t)j->cfg.replay);
+    free((void *)(uintptr_t)j->cfg.nvml_path);
+    free((void *)(uintptr_t)j->cfg.disable);
+    free(j);
+}
+
+/* Instances from..; stops at the first that is not there. */
+static bool open_from(struct job *j, int from)
+{
+    struct err e = {0};
+    int rc = 0;
+    for (int i = from; rc == 0 && j->n < JOB_FRESH_MAX; i++) {
+        struct meter_fresh *f = &j->fresh[j->n];
+        j->cfg.instance = i;
+        rc = fresh_open(f, j->ops, &j->cfg, &e);
+        if (rc == 0 && f->n > METER_CHANNELS_MAX) {
+            fresh_close(f);
+            return false;
+        }
+        if (rc == 0 && j->ops->may_block) {
+            f->ops->read(f->source, clock_boot_ns(), f->readings);
+        }
+        j->n += rc == 0;
+        if (!j->ops->many) {
+            break;
+        }
+    }
+    return rc >= 0;
+}
+
+static void *job_run(void *arg)
+{
+    struct job *j = arg;
+    (void)prctl(PR_SET_NAME, "meter-look");
+    bool ok = open_from(j, j->from);
+    if (ok && j->from > 0 && j->n > 0) { /* one more than was known: see which is which */
+        for (size_t i = 0; i < j->n; i++) {
+            fresh_close(&j->fresh[i]);
+        }
+        j->n = 0;
+        j->from = 0;
+        ok = open_from(j, 0);
+    }
+    j->complete = ok && j->from == 0;
+    pthread_mutex_lock(&j->lock);
+    j->finished = true;
+    bool orphan = j->orphan;
+    if (!orphan) {
+        pthread_mutex_lock(j->done_lock);
+        pthread_cond_signal(j->done);
+        pthread_mutex_unlock(j->done_lock);
+    }
+    pthread_mutex_unlock(&j->lock);
+    if (orphan) {
+        job_free(j);
+    }
+    return NULL;
+}
+
+bool job_finished(struct job *j)
+{
+    pthread_mutex_lock(&j->lock);
+    bool finished = j->finished;
+    pthread_mutex_unlock(&j->lock);
+    return finished;
+}
+
+void job_leave(struct job *j)
+{
+    pthread_mutex_lock(&j->lock);
+    bool finished = j->finished;
+    j->orphan = !finished;
+    pthread_mutex_unlock(&j->lock);
+    if (finished) {
+        job_free(j);
+    }
+}
+
+bool job_spawn(void *(*run)(void *), void *arg)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, run, arg) != 0) {
+        return false;
+    }
+    pthread_detach(thread);
+    return true;
+}
+
+struct job *job_start(const struct source_ops *ops, const struct meter_config *cfg, int from,
+                      pthread_cond_t *done, pthread_mutex_t *done_lock)
+{
+    struct job *j = job_new(ops, cfg, from);
+    j->done = done;
+    j->done_lock = done_lock;
+    if (!job_spawn(job_run, j)) {
+        job_free(j);
+        return NULL;
+    }
+    return j;
+}
