@@ -14,11 +14,10 @@
 #define ASKED_WINDOWS   20
 #define SINCE_DEFAULT   (600 * NS_PER_S)
 
-/* By itself: about 0.1 % of a core. */
-#define WATCH_BUDGET_NS (50 * NS_PER_MS)
-#define WATCH_BACK_NS   (120 * NS_PER_S)
+/* By itself: at most 0.2 % of a core. */
+#define WATCH_BUDGET_NS (100 * NS_PER_MS)
+#define WATCH_BACK_NS   (600 * NS_PER_S) /* the first time: what the daemon before left, too */
 #define WATCH_EVERY_NS  (60 * NS_PER_S)
-#define WATCH_TICKS     5
 #define WATCH_WINDOWS   1
 
 /* ---- on request --------------------------------------------------------------------------------- */
@@ -134,6 +133,8 @@ struct ops_watch {
     struct audit_result result;
     struct audit_row row;
     int64_t started_ns;
+    int64_t seen_ns; /* up to where it was looked at */
+    size_t rounds;
     bool busy;
     bool said;                                        /* the failure that stands is in the log */
     char text[sizeof(((struct audit_row *)0)->text)]; /* newest failure; "" = none */
@@ -144,9 +145,9 @@ static int watch_read(struct store *s, struct reader_job *job, struct err *e)
     struct ops_watch *w = container_of(job, struct ops_watch, read);
     int64_t now_ns = clock_boot_ns();
     const struct audit_plan plan = {.boot = store_boot(s),
-                                    .t0_ns = now_ns > WATCH_BACK_NS ? now_ns - WATCH_BACK_NS : 0,
+                                    .t0_ns = w->seen_ns ? w->seen_ns : now_ns - WATCH_BACK_NS,
                                     .t1_ns = now_ns,
-                                    .ticks = WATCH_TICKS,
+                                    .first = w->rounds++,
                                     .windows = WATCH_WINDOWS,
                                     .seed = (uint64_t)now_ns,
                                     .budget_ns = WATCH_BUDGET_NS};
@@ -159,6 +160,7 @@ static int watch_read(struct store *s, struct reader_job *job, struct err *e)
                                 .failures = w->result.failures,
                                 .created_utc_ns = clock_utc_ns()};
     base_strcpy(w->row.text, sizeof(w->row.text), w->result.text[0]);
+    w->seen_ns = rc == 0 ? now_ns : w->seen_ns;
     return rc;
 }
 

@@ -109,7 +109,7 @@ static int check_span(struct work *k, int64_t t0_ns, const int64_t *v0, int64_t 
     return 0;
 }
 
-/* Of each meter's ticks from the newest back, as many as are wanted. */
+/* Each meter's ticks from the newest back. */
 static int check_ticks(struct work *k, struct err *e)
 {
     size_t n = k->book.n;
@@ -117,9 +117,7 @@ static int check_ticks(struct work *k, struct err *e)
     int64_t *now = mem, *before = mem + n, *unused = mem + 2 * n;
     int64_t t_ns = INT64_MIN, next_ns = 0, t0_ns = INT64_MIN;
     int rc = shares_book_ticks(k->s, &k->book, k->p->t1_ns, &t_ns, now, &next_ns, unused, e);
-    for (int64_t i = 0; rc == 0 && t_ns >= k->p->t0_ns && t_ns != INT64_MIN; i++) {
-        if ((k->p->ticks > 0 && i >= k->p->ticks) || over(k))
-            return 0;
+    while (rc == 0 && t_ns >= k->p->t0_ns && t_ns != INT64_MIN && !over(k)) {
         k->out->ticks++;
         rc = check_sum(k, t_ns, now, e);
         if (rc == 0)
@@ -276,7 +274,7 @@ int audit_run(struct store *s, const struct audit_plan *p, struct audit_result *
     int rc = accounts_meters(s, &ids, &n, e);
     for (size_t i = 0; rc == 0 && i < n && !over(&k); i++) {
         struct channel_row meter;
-        rc = samples_channel(s, ids[i], &meter, e);
+        rc = samples_channel(s, ids[(p->first + i) % n], &meter, e);
         if (rc == 0)
             rc = audit_meter(&k, &meter, e);
     }

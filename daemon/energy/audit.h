@@ -14,7 +14,7 @@
 
 struct audit_plan {
     int64_t boot, t0_ns, t1_ns;
-    int64_t ticks;     /* of each meter, the newest; 0 = all */
+    size_t first;      /* with which meter to begin, so that a short budget comes round to all */
     int windows;       /* random ones per meter */
     uint64_t seed;     /* of these */
     int64_t budget_ns; /* of time for all of it; 0 = as long as it takes */
