@@ -100,12 +100,27 @@ static int64_t larger(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+/* The part for which both have samples. */
+static void clamp_to_samples(struct store *s, const struct channel_row *c, struct energy_window *w)
+{
+    struct sample at;
+    struct err e;
+    if (samples_after(s, c->id, w->boot, w->t0_ns, &at, &e) == 0 && at.t_ns - c->lag_ns > w->t0_ns)
+        w->t0_ns = at.t_ns - c->lag_ns;
+    if (samples_before(s, c->id, w->boot, w->t1_ns, &at, &e) == 0 && at.t_ns - c->lag_ns < w->t1_ns)
+        w->t1_ns = at.t_ns - c->lag_ns;
+}
+
 int calibrate_over(struct store *s, const struct channel_row *meter,
-                   const struct channel_row *better, const struct energy_window *w,
+                   const struct channel_row *better, const struct energy_window *asked,
                    struct calibration *out, struct err *e)
 {
     double x[CALIBRATE_MOST], y[CALIBRATE_MOST];
     size_t n = 0;
+    struct energy_window common = *asked;
+    const struct energy_window *w = &common;
+    clamp_to_samples(s, meter, &common);
+    clamp_to_samples(s, better, &common);
     int64_t step = larger(NS_PER_S, 4 * larger(period_of(meter), period_of(better)));
     step = larger(step, (w->t1_ns - w->t0_ns) / CALIBRATE_MOST + 1);
     for (int64_t t = w->t0_ns; t + step <= w->t1_ns && n < CALIBRATE_MOST; t += step) {
@@ -138,4 +153,81 @@ int calibrate_apply(const struct calibration *c, const struct energy_figure *f, 
     *energy_uj = units_muldiv_floor(f->energy_uj - offset_uj, 1000000 + c->gain_ppm, 1000000);
     *residual_uj = units_muldiv_floor(c->residual_uw, f->covered_ns, NS_PER_S);
     return 0;
+}
+
+int64_t calibrate_gain_ppm(const struct calibration *c)
+{
+    double mid = (double)(c->lo_uw + c->hi_uw) / 2;
+    double fitted = (mid - (double)c->offset_uw) * (1 + (double)c->gain_ppm / 1e6);
+    double off = fabs(fitted - mid) + (double)c->residual_uw;
+    return mid > 0 ? (int64_t)fmin(fmax(ceil(off / mid * 1e6), 1), 1e9) : 1;
+}
+
+/* ---- the estimate beside a real meter ----------------------------------------------------------- */
+
+#define FIT_NS  (600 * NS_PER_S)
+#define BACK_NS (3600 * NS_PER_S)
+
+static bool is_package_meter(const struct channel_row *c)
+{
+    return c->scope == SCOPE_PACKAGE && c->quality <= QUALITY_MODELLED && c->mirror_of == 0 &&
+           c->kind == CHANNEL_COUNTER;
+}
+
+/* The estimate and the one package meter; false when there is no such pair with samples. */
+static bool find_pair(struct store *s, const struct channel_row *list, size_t n,
+                      const struct energy_window *w, const struct channel_row **guess,
+                      const struct channel_row **meter)
+{
+    size_t packages = 0;
+    *guess = *meter = NULL;
+    for (size_t i = 0; i < n; i++) {
+        struct sample at;
+        struct err e;
+        if (samples_after(s, list[i].id, w->boot, w->t0_ns, &at, &e) != 0)
+            continue;
+        if (list[i].quality == QUALITY_ESTIMATED && list[i].scope == SCOPE_CPU)
+            *guess = &list[i];
+        if (is_package_meter(&list[i])) {
+            *meter = &list[i];
+            packages++;
+        }
+    }
+    return *guess && packages == 1;
+}
+
+static int keep(struct store *s, struct calibration *c, const char *against, int64_t now_ns,
+                struct err *e)
+{
+    char text[160];
+    c->actor_uid = INT64_MIN;
+    c->created_utc_ns = clock_utc_ns();
+    snprintf(text, sizeof(text), "fitted to %.40s over %" PRId64 " windows: off by %.1f %%",
+             against, c->n, (double)calibrate_gain_ppm(c) / 1e4);
+    int rc = calibrations_put(s, c, &c->id, e);
+    return rc < 0 ? rc : calibrations_note(s, c->channel, c->boot, now_ns, text, e);
+}
+
+int calibrate_estimate(struct store *s, int64_t now_ns, struct err *e)
+{
+    struct channel_row *list CLEANUP(base_freep) = NULL;
+    const struct channel_row *guess, *meter;
+    struct calibration c;
+    size_t n = 0;
+    struct energy_window w = {store_boot(s), now_ns > BACK_NS ? now_ns - BACK_NS : 0, now_ns};
+    int rc = samples_channels(s, &list, &n, e);
+    if (rc < 0 || !find_pair(s, list, n, &w, &guess, &meter))
+        return rc < 0 ? rc : 0;
+    rc = calibrations_newest(s, guess->id, &c, e);
+    if (rc <= 0)
+        return rc; /* fitted already */
+    clamp_to_samples(s, guess, &w);
+    clamp_to_samples(s, meter, &w);
+    if (w.t1_ns - w.t0_ns < FIT_NS)
+        return 0;
+    rc = calibrate_over(s, guess, meter, &w, &c, e);
+    if (rc < 0)
+        return rc == WATTQ_E_CONFLICT ? 0 : rc; /* nothing to be drawn a line through yet */
+    rc = keep(s, &c, meter->label, now_ns, e);
+    return rc < 0 ? rc : 1;
 }

@@ -27,6 +27,14 @@ int calibrate_over(struct store *s, const struct channel_row *meter,
                    const struct channel_row *better, const struct energy_window *w,
                    struct calibration *out, struct err *e) MUST_USE;
 
+/* Writer, inside a transaction: the estimate fitted to the CPU's own meter, once, where both have ten minutes of
+ * samples with variation. A machine with several packages has no single meter for it and is left alone. The row
+ * has no actor; the channel gets a note of kind `calibrated`. 1 = stored, 0 = nothing to do, < 0. The estimate
+ * stays an estimate: its figures state the error from then on (calibrate_gain_ppm). */
+int calibrate_estimate(struct store *s, int64_t now_ns, struct err *e) MUST_USE;
+/* Pure: how far off the fitted meter was, ppm of its reading in the middle of the range; at least 1. */
+int64_t calibrate_gain_ppm(const struct calibration *c);
+
 /* Pure: a figure of that meter as the better one would have shown it. 0; 1 = outside the range of power in
  * which it was compared, or not known. residual_uj: one standard deviation of one window of the fit, as if
  * the same all along. */

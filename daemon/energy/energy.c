@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/units.h"
+#include "daemon/energy/calibrate.h"
 #include "daemon/energy/energy_internal.h"
 
 #define COARSE_SHARE 10 /* flag `coarse`: the bounds are further apart than a tenth of the figure */
@@ -177,6 +178,17 @@ static int fill(struct store *s, const struct channel_row *ch, const struct ener
     return rc;
 }
 
+/* What a fit to a real meter showed of how far off the guess is. */
+static int state_estimate_error(struct store *s, const struct channel_row *ch,
+                                struct energy_figure *out, struct err *e)
+{
+    struct calibration c;
+    int rc = ch->quality == QUALITY_ESTIMATED ? calibrations_newest(s, ch->id, &c, e) : 1;
+    if (rc == 0)
+        out->gain_ppm = calibrate_gain_ppm(&c);
+    return rc < 0 ? rc : 0;
+}
+
 int energy_of_channel(struct store *s, const struct channel_row *ch, const struct energy_window *w,
                       struct energy_figure *out, struct err *e)
 {
@@ -197,7 +209,8 @@ int energy_of_channel(struct store *s, const struct channel_row *ch, const struc
         return rc;
     if (rc > 0 || a.t_ns > b.t_ns)
         return unknown(out, "the meter gave no reading in this window");
-    return fill(s, ch, w, &a, &b, out, e);
+    rc = fill(s, ch, w, &a, &b, out, e);
+    return rc < 0 ? rc : state_estimate_error(s, ch, out, e);
 }
 
 /* ---- splitting ---------------------------------------------------------------------------------- */

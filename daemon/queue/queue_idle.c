@@ -6,6 +6,7 @@
 
 #include "common/units.h"
 #include "daemon/energy/baseline_take.h"
+#include "daemon/energy/calibrate.h"
 #include "daemon/log.h"
 #include "daemon/queue/queue_private.h"
 
@@ -204,10 +205,41 @@ void queue_idle_forget(struct queue *q, const void *arg)
     queue_kick(q);
 }
 
+/* ---- the estimate beside a real meter ----------------------------------------------------------- */
+
+static int estimate_work(struct store *s, struct storage_job *job, struct err *e)
+{
+    (void)job;
+    return calibrate_estimate(s, clock_boot_ns(), e);
+}
+
+static void estimate_done(struct storage_job *job, int rc, const struct err *e)
+{
+    struct idle_job *j = container_of(job, struct idle_job, job);
+    struct queue *q = j->q;
+    if (rc < 0)
+        log_warn("the estimate was not fitted to a meter: %s", e->text);
+    free(j);
+    queue_job_back(q);
+}
+
+static void fit_estimate(struct queue *q, int64_t now)
+{
+    struct idle_job *j;
+    if (now < q->idle.fit_ns)
+        return;
+    q->idle.fit_ns = now + LEARN_EVERY_NS;
+    j = base_alloc(sizeof(*j));
+    j->job = (struct storage_job){.work = estimate_work, .done = estimate_done};
+    j->q = q;
+    queue_submit_job(q, &j->job);
+}
+
 void queue_idle_tick(struct queue *q, int64_t now)
 {
     if (!q->started || q->closing)
         return;
+    fit_estimate(q, now);
     if (q->idle.measure)
         go_on(q, now);
     else if (q->active.n == 0 && q->reserved == 0)

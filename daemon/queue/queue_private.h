@@ -132,6 +132,7 @@ struct queue_idle {
     int64_t last_end_ns;           /* CLOCK_BOOTTIME; 0 = this daemon saw no run end */
     int64_t next_ns;               /* when to try to learn again */
     bool learning;                 /* a job is out */
+    int64_t fit_ns;                /* when to look again whether the estimate can be fitted */
 };
 
 struct queue {

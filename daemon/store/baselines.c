@@ -124,6 +124,18 @@ int calibrations_put(struct store *s, const struct calibration *c, int64_t *id, 
     return rc;
 }
 
+int calibrations_note(struct store *s, int64_t channel, int64_t boot, int64_t t_ns,
+                      const char *text, struct err *e)
+{
+    STMT_USE(st, s, NOTE_INSERT);
+    stmt_bind_int(st, 1, channel);
+    stmt_bind_int(st, 2, boot);
+    stmt_bind_int(st, 3, t_ns);
+    stmt_bind_text(st, 4, "calibrated");
+    stmt_bind_text(st, 5, text);
+    return stmt_run(st, e);
+}
+
 static void read_calibration(sqlite3_stmt *st, struct calibration *c)
 {
     *c = (struct calibration){

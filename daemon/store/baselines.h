@@ -38,6 +38,9 @@ struct calibration {
 };
 int calibrations_put(struct store *s, const struct calibration *c, int64_t *id,
                      struct err *e) MUST_USE;
+/* The channel's history says so, too: a note of kind 'calibrated'. */
+int calibrations_note(struct store *s, int64_t channel, int64_t boot, int64_t t_ns,
+                      const char *text, struct err *e) MUST_USE;
 int calibrations_newest(struct store *s, int64_t channel, struct calibration *out,
                         struct err *e) MUST_USE; /* 0; 1 = none */
 int calibrations_list(struct store *s, int64_t channel, int64_t limit,

@@ -58,7 +58,7 @@ class Idle(unittest.TestCase):
         shown = self.d.show(run)
         m = total(shown, figure="marginal")
         span_s = (shown["t1_ns"] - shown["t0_ns"]) / 1e9
-        error = 3 * (m["random_uj"] or 0) / 1e6 + 0.01
+        error = 3 * (m["random_uj"] or 0) / 1e6 + 0.1  # an edge of a register that moves each ms
         self.assertAlmostEqual(m["energy_uj"] / 1e6, (LOW - HIGH) * span_s, delta=error)
         self.assertLess(m["energy_uj"], 0)
         part = [f for f in figures(shown, "marginal") if f["label"] == "wall"][0]

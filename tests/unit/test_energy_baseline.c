@@ -470,6 +470,48 @@ static void test_estimate_never_joins(void **state)
     rec_fini(&rec);
 }
 
+/* Beside a package meter for ten minutes: fitted once, says its error from then on, stays an estimate. */
+static void test_estimate_is_fitted(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct energy_set x;
+    int64_t a = 0, b = 0;
+    rec_init(&rec);
+    rec_add(&rec, "package-0", CHANNEL_COUNTER);
+    struct channel_desc *guess = rec_add(&rec, "estimate/cpu", CHANNEL_COUNTER);
+    guess->quality = QUALITY_ESTIMATED;
+    guess->scope = SCOPE_CPU;
+    rec_open_as(&rec, REC_BOOT, 0);
+    for (int i = 0; i < 7000; i++) {
+        rec_set(&rec, 0, a, 0);
+        rec_set(&rec, 1, b, 0);
+        rec_put(&rec, i * 100 * NS_PER_MS, i * 100 * NS_PER_MS + 1000, 0);
+        a += 2000000 + i / 300 * 100000;
+        b += (2000000 + i / 300 * 100000) * 2;
+    }
+    rec_flush(&rec);
+    rec_must(store_begin(rec.store, true, &e), &e, "begin");
+    assert_int_equal(calibrate_estimate(rec.store, 300 * NS_PER_S, &e), 0); /* not long enough */
+    assert_int_equal(calibrate_estimate(rec.store, 690 * NS_PER_S, &e), 1);
+    assert_int_equal(calibrate_estimate(rec.store, 695 * NS_PER_S, &e), 0); /* once */
+    rec_must(store_commit(rec.store, &e), &e, "commit");
+    assert_int_equal(rec_ask(&rec, "SELECT count(*) FROM calibration WHERE actor_uid IS NULL"), 1);
+    assert_int_equal(rec_ask(&rec, "SELECT count(*) FROM channel_note WHERE kind = 'calibrated'"),
+                     1);
+    struct energy_window w = {store_boot(rec.store), 100 * NS_PER_S, 200 * NS_PER_S};
+    rec_must(energy_of_window(rec.store, &w, &x, &e), &e, "window");
+    assert_int_equal(x.total.quality, QUALITY_MEASURED);
+    for (size_t i = 0; i < x.n; i++)
+        if (x.channels[i].quality == QUALITY_ESTIMATED) {
+            assert_in_range(x.figures[i].gain_ppm, 490000, 520000); /* it shows twice the truth */
+            assert_int_equal(x.figures[i].quality, QUALITY_ESTIMATED);
+            assert_false(x.in_total[i]);
+        }
+    energy_set_fini(&x);
+    rec_fini(&rec);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -487,6 +529,7 @@ int main(void)
         cmocka_unit_test(test_calibrate_fit),
         cmocka_unit_test(test_calibrate_over),
         cmocka_unit_test(test_estimate_never_joins),
+        cmocka_unit_test(test_estimate_is_fitted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
