@@ -76,6 +76,7 @@ struct meter_source {
     bool abandoned;           /* its thread hangs in a driver: never closed */
     struct reading *readings; /* newest ones, n */
     int64_t read_ns;          /* CLOCK_BOOTTIME of the newest read on the grid */
+    int64_t began_ns;         /* with a worker: when the reading of its newest answer began */
     int slow_reads;           /* in a row */
     struct worker *worker;    /* NULL while the sampler reads it itself */
     int64_t taken_seq;        /* the worker's newest answer that was taken */
@@ -90,7 +91,8 @@ struct meter_pace {
     int64_t next_mono_ns;
     int64_t index;
     bool swept;
-    int64_t suspend_ns;    /* of its newest sweep */
+    int64_t began_ns;      /* of its newest sweep */
+    int64_t suspend_ns;    /* likewise */
     int64_t stale_mono_ns; /* own: when staleness is reported next */
 };
 

@@ -57,14 +57,20 @@ static bool take_answer(struct meter *m, struct meter_source *s, struct worker_s
     return true;
 }
 
-/* A source that was moved to a worker while running: its newest answer, while that is young enough. */
-static void read_moved(struct meter *m, struct meter_source *s, int64_t now_ns)
+/* A source that was moved to a worker while running: its newest answer, while that is young enough. The
+ * sweep began when that reading did: a value must not look younger than it is, or bounds would not hold.
+ * No sweep begins before the one before it; an answer from then came too late. */
+static void read_moved(struct meter *m, struct meter_source *s, int64_t now_ns, int64_t *oldest_ns)
 {
     struct worker_stamps stamps;
     if (take_answer(m, s, &stamps)) {
         s->read_ns = stamps.after_ns;
-    } else if (now_ns - s->read_ns > METER_STALE_NS) {
+        s->began_ns = stamps.before_ns;
+    }
+    if (now_ns - s->began_ns > METER_STALE_NS || s->began_ns < m->paces[s->pace].began_ns) {
         all_stale(s);
+    } else if (s->began_ns < *oldest_ns) {
+        *oldest_ns = s->began_ns;
     }
 }
 
@@ -93,23 +99,27 @@ static void read_here(struct meter *m, struct meter_source *s, const struct swee
         s->worker = worker_start(s, m->paces[s->pace].period_ns, NULL);
         s->slow_reads = 0;
         s->read_ns = w->before_ns;
+        s->began_ns = w->before_ns;
     }
 }
 
 static void read_pace(struct meter *m, uint32_t pace, struct sweep *w)
 {
     w->before_ns = clock_boot_ns();
+    int64_t oldest_ns = w->before_ns;
     for (size_t i = 0; i < m->nsources; i++) {
         struct meter_source *s = &m->sources[i];
         if (s->pace != pace || !s->source) {
             continue;
         }
         if (s->worker) {
-            read_moved(m, s, w->before_ns);
+            read_moved(m, s, w->before_ns, &oldest_ns);
         } else {
             read_here(m, s, w);
         }
     }
+    w->before_ns = oldest_ns;
+    m->paces[pace].began_ns = oldest_ns;
     w->after_ns = clock_boot_ns();
 }
 

@@ -32,21 +32,28 @@ load_meters()
     for ((i = 0; i < 30; i++)); do [[ -e /dev/ipmi0 ]] && break; sleep 1; done
 }
 
+as() # UID NAME COMMAND...
+{
+    local uid=$1 name=$2
+    shift 2
+    WATTQ_SOCKET=/run/$name/sock HOME=/run/$name setpriv --reuid="$uid" --regid="$uid" --clear-groups "$@"
+}
+
 start() # UID NAME
 {
     mkdir -p "/run/$2" && chmod 700 "/run/$2" && chown "$1:$1" "/run/$2"
-    setpriv --reuid="$1" --regid="$1" --clear-groups env HOME="/run/$2" $here/wattqd --state-dir "/run/$2/s" \
+    HOME=/run/$2 setpriv --reuid="$1" --regid="$1" --clear-groups $here/wattqd --state-dir "/run/$2/s" \
         --runtime-dir "/run/$2" --socket "/run/$2/sock" --config /dev/null >"/run/$2/log" 2>&1 &
     pid=$!
     for ((i = 0; i < 300; i++)); do
-        WATTQ_SOCKET=/run/$2/sock $here/wattq info -q >/dev/null 2>&1 && return
+        as "$1" "$2" $here/wattq info -q >/dev/null 2>&1 && return
         sleep 0.1
     done
     cat "/run/$2/log"
     return 1
 }
 
-meters() { WATTQ_SOCKET=/run/$1/sock $here/wattq meters --json; }
+meters() { as "$(stat -c %u "/run/$1")" "$1" $here/wattq meters --json; }
 
 part versions; uname -r; grep -m 1 vendor_id /proc/cpuinfo
 part load; load_meters; ls -l /dev/ipmi* $sys/energy_uj /sys/class/hwmon
