@@ -366,7 +366,7 @@ static void figures(struct standalone *s, int64_t t1_ns, struct curve_figure *to
             curve_figure(&f[i], &c->m.desc, c->samples, s->nsamples, s->t0_ns, t1_ns);
         usable[i] = is_energy(&c->m.desc) && c->readable && f[i].known;
     }
-    (void)meter_antichain(m, s->n, usable, chosen);
+    (void)meter_antichain_of(m, s->n, usable, chosen);
     *total =
         (struct curve_figure){.bounded = true, .basis = "none: not known", .method = "counter"};
     for (size_t i = 0; i < s->n; i++) {

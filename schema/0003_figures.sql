@@ -8,6 +8,10 @@ ALTER TABLE channel ADD COLUMN firmware TEXT NOT NULL DEFAULT ''; -- VBIOS, BMC 
 ALTER TABLE channel ADD COLUMN lag_learned_ns INTEGER;            -- watched against a faster meter; NULL = not yet
 ALTER TABLE channel ADD COLUMN quantum_learned INTEGER;           -- smallest step seen, stored unit; NULL = not yet
 
+-- channel_note keeps the history of doubts: kinds are 'mirror','lower','higher','unproven','disagrees','backwards',
+-- 'frozen', their ends 'restored' and 'proven', and 'learned' (daemon/store/opinions.h).
+ALTER TABLE channel_note ADD COLUMN about INTEGER REFERENCES channel(id); -- the other channel; NULL = none
+
 -- How well a figure was sampled. NULL = the row is older than these columns, or has no samples of its own.
 ALTER TABLE energy ADD COLUMN samples INTEGER;      -- valid samples inside the window
 ALTER TABLE energy ADD COLUMN max_gap_ns INTEGER;   -- longest time between two of them, edges included

@@ -10,25 +10,17 @@
 #define PIXELS_MAX     4000
 #define SERIES_MAX     64
 
-static bool has_power(const struct channel_desc *d)
-{
-    return d->kind == CHANNEL_COUNTER || d->kind == CHANNEL_GAUGE || d->kind == CHANNEL_AVERAGE;
-}
-
 /* in[i] = 1 for each channel of the machine's total as it stands now. New memory. */
 static uint8_t *current_total(struct meter *m, size_t n)
 {
     const struct meter_channel **channels CLEANUP(base_freep) =
         base_alloc((n + 1) * sizeof(struct meter_channel *));
-    bool *usable CLEANUP(base_freep) = base_alloc(n + 1);
+    struct meter_view *views CLEANUP(base_freep) = base_alloc((n + 1) * sizeof(*views));
     uint8_t *in = base_alloc(n + 1);
-    for (size_t i = 0; i < n; i++) {
-        struct meter_status st;
+    for (size_t i = 0; i < n; i++)
         channels[i] = meter_channel(m, i);
-        meter_get_status(m, i, &st);
-        usable[i] = has_power(&channels[i]->desc) && st.state == READING_OK;
-    }
-    meter_antichain(channels, n, usable, in);
+    meter_views(m, views, n);
+    meter_antichain(channels, n, views, in);
     return in;
 }
 

@@ -93,7 +93,7 @@ struct snapshot {
     size_t n;
     const struct meter_channel **channels;
     struct meter_status *status;
-    bool *usable;
+    struct meter_view *views;
     uint8_t *in_total;
 };
 
@@ -102,21 +102,21 @@ static void snapshot_take(struct snapshot *v, struct meter *m)
     v->n = meter_count(m);
     v->channels = base_alloc(v->n * sizeof(const struct meter_channel *));
     v->status = base_alloc(v->n * sizeof(*v->status));
-    v->usable = base_alloc(v->n * sizeof(*v->usable));
+    v->views = base_alloc((v->n + 1) * sizeof(*v->views));
     v->in_total = base_alloc(v->n);
     for (size_t i = 0; i < v->n; i++) {
         v->channels[i] = meter_channel(m, i);
         meter_get_status(m, i, &v->status[i]);
-        v->usable[i] = v->status[i].state == READING_OK && carries_power(&v->channels[i]->desc);
     }
-    (void)meter_antichain(v->channels, v->n, v->usable, v->in_total);
+    meter_views(m, v->views, v->n);
+    (void)meter_antichain(v->channels, v->n, v->views, v->in_total);
 }
 
 static void snapshot_fini(struct snapshot *v)
 {
     free(v->channels);
     free(v->status);
-    free(v->usable);
+    free(v->views);
     free(v->in_total);
 }
 

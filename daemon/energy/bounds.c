@@ -26,7 +26,7 @@ static int64_t settle_ns(const struct channel_row *ch)
     int64_t period = ch->period_ns;
     if (!ch->period_declared && ch->period_learned_ns > period)
         period = ch->period_learned_ns;
-    return period + ch->lag_ns;
+    return period + (ch->lag_learned_ns > ch->lag_ns ? ch->lag_learned_ns : ch->lag_ns);
 }
 
 /* 0; 1 = the sample that hi needs is missing and `why` says which. */
@@ -64,6 +64,13 @@ static int is_broken(struct store *s, const struct channel_row *ch, int64_t boot
     return rc < 0 ? rc : a.unknown_ns != b.unknown_ns;
 }
 
+/* The register's step, as stated; where nobody stated one, every change seen was a multiple of this. */
+static int64_t step_of(const struct channel_row *ch)
+{
+    return ch->quantum <= 1 && ch->quantum_learned > ch->quantum ? ch->quantum_learned
+                                                                 : ch->quantum;
+}
+
 /* The largest thing that is surely not above C_true(b) - C_true(a); 0 = nothing better is known. */
 static int64_t lower(const struct channel_row *ch, const struct energy_window *w,
                      const struct edges *x, bool *used_pmax)
@@ -83,7 +90,7 @@ static int64_t lower(const struct channel_row *ch, const struct energy_window *w
         }
     }
     /* The register rounds down: at `settle` the curve may stand a quantum higher. */
-    int64_t lo = at_b == INT64_MIN ? 0 : at_b - (x->settle.value + ch->quantum);
+    int64_t lo = at_b == INT64_MIN ? 0 : at_b - (x->settle.value + step_of(ch));
     if (lo > 0)
         return lo;
     *used_pmax = false;
@@ -93,11 +100,16 @@ static int64_t lower(const struct channel_row *ch, const struct energy_window *w
 static void name_basis(const struct channel_row *ch, bool used_pmax, struct energy_figure *f)
 {
     const char *how = used_pmax ? "monotone+pmax" : "monotone";
-    if (ch->period_declared)
+    bool late = ch->lag_learned_ns > ch->lag_ns, step = step_of(ch) != ch->quantum;
+    if (ch->period_declared && !late && !step)
         base_strcpy(f->bound_basis, sizeof(f->bound_basis), how);
     else
-        snprintf(f->bound_basis, sizeof(f->bound_basis), "soft: %s, update period %s", how,
-                 ch->period_learned_ns > 0 ? "learned" : "assumed");
+        snprintf(f->bound_basis, sizeof(f->bound_basis), "soft: %s%s%s%s%s", how,
+                 ch->period_declared ? "" : ", update period ",
+                 ch->period_declared         ? ""
+                 : ch->period_learned_ns > 0 ? "learned"
+                                             : "assumed",
+                 late ? ", lag learned" : "", step ? ", step learned" : "");
 }
 
 int bounds_of_counter(struct store *s, const struct channel_row *ch, const struct energy_window *w,
@@ -117,7 +129,7 @@ int bounds_of_counter(struct store *s, const struct channel_row *ch, const struc
     if (rc)
         return rc < 0 ? rc : none(f, "a reset or a gap of unknown energy inside");
     bool used_pmax;
-    int64_t hi = x.late.value + ch->quantum - x.open.value;
+    int64_t hi = x.late.value + step_of(ch) - x.open.value;
     int64_t lo = lower(ch, w, &x, &used_pmax);
     f->bounded = true;
     f->hi_uj = hi > f->energy_uj ? hi : f->energy_uj;

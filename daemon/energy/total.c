@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "daemon/energy/energy_internal.h"
+#include "daemon/store/opinions.h"
 
 void energy_set_fini(struct energy_set *s)
 {
@@ -64,11 +65,11 @@ static bool rival(const struct energy_set *x, size_t a, size_t b)
            cb->kind == CHANNEL_COUNTER && strcmp(ca->source, cb->source) != 0;
 }
 
-static size_t count_like(const struct energy_set *x, const bool *usable, size_t like)
+static size_t count_like(const struct energy_set *x, const struct meter_view *v, size_t like)
 {
     size_t n = 0;
     for (size_t i = 0; i < x->n; i++)
-        n += usable[i] && x->channels[i].scope == x->channels[like].scope &&
+        n += v[i].usable && x->channels[i].scope == x->channels[like].scope &&
              strcmp(x->channels[i].source, x->channels[like].source) == 0;
     return n;
 }
@@ -76,27 +77,50 @@ static size_t count_like(const struct energy_set *x, const bool *usable, size_t 
 /* perf leads, but counts from its own opening: what flowed over a restart of the daemon only powercap's
  * register knows. Where a source lacks part of the window and another one, which meters the same and as
  * many of it, lacks less, that one speaks for the scope. */
-static void stand_in(const struct energy_set *x, bool *usable)
+static void stand_in(const struct energy_set *x, struct meter_view *v)
 {
-    bool *was = base_alloc(x->n + 1);
-    memcpy(was, usable, x->n * sizeof(*was));
+    struct meter_view *was = base_alloc((x->n + 1) * sizeof(*was));
+    memcpy(was, v, x->n * sizeof(*was));
     for (size_t i = 0; i < x->n; i++)
-        for (size_t j = 0; was[i] && j < x->n; j++)
-            if (was[j] && rival(x, i, j) && x->figures[j].unknown_ns < x->figures[i].unknown_ns &&
+        for (size_t j = 0; was[i].usable && j < x->n; j++)
+            if (was[j].usable && rival(x, i, j) &&
+                x->figures[j].unknown_ns < x->figures[i].unknown_ns &&
                 count_like(x, was, j) >= count_like(x, was, i))
                 for (size_t k = 0; k < x->n; k++)
-                    usable[k] =
-                        usable[k] && (x->channels[k].scope != x->channels[i].scope ||
-                                      strcmp(x->channels[k].source, x->channels[i].source) != 0);
+                    v[k].usable =
+                        v[k].usable && (x->channels[k].scope != x->channels[i].scope ||
+                                        strcmp(x->channels[k].source, x->channels[i].source) != 0);
     free(was);
 }
 
+/* How far a channel can be trusted over this window: what watching it showed, and what it covers. */
+static int view_of(struct store *s, const struct energy_window *w, struct energy_set *x, size_t i,
+                   struct meter_view *v, struct err *e)
+{
+    struct channel_opinion o;
+    struct energy_figure *f = &x->figures[i];
+    int rc = opinions_of(s, &x->channels[i], w->boot, w->t0_ns, w->t1_ns, &o, e);
+    if (rc)
+        return rc;
+    bool mirror = o.standing.doubt == METER_DOUBT_MIRROR;
+    *v = (struct meter_view){
+        .usable = f->known && (mirror ? o.about > 0 : !meter_doubt_excludes(o.standing.doubt)),
+        .demoted = o.inside != METER_DOUBT_NONE,
+        .mirror = mirror ? index_of(x, o.about) : -1,
+        .missing_ns = f->unknown_ns,
+    };
+    if (o.inside != METER_DOUBT_NONE)
+        energy_flag(f, meter_doubt_name(o.inside));
+    return 0;
+}
+
 /* The antichain wants the meter's own words; only what the choice depends on is filled in. */
-static int choose(struct store *s, int64_t boot, struct energy_set *x, struct err *e)
+static int choose(struct store *s, const struct energy_window *w, struct energy_set *x,
+                  struct err *e)
 {
     struct meter_channel *m = base_alloc((x->n + 1) * sizeof(*m));
     const struct meter_channel **list = base_alloc((x->n + 1) * sizeof(struct meter_channel *));
-    bool *usable = base_alloc((x->n + 1) * sizeof(*usable));
+    struct meter_view *views = base_alloc((x->n + 1) * sizeof(*views));
     int rc = 0;
     for (size_t i = 0; rc >= 0 && i < x->n; i++) {
         const struct channel_row *ch = &x->channels[i];
@@ -104,25 +128,25 @@ static int choose(struct store *s, int64_t boot, struct energy_set *x, struct er
         base_strcpy(m[i].desc.uid, sizeof(m[i].desc.uid), ch->uid);
         base_strcpy(m[i].desc.label, sizeof(m[i].desc.label), ch->label);
         base_strcpy(m[i].desc.unit, sizeof(m[i].desc.unit), ch->unit);
+        base_strcpy(m[i].desc.device, sizeof(m[i].desc.device), ch->device);
         m[i].desc.kind = ch->kind;
         m[i].desc.quality = ch->quality;
         m[i].desc.scope = ch->scope;
         m[i].desc.quantum = ch->quantum;
         m[i].desc.period_ns = ch->period_ns;
+        m[i].desc.period_declared = ch->period_declared;
         m[i].desc.parent = index_of(x, ch->parent);
         m[i].desc.mirror_of = index_of(x, ch->mirror_of);
         list[i] = &m[i];
-        rc = samples_doubted(s, ch->id, boot,
-                             e); /* shows another's register, or less than its parts */
-        usable[i] = x->figures[i].known && rc == 0;
+        rc = view_of(s, w, x, i, &views[i], e);
     }
     if (rc >= 0)
-        stand_in(x, usable);
+        stand_in(x, views);
     if (rc >= 0 && x->n > 0)
-        (void)meter_antichain(list, x->n, usable, x->in_total);
+        (void)meter_antichain(list, x->n, views, x->in_total);
     free(m);
     free(list);
-    free(usable);
+    free(views);
     return rc < 0 ? rc : 0;
 }
 
@@ -317,7 +341,7 @@ int energy_of_window(struct store *s, const struct energy_window *w, struct ener
     if (rc == 0)
         rc = compute(s, w, out, e);
     if (rc == 0)
-        rc = choose(s, w->boot, out, e);
+        rc = choose(s, w, out, e);
     if (rc) {
         energy_set_fini(out);
         return rc;

@@ -28,6 +28,7 @@ void lane_init(struct lane *l, const struct channel_desc *desc, int64_t pace_ns)
 {
     memset(l, 0, sizeof(*l));
     l->desc = desc;
+    l->pace_ns = pace_ns;
     /* CPU time has no power; its gate stays open. */
     l->pmax_uw = desc->kind == CHANNEL_CPU_TIME ? 0 : desc->pmax_uw;
     /* A counter whose range is used up between two sweeps at pmax could never be unwrapped. Real
@@ -154,6 +155,23 @@ static void learn_period(struct lane *l, int64_t t_ns)
     put(&l->seen_period_ns, longest);
 }
 
+/* Every change is a whole number of steps, so their greatest common divisor is never finer than the step:
+ * an error that rests on it is never too small. */
+static void learn_step(struct lane *l, int64_t moved)
+{
+    int64_t a = moved < 0 ? -moved : moved;
+    for (int64_t b = l->step; b != 0;) {
+        int64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    l->step = a;
+    l->nsteps += l->nsteps < LANE_STEPS;
+    if (l->nsteps == LANE_STEPS) {
+        put(&l->seen_step, l->step);
+    }
+}
+
 static int64_t span_ns(const struct lane *l)
 {
     int64_t learned = get(&l->seen_period_ns);
@@ -186,12 +204,19 @@ static void counter_power(struct lane *l, int64_t t_ns)
     }
 }
 
-static void note_value(struct lane *l, struct lane_value v, int64_t t_ns, bool changed)
+static void note_value(struct lane *l, struct lane_value v, int64_t t_ns, int64_t moved)
 {
     put(&l->seen_value, v.value);
     put(&l->seen_ns, t_ns);
-    if (changed) {
+    if (v.state & (TICK_RESET | TICK_BRIDGED)) {
+        l->change_ns = 0; /* what went on meanwhile says nothing about the period */
+    }
+    if (l->change_ns == 0 || moved != 0) {
         learn_period(l, t_ns);
+        put(&l->seen_changed_ns, t_ns);
+    }
+    if (moved != 0 && l->desc->kind != CHANNEL_COMPANION) {
+        learn_step(l, moved);
     }
     if (l->desc->kind == CHANNEL_COUNTER) {
         if (v.state & (TICK_RESET | TICK_BRIDGED)) {
@@ -209,6 +234,7 @@ static void note_state(struct lane *l, enum reading_state state)
     put(&l->seen_reads, get(&l->seen_reads) + 1);
     if (state != READING_OK) {
         put(&l->seen_failures, get(&l->seen_failures) + 1);
+        l->change_ns = 0; /* it may have changed unseen */
         restart_power(l);
     }
 }
@@ -225,7 +251,8 @@ struct lane_value lane_take(struct lane *l, struct reading r, int64_t t_ns, bool
 {
     struct lane_value v = {.state = (uint8_t)r.state};
     l->gone = l->gone || r.state == READING_GONE;
-    bool changed = !l->has_prev || r.value != l->prev_raw;
+    int64_t before = l->cum;
+    bool first = !l->has_prev;
     if (r.state == READING_OK && is_counter(l)) {
         v.state = take_counter(l, r.value, t_ns, resumed, r.era != (l->has_prev ? l->era : 0));
     } else if (r.state == READING_OK && !plausible_gauge(l, r.value)) {
@@ -243,7 +270,7 @@ struct lane_value lane_take(struct lane *l, struct reading r, int64_t t_ns, bool
     enum reading_state state = (enum reading_state)(v.state & TICK_STATE_MASK);
     note_state(l, state);
     if (state == READING_OK) {
-        note_value(l, v, t_ns, changed);
+        note_value(l, v, t_ns, first ? 0 : l->cum - before);
     }
     return v;
 }
@@ -269,6 +296,10 @@ void lane_status(const struct lane *l, struct meter_status *out)
         .period_learned_ns = get(&l->seen_period_ns),
         .reads = get(&l->seen_reads),
         .failures = get(&l->seen_failures),
-        .doubt_about = -1,
+        .changed_ns = get(&l->seen_changed_ns),
+        .pace_ns = l->pace_ns,
+        .quantum_learned = get(&l->seen_step),
+        .lag_learned_ns = -1,
+        .opinion.about = -1,
     };
 }

@@ -9,7 +9,8 @@
 #include "daemon/meter/meter.h"
 #include "daemon/meter/ring.h"
 
-#define LANE_GAPS 16 /* changes that the learned period looks back */
+#define LANE_GAPS  16 /* changes that the learned period looks back */
+#define LANE_STEPS 32 /* changes before a learned step is believed */
 
 struct lane_mark {
     int64_t ns;
@@ -39,8 +40,12 @@ struct lane {
     int64_t change_ns; /* when the register was last seen at a new value; 0 = never */
     int64_t gaps[LANE_GAPS];
     unsigned ngaps;
+    int64_t pace_ns;
+    int64_t step; /* greatest common divisor of all changes */
+    unsigned nsteps;
 
     _Atomic int64_t seen_value, seen_ns, seen_power_uw, seen_period_ns, seen_reads, seen_failures;
+    _Atomic int64_t seen_changed_ns, seen_step;
     _Atomic int seen_state;
 };
 

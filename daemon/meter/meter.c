@@ -208,8 +208,6 @@ struct channel_slot *meter_put_channel(struct meter *m, size_t i, const struct c
     g->channels[g->n++] = (uint32_t)i;
     lane_init(&c->lane, &c->pub.desc, m->paces[g->pace].period_ns);
     lane_seen(&c->lane, r, clock_boot_ns());
-    atomic_init(&c->doubt, METER_DOUBT_NONE);
-    atomic_init(&c->doubt_about, -1);
     return c;
 }
 
@@ -237,6 +235,12 @@ static void form_groups(struct meter *m, const struct meter_config *cfg)
         struct channel_desc d = c->pub.desc;
         (void)meter_put_channel(m, i, &d, c->source, c->at, s->pace, s->readings[c->at]);
     }
+}
+
+static void start_watch(struct meter *m)
+{
+    m->watch = watch_new(METER_CHANNELS_MAX);
+    meter_watch_more(m);
 }
 
 static size_t ring_bytes(const struct meter *m)
@@ -268,7 +272,6 @@ int meter_open(struct meter **out, const struct meter_config *cfg, struct err *e
     m->sources = base_alloc(METER_SOURCES_MAX * sizeof(*m->sources));
     m->groups = base_alloc(METER_GROUPS_MAX * sizeof(*m->groups));
     m->paces = base_alloc(METER_PACES_MAX * sizeof(*m->paces));
-    m->pairs = base_alloc(METER_CHANNELS_MAX * sizeof(*m->pairs));
     m->cfg = *cfg;
     m->slept_ns = cfg->slept_ns;
     init_conds(m);
@@ -280,7 +283,7 @@ int meter_open(struct meter **out, const struct meter_config *cfg, struct err *e
     part_uids(m);
     form_groups(m, cfg);
     m->found = (size_t)m->n;
-    meter_watch_pairs(m);
+    start_watch(m);
     m->ring = ring_new(ring_bytes(m));
     *out = m;
     return 0;
@@ -305,7 +308,7 @@ void meter_close(struct meter *m)
     pthread_cond_destroy(&m->wake);
     pthread_mutex_destroy(&m->lock);
     ring_free(m->ring);
-    free(m->pairs);
+    watch_free(m->watch);
     free(m->groups);
     free(m->paces);
     free(m->sources);
@@ -469,21 +472,30 @@ void meter_get_cost(const struct meter *m, struct meter_cost *out)
 
 void meter_get_status(const struct meter *m, size_t i, struct meter_status *out)
 {
-    const struct channel_slot *c = &m->slots[i];
-    lane_status(&c->lane, out);
-    out->doubt = (enum meter_doubt)atomic_load_explicit(&c->doubt, memory_order_relaxed);
-    out->doubt_about = atomic_load_explicit(&c->doubt_about, memory_order_relaxed);
+    lane_status(&m->slots[i].lane, out);
+    watch_get(m->watch, i, &out->opinion, &out->lag_learned_ns, &out->lag_events);
 }
 
-void meter_usable(const struct meter *m, bool *usable, size_t n)
+void meter_set_opinion(struct meter *m, size_t i, const struct meter_opinion *o)
+{
+    watch_set(m->watch, i, o);
+}
+
+void meter_views(const struct meter *m, struct meter_view *views, size_t n)
 {
     int64_t now = clock_boot_ns();
     for (size_t i = 0; i < n; i++) {
         const struct channel_desc *d = &m->slots[i].pub.desc;
         struct meter_status s;
         meter_get_status(m, i, &s);
+        enum meter_doubt doubt = s.opinion.doubt;
+        bool mirror = doubt == METER_DOUBT_MIRROR;
         int64_t age = 3 * d->period_ns > USABLE_NS ? 3 * d->period_ns : USABLE_NS;
-        usable[i] =
-            is_energy(d) && s.doubt == METER_DOUBT_NONE && s.last_ns != 0 && now - s.last_ns <= age;
+        views[i] = (struct meter_view){
+            .usable = is_energy(d) && s.state == READING_OK && s.last_ns != 0 &&
+                      now - s.last_ns <= age && (mirror || !meter_doubt_excludes(doubt)),
+            .demoted = doubt != METER_DOUBT_NONE && !meter_doubt_excludes(doubt),
+            .mirror = mirror ? s.opinion.about : -1,
+        };
     }
 }

@@ -35,25 +35,50 @@ struct meter_channel {
     /* Learned while sampling; written by the sampler, read by anyone (relaxed atomics inside). */
 };
 
-/* What watching the channels side by side showed; sticks for the life of the meter. */
+/* What watching the channels side by side showed (watch.h judges, docs/measurement.md has the rules).
+ * The first four keep a channel out of totals; the last three let anything else that meters the same thing
+ * come first. Each can end: a channel that agrees again for long is restored. */
 enum meter_doubt {
     METER_DOUBT_NONE,
     METER_DOUBT_MIRROR, /* moves in step with another die's channel: the same register seen again */
-    METER_DOUBT_LOWER /* shows less than what lies inside it: what it covers is not what it says */
+    METER_DOUBT_LOWER, /* shows less than what lies inside it: what it covers is not what it says */
+    METER_DOUBT_HIGHER,    /* a part that shows more than its whole */
+    METER_DOUBT_UNPROVEN,  /* psys that has not been seen to contain its packages yet */
+    METER_DOUBT_DISAGREES, /* is the worse one of two that meter the same thing */
+    METER_DOUBT_BACKWARDS, /* a counter that began anew again and again */
+    METER_DOUBT_FROZEN,    /* a reading that stood still while what it meters moved */
+    METER_DOUBTS
 };
+const char *meter_doubt_name(enum meter_doubt d); /* "mirror"; "" for none */
 const char *meter_doubt_text(enum meter_doubt d); /* "shows the same register as"; "" for none */
+bool meter_doubt_excludes(enum meter_doubt d);    /* out of totals; a mirror only stands in */
+
+/* A doubt with what it rests on. */
+struct meter_opinion {
+    enum meter_doubt doubt;
+    int about;        /* the other channel, meter-wide index; -1 = none */
+    int64_t since_ns; /* CLOCK_BOOTTIME when it began, or ended; 0 = never any */
+    int64_t mine_uj, other_uj,
+        span_ns; /* what both showed, and over how long; span 0 = no numbers */
+    bool proven; /* psys: has been seen to contain its packages */
+};
 
 /* A snapshot for `wattq meters`, `top` and energy decisions. */
 struct meter_status {
     enum reading_state state;
     int64_t last_value; /* newest valid value, unit of the channel; counters cumulative */
     int64_t last_ns;    /* its time; 0 = never */
+    int64_t changed_ns; /* when the value was last seen to change; 0 = never */
     int64_t
         power_uw; /* counters: over the last >= 2 update periods; gauges: the value; -1 = unknown */
-    int64_t period_learned_ns; /* 0 = not yet */
+    int64_t period_learned_ns; /* longest of the newest gaps between changes; 0 = not yet */
+    int64_t pace_ns;           /* how far apart it is polled: nothing shorter can be learned */
+    int64_t
+        quantum_learned; /* every change was a multiple of this, unit of the channel; 0 = not yet */
+    int64_t lag_learned_ns; /* against a faster meter; -1 = not yet */
+    int64_t lag_events;     /* changes of power it rests on */
     int64_t reads, failures;
-    enum meter_doubt doubt;
-    int doubt_about; /* the other channel, meter-wide index; -1 = none */
+    struct meter_opinion opinion;
 };
 
 int meter_open(struct meter **out, const struct meter_config *cfg, struct err *e) MUST_USE;
@@ -104,9 +129,18 @@ struct meter_cost {
 void meter_get_cost(const struct meter *m, struct meter_cost *out);
 
 void meter_get_status(const struct meter *m, size_t i, struct meter_status *out); /* any thread */
-/* For meter_antichain, any thread: which channels gave a value lately (10 s, or three update periods)
- * and are not in doubt. The first n channels. */
-void meter_usable(const struct meter *m, bool *usable, size_t n);
+/* For meter_antichain, any thread: what is known of each channel now. usable: it carries power, gave a
+ * value lately (10 s, or three update periods) and no doubt excludes it. The first n
+ * channels. */
+struct meter_view {
+    bool usable;
+    bool demoted;       /* anything else that meters the same thing comes first */
+    int mirror;         /* seen to show this channel's register again; -1 = none */
+    int64_t missing_ns; /* of a window: time of which it knows nothing. The smallest comes first */
+};
+void meter_views(const struct meter *m, struct meter_view *views, size_t n);
+/* Before meter_start: what an earlier life of the daemon in this boot had found. */
+void meter_set_opinion(struct meter *m, size_t i, const struct meter_opinion *o);
 
 /* The only unwrap. Advances *cum by what the counter did between prev and raw.
  * 0 ok; 1 = unknown: it went backwards without a range, or dt at pmax is more than 0.9 of a range, so
@@ -115,11 +149,18 @@ void meter_usable(const struct meter *m, bool *usable, size_t n);
 int meter_unwrap(int64_t *cum, int64_t prev_raw, int64_t raw, int64_t wrap_uj, int64_t pmax_uw,
                  int64_t dt_ns);
 
-/* Channels whose sum is the machine's figure: an antichain of the containment graph. Mirrors and
- * estimates are left out when anything better is there; outer before inner (node, then psys, then
- * packages + DRAM + GPUs). out[i] = 1 for each chosen one. Returns how many; 0 = nothing measures
- * energy here. Pure. */
-size_t meter_antichain(const struct meter_channel *const *channels, size_t n, const bool *usable,
-                       uint8_t *out);
+/* Channels whose sum is the machine's figure: an antichain of the containment graph. Of several that
+ * meter the same thing (mirror_of, an observed mirror, or one device and scope) one is taken; estimates are
+ * left out when anything better is there; outer before inner (node, then psys, then packages + DRAM +
+ * GPUs). out[i] = 1 for each chosen one. Returns how many; 0 = nothing measures energy here. Pure. */
+size_t meter_antichain(const struct meter_channel *const *channels, size_t n,
+                       const struct meter_view *views, uint8_t *out);
+/* The same for sets of channels nobody has watched: usable or not is all that is known. */
+size_t meter_antichain_of(const struct meter_channel *const *channels, size_t n, const bool *usable,
+                          uint8_t *out);
+/* The graph itself: thing[i] = the first channel that meters the same thing; contained[outer * n + inner] = 1
+ * where outer physically encloses inner, by parents or by what their scopes enclose. Pure. */
+void meter_relations(const struct meter_channel *const *channels, size_t n, size_t *thing,
+                     uint8_t *contained);
 
 #endif

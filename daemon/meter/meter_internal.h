@@ -14,6 +14,7 @@
 
 #include "daemon/meter/lane.h"
 #include "daemon/meter/meter.h"
+#include "daemon/meter/watch.h"
 
 #define METER_SOURCES_MAX  128
 #define METER_PACES_MAX    (METER_SOURCES_MAX + 2)
@@ -26,18 +27,12 @@
 struct channel_slot {
     struct meter_channel pub;
     struct lane lane;
-    size_t source;           /* in meter.sources; sampler's */
-    size_t at;               /* in that source's readings, METER_NOWHERE = its device is gone */
-    bool was_away;           /* sampler: gone or without an answer at the newest sweep */
-    bool told;               /* prober: that it is away has been logged ... */
-    int64_t told_mono_ns;    /* ... then; 0 = never */
-    int missed;              /* prober: looks in a row that did not find it */
-    _Atomic int doubt;       /* enum meter_doubt */
-    _Atomic int doubt_about; /* channel; -1 = none */
-    int64_t watch_cum;       /* cumulative value at the previous sweep */
-    int64_t watch_agrees;    /* sweeps in a row with the register of its package's first die */
-    int64_t window_cum;      /* cumulative value when the window of comparison began */
-    bool window_whole;       /* and it has been read without a break since */
+    size_t source;        /* in meter.sources; sampler's */
+    size_t at;            /* in that source's readings, METER_NOWHERE = its device is gone */
+    bool was_away;        /* sampler: gone or without an answer at the newest sweep */
+    bool told;            /* prober: that it is away has been logged ... */
+    int64_t told_mono_ns; /* ... then; 0 = never */
+    int missed;           /* prober: looks in a row that did not find it */
 };
 
 /* A source that is read on a thread of its own: reads on its grid into `out`, under `lock`. On a heap of
@@ -165,16 +160,12 @@ struct meter {
     struct meter_change *change; /* for the sampler, until it has taken it */
     _Atomic int64_t cost_since_ns, cost_sampler_ns, cost_workers_ns, cost_readings;
     bool away_moved; /* sampler's: probe_look is due */
-    size_t paired;   /* sampler's: channels that meter_watch_pairs has seen */
+    size_t paired;   /* sampler's: channels that are watched */
 
     void (*notify)(void *arg);
     void *notify_arg;
     int64_t notified_mono_ns;
-    struct {
-        size_t a, b;
-    } * pairs; /* dies of one package, possibly one register */
-    size_t npairs;
-    int64_t window_mono_ns; /* when the window of comparison began */
+    struct watch *watch; /* fed by the sampler */
 };
 
 /* meter.c. 0; 1 = there is none (or no more) of this kind; < 0. */
@@ -197,6 +188,8 @@ int prober_start(struct prober **out, struct meter *m, const struct meter_config
 void prober_stop(struct prober *p); /* NULL is fine; meter.stop is set */
 
 /* meter_thread.c */
+void meter_watch_more(
+    struct meter *m); /* sampler's, after open: channels that have come are watched too */
 void *meter_run(void *meter);
 
 /* meter_worker.c */
@@ -208,12 +201,5 @@ struct worker *worker_start(const struct meter_source *s, int64_t period_ns,
 bool worker_stop(struct worker *w);
 /* Copies the newest answer if it is newer than *seq. True = copied; *seq is then its number. */
 bool worker_take(struct worker *w, int64_t *seq, struct reading *out, struct worker_stamps *stamps);
-
-/* meter_watch.c, sampler thread. At open, and when there are more: which channels to compare. After each grid sweep of the
- * fast group: do two dies of a package show one register? About once per second: does an outer meter show
- * less than what lies in it? */
-void meter_watch_pairs(struct meter *m);
-void meter_watch_sweep(struct meter *m);
-void meter_watch(struct meter *m, int64_t mono_ns);
 
 #endif

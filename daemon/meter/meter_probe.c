@@ -69,10 +69,10 @@ static bool source_well(const struct meter *m, size_t source)
 static bool measures(const struct meter *m)
 {
     size_t n = m->n;
-    bool *usable CLEANUP(base_freep) = base_alloc(n + 1);
-    meter_usable(m, usable, n);
+    struct meter_view *views CLEANUP(base_freep) = base_alloc((n + 1) * sizeof(*views));
+    meter_views(m, views, n);
     for (size_t i = 0; i < n; i++) {
-        if (usable[i] && m->slots[i].pub.desc.quality != QUALITY_ESTIMATED) {
+        if (views[i].usable && m->slots[i].pub.desc.quality != QUALITY_ESTIMATED) {
             return true;
         }
     }

@@ -142,13 +142,20 @@ static void fill(struct meter *m, const struct meter_group *g, const struct swee
     for (uint32_t i = 0; i < g->n; i++) {
         struct channel_slot *c = &m->slots[g->channels[i]];
         struct lane_value v = lane_take(&c->lane, reading_of(m, c), at, w->resumed);
-        if (v.state != READING_OK) {
-            c->window_whole = false;
-        }
         enum reading_state state = (enum reading_state)(v.state & TICK_STATE_MASK);
         bool away = state == READING_GONE || state == READING_STALE;
         m->away_moved = m->away_moved || away != c->was_away;
         c->was_away = away;
+        struct meter_status now;
+        lane_status(&c->lane, &now);
+        watch_put(m->watch, g->channels[i],
+                  &(struct watch_sample){.t_ns = at,
+                                         .value = v.value,
+                                         .raw = v.raw,
+                                         .state = v.state,
+                                         .resumed = w->resumed,
+                                         .period_ns = now.period_learned_ns,
+                                         .quantum = now.quantum_learned});
         if (t) {
             tick_values(t)[i] = v.value;
             tick_raws(t)[i] = v.raw;
@@ -238,7 +245,7 @@ static void sweep_grid(struct meter *m, uint32_t pace)
     read_pace(m, pace, &w);
     (void)push(m, pace, &w); /* a full ring has counted the loss */
     if (pace == 0) {
-        meter_watch_sweep(m);
+        watch_step(m->watch, middle(w.before_ns, w.after_ns));
     }
 }
 
@@ -295,13 +302,26 @@ static void advance(struct meter_pace *p, int64_t mono_ns)
     p->next_mono_ns = p->origin_mono_ns + (p->index + 1) * p->period_ns;
 }
 
+void meter_watch_more(struct meter *m)
+{
+    size_t n = m->n;
+    const struct meter_channel **list CLEANUP(base_freep) =
+        base_alloc((n + 1) * sizeof(struct meter_channel *));
+    int64_t *paces CLEANUP(base_freep) = base_alloc((n + 1) * sizeof(*paces));
+    for (size_t i = 0; i < n; i++) {
+        list[i] = &m->slots[i].pub;
+        paces[i] = meter_group_period_ns(m, m->slots[i].pub.group);
+    }
+    watch_more(m->watch, list, paces, n);
+    m->paired = n;
+}
+
 /* About once per second: what is not worth doing at each sweep. */
 static void look_around(struct meter *m, int64_t mono_ns)
 {
     if (m->paired != m->n) {
-        meter_watch_pairs(m);
+        meter_watch_more(m);
     }
-    meter_watch(m, mono_ns);
     atomic_store_explicit(&m->cost_sampler_ns, meter_thread_cpu_ns(), memory_order_relaxed);
     if (m->away_moved) {
         m->away_moved = false;

@@ -87,22 +87,27 @@ struct channel_row {
     int64_t quantum, wrap_uj, period_ns, period_learned_ns, lag_ns, box_ns, pmax_uw, accuracy_ppm;
     bool period_declared;      /* false: period_ns is an assumption */
     int64_t parent, mirror_of; /* channel ids; 0 = none */
+    int64_t quantum_learned;   /* 0 = not yet */
+    int64_t lag_learned_ns;    /* -1 = not yet */
 };
 /* All channels ever seen on this machine (those of imported runs are none). Caller frees *out. */
 int samples_channels(struct store *s, struct channel_row **out, size_t *n, struct err *e) MUST_USE;
 int samples_channel(struct store *s, int64_t id, struct channel_row *out, struct err *e) MUST_USE;
-/* Writer, inside a transaction: what watching a channel showed about its update period. */
-int samples_learned(struct store *s, int64_t channel, int64_t period_ns, struct err *e) MUST_USE;
-/* Writer, inside a transaction: the channel is left out of totals of this boot from now on, and why.
- * kind: 'mirror' or 'demoted'. */
+/* Writer, inside a transaction: a line in the channel's history (channel_note). */
 int samples_doubt(struct store *s, int64_t channel, int64_t t_ns, const char *kind,
                   const char *text, struct err *e) MUST_USE;
 /* Writer, inside a transaction: the driver or firmware behind a channel is another one now. Kept in its
  * row; the change is a channel_note of kind 'identity'. No change: nothing is written. */
 int samples_identity(struct store *s, int64_t channel, int64_t t_ns, const struct channel_desc *d,
                      struct err *e) MUST_USE;
-/* 1 = a doubt of that boot is stored, 0, < 0. */
-int samples_doubted(struct store *s, int64_t channel, int64_t boot, struct err *e) MUST_USE;
+/* Writer, inside a transaction: what watching a channel showed. Doubts: opinions.h. */
+struct samples_learned {
+    int64_t period_ns; /* 0 = not yet */
+    int64_t quantum;   /* 0 = not yet */
+    int64_t lag_ns;    /* -1 = not yet */
+};
+int samples_learned(struct store *s, int64_t channel, const struct samples_learned *x,
+                    struct err *e) MUST_USE;
 
 /* A stored reading of one channel. */
 struct sample {

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "daemon/store/blocks.h"
+#include "daemon/store/opinions.h"
 #include "daemon/store/rows.h"
 #include "daemon/store/samples_internal.h"
 #include "daemon/store/stmt.h"
@@ -75,6 +76,8 @@ static int read_channel(sqlite3_stmt *st, struct channel_row *c, struct err *e)
     copy_text(c->device, sizeof(c->device), st, 20);
     copy_text(c->driver, sizeof(c->driver), st, 21);
     copy_text(c->firmware, sizeof(c->firmware), st, 22);
+    c->quantum_learned = or_zero(st, 23);
+    c->lag_learned_ns = stmt_is_null(st, 24) ? -1 : stmt_int(st, 24);
     return 0;
 }
 
@@ -120,24 +123,21 @@ int samples_channel(struct store *s, int64_t id, struct channel_row *out, struct
     return rc < 0 ? rc : read_channel(st, out, e);
 }
 
-int samples_learned(struct store *s, int64_t channel, int64_t period_ns, struct err *e)
+int samples_learned(struct store *s, int64_t channel, const struct samples_learned *x,
+                    struct err *e)
 {
     STMT_USE(st, s, CHANNEL_LEARNED);
     stmt_bind_int(st, 1, channel);
-    stmt_bind_int(st, 2, period_ns);
+    stmt_bind_opt(st, 2, x->period_ns > 0 ? x->period_ns : STMT_NULL);
+    stmt_bind_opt(st, 3, x->quantum > 0 ? x->quantum : STMT_NULL);
+    stmt_bind_opt(st, 4, x->lag_ns >= 0 ? x->lag_ns : STMT_NULL);
     return stmt_run(st, e);
 }
 
 int samples_doubt(struct store *s, int64_t channel, int64_t t_ns, const char *kind,
                   const char *text, struct err *e)
 {
-    STMT_USE(st, s, NOTE_INSERT);
-    stmt_bind_int(st, 1, channel);
-    stmt_bind_int(st, 2, store_boot(s));
-    stmt_bind_int(st, 3, t_ns);
-    stmt_bind_text(st, 4, kind);
-    stmt_bind_text(st, 5, text);
-    return stmt_run(st, e);
+    return opinions_note(s, channel, t_ns, kind, text, 0, e);
 }
 
 /* What it was, into old; 0. */
@@ -174,15 +174,6 @@ int samples_identity(struct store *s, int64_t channel, int64_t t_ns, const struc
     stmt_bind_text(st, 2, d->driver);
     stmt_bind_text(st, 3, d->firmware);
     return stmt_run(st, e);
-}
-
-int samples_doubted(struct store *s, int64_t channel, int64_t boot, struct err *e)
-{
-    STMT_USE(st, s, NOTE_DOUBT);
-    stmt_bind_int(st, 1, channel);
-    stmt_bind_int(st, 2, boot);
-    int rc = stmt_step(st, e);
-    return rc > 0 ? stmt_int(st, 0) != 0 : rc;
 }
 
 /* ---- gaps, steps -------------------------------------------------------------------------------- */

@@ -17,7 +17,8 @@
     "SELECT c.id, c.uid, c.label, c.unit, s.name, c.covers, c.kind, c.quality, c.scope,"           \
     " c.quantum, c.wrap_uj, c.period_ns, c.period_learned_ns, c.period_declared, c.lag_ns,"        \
     " c.box_ns, c.pmax_uw, c.accuracy_ppm, c.parent, c.mirror_of, c.device, c.driver,"             \
-    " c.firmware FROM channel c JOIN source s ON s.id = c.source"
+    " c.firmware, c.quantum_learned, c.lag_learned_ns FROM channel c JOIN source s ON s.id ="      \
+    " c.source"
 
 #define SQL_SAMPLES(X)                                                                             \
     X(SOURCE_PUT,                                                                                  \
@@ -39,12 +40,16 @@
     X(CHANNEL_LINK, "UPDATE channel SET parent = ?2, mirror_of = ?3 WHERE id = ?1")                \
     X(CHANNEL_ALL, CHANNEL_COLUMNS " WHERE s.name NOT LIKE 'import:%' ORDER BY c.id")              \
     X(CHANNEL_GET, CHANNEL_COLUMNS " WHERE c.id = ?1")                                             \
-    X(CHANNEL_LEARNED, "UPDATE channel SET period_learned_ns = ?2 WHERE id = ?1")                  \
+    X(CHANNEL_LEARNED, "UPDATE channel SET period_learned_ns = coalesce(?2, period_learned_ns),"   \
+                       " quantum_learned = coalesce(?3, quantum_learned), lag_learned_ns ="        \
+                       " coalesce(?4, lag_learned_ns) WHERE id = ?1")                              \
     X(NOTE_INSERT,                                                                                 \
-      "INSERT INTO channel_note(channel, boot, t_ns, kind, text)"                                  \
-      " VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT(channel, boot, t_ns, kind) DO NOTHING")             \
-    X(NOTE_DOUBT, "SELECT EXISTS(SELECT 1 FROM channel_note WHERE channel = ?1"                    \
-                  " AND boot = ?2 AND kind IN ('mirror', 'demoted'))")                             \
+      "INSERT INTO channel_note(channel, boot, t_ns, kind, text, about)"                           \
+      " VALUES(?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT(channel, boot, t_ns, kind) DO NOTHING")         \
+    X(NOTE_DOUBTS, "SELECT boot, t_ns, kind, about FROM channel_note WHERE channel = ?1"           \
+                   " AND boot <= ?2 AND kind <> 'learned' ORDER BY boot, t_ns")                    \
+    X(NOTE_ALL, "SELECT boot, t_ns, kind, text FROM channel_note WHERE channel = ?1"               \
+                " ORDER BY boot DESC, t_ns DESC")                                                  \
     X(GRP_FIND, "SELECT id FROM grp WHERE period_ns = ?1 ORDER BY id DESC")                        \
     X(GRP_SLOTS,                                                                                   \
       "SELECT s.slot, s.channel, c.kind, g.period_ns FROM grp_slot s JOIN channel c ON c.id"       \

@@ -4,10 +4,10 @@
 
 #include "common/units.h"
 #include "daemon/log.h"
+#include "daemon/store/opinions.h"
 #include "daemon/store/storage_internal.h"
 
 #define FLUSH_NS       (900 * NS_PER_MS) /* a kill costs what came since: < 1 s */
-#define LEARN_NS       (60 * NS_PER_S)   /* how often learned update periods are looked at */
 #define BACKOFF_MIN_NS NS_PER_S          /* while commits fail */
 #define BACKOFF_MAX_NS (30 * NS_PER_S)
 
@@ -17,14 +17,12 @@ struct job_list {
 
 struct storage {
     uv_loop_t *loop;
-    struct store *store;     /* storage thread while it runs */
-    struct samples *samples; /* likewise */
-    struct ring *ring;       /* the storage thread is its consumer */
-    struct meter *meter;     /* outlives us; may be NULL */
-    int64_t *learned_ns;     /* per channel of the meter: update period as stored */
-    bool *doubted;           /* likewise: its doubt is stored */
-    int64_t learn_ns;        /* when it was last asked */
-    struct adopted *adopted; /* which of the meter's channels are written, and as what */
+    struct store *store;       /* storage thread while it runs */
+    struct samples *samples;   /* likewise */
+    struct ring *ring;         /* the storage thread is its consumer */
+    struct meter *meter;       /* outlives us; may be NULL */
+    struct opinions *opinions; /* what the meter has found out about its channels, as stored */
+    struct adopted *adopted;   /* which of the meter's channels are written, and as what */
     struct storage_feed feed;
     struct readers *readers;
     uv_async_t async; /* done jobs wait for the loop */
@@ -117,65 +115,11 @@ static void grow(struct storage *st)
         st->feed.due(st->feed.arg, st->store, st->samples);
 }
 
-/* Update periods that nobody declared are watched by the meter; bounds want them later, from the file.
- * Changes below a tenth are not worth a write. */
-static int store_period(struct storage *st, size_t i, int64_t learned_ns, struct err *e)
-{
-    int64_t moved = learned_ns - st->learned_ns[i];
-    if (learned_ns <= 0 || (moved < 0 ? -moved : moved) <= st->learned_ns[i] / 10)
-        return 0;
-    int rc = samples_learned(st->store, meter_channel(st->meter, i)->id, learned_ns, e);
-    if (rc == 0)
-        st->learned_ns[i] = learned_ns;
-    return rc;
-}
-
-/* What watching the channels showed: this one is left out of totals, those from the file too. */
-static int store_doubt(struct storage *st, size_t i, const struct meter_status *now, struct err *e)
-{
-    char text[160];
-    if (now->doubt == METER_DOUBT_NONE || st->doubted[i])
-        return 0;
-    const struct meter_channel *c = meter_channel(st->meter, i);
-    snprintf(text, sizeof(text), "%s %s", meter_doubt_text(now->doubt),
-             now->doubt_about >= 0 ? meter_channel(st->meter, (size_t)now->doubt_about)->desc.label
-                                   : "others");
-    int rc = samples_doubt(st->store, c->id, clock_boot_ns(),
-                           now->doubt == METER_DOUBT_MIRROR ? "mirror" : "demoted", text, e);
-    st->doubted[i] = rc == 0;
-    return rc;
-}
-
-/* Inside a transaction. */
-static int store_learned(struct storage *st, struct err *e)
-{
-    bool periods = clock_mono_ns() - st->learn_ns >= LEARN_NS;
-    if (periods)
-        st->learn_ns = clock_mono_ns();
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && st->meter && i < meter_count(st->meter); i++) {
-        struct meter_status now;
-        meter_get_status(st->meter, i, &now);
-        rc = store_doubt(st, i, &now, e);
-        if (rc == 0 && periods)
-            rc = store_period(st, i, now.period_learned_ns, e);
-    }
-    return rc;
-}
-
-/* The transaction is gone, and with it what store_learned wrote: write it again. */
-static void forget_learned(struct storage *st)
-{
-    size_t n = METER_CHANNELS_MAX;
-    memset(st->learned_ns, 0, n * sizeof(*st->learned_ns));
-    memset(st->doubted, 0, n * sizeof(*st->doubted));
-}
-
 static int fail_back(struct storage *st, int rc, const struct err *e)
 {
     store_rollback(st->store);
     samples_rolled_back(st->samples);
-    forget_learned(st);
+    opinions_rolled_back(st->opinions);
     degrade(st, e);
     return rc;
 }
@@ -212,7 +156,7 @@ static int begin_with_samples(struct storage *st, bool full, int64_t *ticks, str
             return fail_back(st, rc, e);
         *ticks = before - samples_pending(st->samples);
         if (rc == 0) {
-            rc = store_learned(st, e);
+            rc = opinions_flush(st->opinions, st->store, e);
             return rc ? fail_back(st, rc, e) : 0;
         }
         rc = commit(st, *ticks, 0, e);
@@ -379,8 +323,7 @@ static void call_done(struct storage *st)
 static void free_learned(struct storage *st)
 {
     adopted_free(st->adopted);
-    free(st->learned_ns);
-    free(st->doubted);
+    opinions_free(st->opinions);
 }
 
 static void on_async(uv_async_t *async)
@@ -399,9 +342,7 @@ int storage_open_parts(struct storage **out, uv_loop_t *loop, const char *path,
     st->ring = parts->ring;
     st->meter = parts->meter;
     st->adopted = adopted_new(st->meter);
-    st->learned_ns = base_alloc(METER_CHANNELS_MAX * sizeof(*st->learned_ns));
-    st->doubted = base_alloc(METER_CHANNELS_MAX * sizeof(*st->doubted));
-    st->learn_ns = clock_mono_ns();
+    st->opinions = opinions_new(st->meter);
     st->flushed_ns = clock_mono_ns();
     int rc = uv_async_init(loop, &st->async, on_async);
     if (rc) {
@@ -432,7 +373,10 @@ int storage_open(struct storage **out, uv_loop_t *loop, const char *path, struct
         store_close(parts.store);
         return rc;
     }
-    return storage_open_parts(out, loop, path, &parts, e);
+    rc = storage_open_parts(out, loop, path, &parts, e);
+    if (rc == 0)
+        rc = opinions_load((*out)->opinions, (*out)->store, e);
+    return rc;
 }
 
 void storage_set_full(struct storage *st, bool always)

@@ -46,15 +46,16 @@ static void assert_total_of(struct meter *m, const bool *usable, const char *exp
 {
     size_t n = meter_count(m);
     const struct meter_channel *list[64];
-    bool found[64];
+    struct meter_view views[64];
     uint8_t in[64];
     char text[512] = "";
     assert_in_range(n, 0, 63);
     for (size_t i = 0; i < n; i++) {
         list[i] = meter_channel(m, i);
     }
-    meter_usable(m, found, n);
-    size_t chosen = meter_antichain(list, n, usable ? usable : found, in);
+    meter_views(m, views, n);
+    size_t chosen =
+        usable ? meter_antichain_of(list, n, usable, in) : meter_antichain(list, n, views, in);
     size_t seen = 0;
     for (size_t i = 0; i < n; i++) {
         if (in[i]) {
@@ -148,7 +149,14 @@ static void psys_contains_packages_and_dram(void **ctx)
     (void)ctx;
     one_socket();
     fixture_zone(&tree, "intel-rapl:1", "psys", 3000, RANGE);
-    assert_total("psys");
+    assert_total("package-0 + dram-0"); /* nobody has seen it contain them yet */
+    struct meter *m = look();
+    bool all[] = {true, true, true, true, true};
+    assert_total_of(m, all, "psys");
+    struct meter_opinion seen = {.about = -1, .proven = true};
+    meter_set_opinion(m, 4, &seen);
+    assert_total_of(m, NULL, "psys");
+    meter_close(m);
 }
 
 static void unreadable_psys_leaves_the_packages(void **ctx)
@@ -168,7 +176,7 @@ static void psys_of_one_joule_steps(void **ctx)
     fixture_zone(&tree, "intel-rapl:1", "psys", 5000000, INT64_C(4294967295) * 1000000);
     struct meter *m = look();
     assert_int_equal(channel(m, "psys")->desc.quantum, 1000000);
-    assert_total_of(m, NULL, "psys");
+    assert_total_of(m, NULL, "package-0 + dram-0");
     meter_close(m);
 }
 
@@ -180,7 +188,8 @@ static void psys_for_each_socket(void **ctx)
     fixture_zone(&tree, "intel-rapl:2", "psys", 1000, RANGE);
     fixture_zone(&tree, "intel-rapl:3", "psys-1", 1000, RANGE);
     struct meter *m = look();
-    assert_total_of(m, NULL, "psys + psys-1");
+    bool all[] = {true, true, true, true};
+    assert_total_of(m, all, "psys + psys-1");
     bool usable[] = {true, true, true, false};
     assert_total_of(m, usable, "package-1 + psys");
     meter_close(m);
@@ -209,10 +218,10 @@ static void mirror_stands_in(void **ctx)
     fixture_put(&tree, "sys/class/powercap/intel-rapl:0/energy_uj", "");
     fixture_zone(&tree, "intel-rapl-mmio:0", "package-0", 1000, RANGE);
     struct meter *m = look();
-    bool usable[8];
-    meter_usable(m, usable, meter_count(m));
-    assert_false(usable[0]);
-    assert_true(usable[1]);
+    struct meter_view views[8];
+    meter_views(m, views, meter_count(m));
+    assert_false(views[0].usable);
+    assert_true(views[1].usable);
     assert_total_of(m, NULL, "package-0");
     meter_close(m);
 }
@@ -406,7 +415,7 @@ static void assert_chosen(struct meter_channel *c, size_t n, const char *mask)
         list[i] = &c[i];
         usable[i] = true;
     }
-    (void)meter_antichain(list, n, usable, in);
+    (void)meter_antichain_of(list, n, usable, in);
     for (size_t i = 0; i < n; i++) {
         got[i] = in[i] ? 'x' : '.';
     }
@@ -435,13 +444,67 @@ static void node_contains_all_and_modules_their_parts(void **ctx)
     assert_chosen(c, 4, "...x");
 }
 
+/* Two sources that name their devices: each package once, the finer counter first, and the other stands in
+ * for the one package that the first cannot read, has lost for part of the window, or is in doubt. */
+static void sources_share_devices(void **ctx)
+{
+    (void)ctx;
+    struct meter_channel c[] = {made(SCOPE_PACKAGE, "perf", -1), made(SCOPE_PACKAGE, "perf", -1),
+                                made(SCOPE_PACKAGE, "powercap", -1),
+                                made(SCOPE_PACKAGE, "powercap", -1), made(SCOPE_PSYS, "perf", -1)};
+    const struct meter_channel *list[5];
+    struct meter_view v[5];
+    uint8_t in[5];
+    for (size_t i = 0; i < 5; i++) {
+        list[i] = &c[i];
+        v[i] = (struct meter_view){.usable = i != 4, .mirror = -1};
+        snprintf(c[i].desc.device, sizeof(c[i].desc.device), "package-%zu", i % 2);
+    }
+    assert_int_equal(meter_antichain(list, 5, v, in), 2);
+    assert_true(in[0] && in[1]);
+    v[1].usable = false;
+    assert_int_equal(meter_antichain(list, 5, v, in), 2);
+    assert_true(in[0] && in[3]);
+    v[1] = (struct meter_view){.usable = true, .mirror = -1, .missing_ns = 300000000};
+    assert_int_equal(meter_antichain(list, 5, v, in), 2);
+    assert_true(in[0] && in[3]);
+    v[1] = (struct meter_view){.usable = true, .mirror = -1, .demoted = true};
+    assert_int_equal(meter_antichain(list, 5, v, in), 2);
+    assert_true(in[0] && in[3]);
+    v[3].usable = false; /* a demoted one is better than none */
+    assert_int_equal(meter_antichain(list, 5, v, in), 2);
+    assert_true(in[0] && in[1]);
+    v[3].usable = true;
+    v[1].demoted = false;
+    c[0].desc.quantum = c[1].desc.quantum = 1000;
+    c[2].desc.quantum = c[3].desc.quantum = 61;
+    assert_int_equal(meter_antichain(list, 5, v, in), 2);
+    assert_true(in[2] && in[3]);
+}
+
+/* A die seen to show another's register stands in for it when that one fails, and never beside it. */
+static void observed_mirror_stands_in(void **ctx)
+{
+    (void)ctx;
+    struct meter_channel c[] = {made(SCOPE_PACKAGE, "powercap", -1),
+                                made(SCOPE_PACKAGE, "powercap", -1)};
+    const struct meter_channel *list[] = {&c[0], &c[1]};
+    struct meter_view v[] = {{.usable = true, .mirror = -1}, {.usable = true, .mirror = 0}};
+    uint8_t in[2];
+    assert_int_equal(meter_antichain(list, 2, v, in), 1);
+    assert_true(in[0]);
+    v[0].usable = false;
+    assert_int_equal(meter_antichain(list, 2, v, in), 1);
+    assert_true(in[1]);
+}
+
 static void cycles_in_stored_rows_end(void **ctx)
 {
     (void)ctx;
     struct meter_channel c[] = {made(SCOPE_OTHER, "script", 1), made(SCOPE_OTHER, "script", 0)};
     c[0].desc.mirror_of = 99;
     assert_chosen(c, 2, "x.");
-    assert_int_equal(meter_antichain(NULL, 0, NULL, NULL), 0);
+    assert_int_equal(meter_antichain_of(NULL, 0, NULL, NULL), 0);
 }
 
 #define ON_TREE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -473,6 +536,8 @@ int main(void)
         ON_TREE(unreadable_counters_are_listed_with_a_remedy),
         cmocka_unit_test(gpus_are_added_to_packages_not_to_psys),
         cmocka_unit_test(node_contains_all_and_modules_their_parts),
+        cmocka_unit_test(sources_share_devices),
+        cmocka_unit_test(observed_mirror_stands_in),
         cmocka_unit_test(cycles_in_stored_rows_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

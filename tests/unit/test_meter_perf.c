@@ -368,9 +368,9 @@ static void perf_leads_and_powercap_stands_in(void **ctx)
     assert_string_equal(list[1]->source, "powercap");
     assert_string_equal(list[0]->desc.device, list[1]->desc.device);
     uint8_t in[2] = {0};
-    assert_int_equal(meter_antichain(list, 2, (const bool[]){true, true}, in), 1);
+    assert_int_equal(meter_antichain_of(list, 2, (const bool[]){true, true}, in), 1);
     assert_int_equal(in[0], 1);
-    assert_int_equal(meter_antichain(list, 2, (const bool[]){false, true}, in), 1);
+    assert_int_equal(meter_antichain_of(list, 2, (const bool[]){false, true}, in), 1);
     assert_int_equal(in[1], 1); /* the one that answers counts */
     meter_close(m);
     fixture_fini(&f);

@@ -332,8 +332,8 @@ static void companions_are_slow_and_no_energy(void **ctx)
     assert_int_equal(meter_groups(m), 2);
     assert_int_equal(meter_group_period_ns(m, 1), S);
     static const int64_t expected[] = {48000, 49000, 3400000};
-    bool usable[3];
-    meter_usable(m, usable, meter_count(m));
+    struct meter_view views[3];
+    meter_views(m, views, 3);
     for (size_t i = 0; i < 3; i++) {
         struct meter_status s;
         meter_get_status(m, i, &s);
@@ -341,7 +341,7 @@ static void companions_are_slow_and_no_energy(void **ctx)
         assert_int_equal(s.last_value, expected[i]);
         assert_int_equal(s.power_uw, -1);
         assert_int_equal(meter_channel(m, i)->group, 1);
-        assert_false(usable[i]);
+        assert_false(views[i].usable);
     }
     meter_close(m);
     fixture_fini(&f);
