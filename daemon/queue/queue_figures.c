@@ -193,6 +193,10 @@ static int put_attributed(struct store *s, int64_t run, const struct queue_filin
         int rc = shares_of_run(s, run, &f->window, policies[i], machine, &mine, &rest, e);
         if (rc == 0)
             rc = runs_energy_put(s, run, names[i], "window", &mine, clock_utc_ns(), e);
+        const struct share_note note = {names[i], share_policy_name(policies[i]), rest.known,
+                                        rest.range_lo_uj, rest.range_hi_uj};
+        if (rc == 0)
+            rc = accounts_share_note(s, run, &note, e);
         if (rc < 0)
             return rc;
     }

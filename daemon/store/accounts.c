@@ -281,6 +281,19 @@ int accounts_begun_after(struct store *s, int64_t boot, int64_t t_ns, int64_t *o
     return one_value(st, boot, t_ns, out, e);
 }
 
+/* ---- shares ------------------------------------------------------------------------------------- */
+
+int accounts_share_note(struct store *s, int64_t run, const struct share_note *n, struct err *e)
+{
+    STMT_USE(st, s, SHARE_POLICY);
+    stmt_bind_int(st, 1, run);
+    stmt_bind_text(st, 2, n->figure);
+    stmt_bind_text(st, 3, n->policy);
+    stmt_bind_opt(st, 4, n->known ? n->range_lo_uj : STMT_NULL);
+    stmt_bind_opt(st, 5, n->known ? n->range_hi_uj : STMT_NULL);
+    return stmt_run(st, e);
+}
+
 /* ---- audits ------------------------------------------------------------------------------------- */
 
 int accounts_heads(struct store *s, int64_t channel, int64_t boot, int64_t t0_ns, int64_t t1_ns,

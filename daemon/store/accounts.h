@@ -90,6 +90,18 @@ int accounts_heads(struct store *s, int64_t channel, int64_t boot, int64_t t0_ns
 int accounts_boots(struct store *s, int64_t from, int (*fn)(void *arg, int64_t boot), void *arg,
                    struct err *e) MUST_USE;
 
+/* ---- shares ------------------------------------------------------------------------------------- */
+
+/* By which policy the figures of a run that were just stored are shares, and what the total would be under
+ * all of them. known false: no range. */
+struct share_note {
+    const char *figure, *policy;
+    bool known;
+    int64_t range_lo_uj, range_hi_uj;
+};
+int accounts_share_note(struct store *s, int64_t run, const struct share_note *n,
+                        struct err *e) MUST_USE;
+
 /* ---- audits ------------------------------------------------------------------------------------- */
 
 struct audit_row {

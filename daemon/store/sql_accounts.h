@@ -45,6 +45,10 @@
       " t0_ns < ?3 AND state IN ('starting', 'running', 'paused', 'stopping') ORDER BY 1")         \
     X(PRESENCE_BEFORE, "SELECT max(t1_ns) FROM run WHERE boot = ?1 AND t1_ns <= ?2")               \
     X(PRESENCE_AFTER, "SELECT min(t0_ns) FROM run WHERE boot = ?1 AND t0_ns >= ?2")                \
+    X(SHARE_POLICY,                                                                                \
+      "UPDATE energy SET policy = ?3, range_lo_uj = CASE WHEN channel IS NULL THEN ?4 END,"        \
+      " range_hi_uj = CASE WHEN channel IS NULL THEN ?5 END WHERE run = ?1 AND figure = ?2 AND"    \
+      " part = 'window' AND method = 'share' AND policy IS NULL")                                  \
     X(AUDIT_HEADS,                                                                                 \
       "SELECT t0_ns, e0_uj, before_uj FROM (SELECT t0_ns, epoch, last_ns, e0_uj, lag(e1_uj) OVER"  \
       " (ORDER BY t0_ns) AS before_uj, lag(epoch) OVER (ORDER BY t0_ns) AS before_epoch FROM"      \

@@ -80,6 +80,13 @@ class Shares(unittest.TestCase):
         self.assertGreaterEqual(s["others_uj"], 0)
         stored = total(self.d.show(busy), figure="attributed")
         self.assertEqual(stored["method"], "share")
+        db = sqlite3.connect(glob.glob(os.path.join(self.d.state_dir, "*.db"))[0])
+        policy, uj, lo, hi = db.execute(
+            "SELECT policy, energy_uj, range_lo_uj, range_hi_uj FROM energy WHERE run = ? AND channel IS NULL"
+            " AND figure = 'attributed' ORDER BY id DESC LIMIT 1", (busy,)).fetchone()
+        db.close()
+        self.assertEqual(policy, "equal")
+        self.assertTrue(lo <= uj <= hi)
         self.assertTrue(total(self.d.show(lazy), figure="attributed")["energy_uj"] is not None)
         self.assertEqual(self.audit()["cut"], False)
         text = self.wattq("show", str(busy))
