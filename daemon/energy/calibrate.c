@@ -147,7 +147,8 @@ int calibrate_apply(const struct calibration *c, const struct energy_figure *f, 
     if (!f->known || f->covered_ns <= 0)
         return 1;
     int64_t power_uw = units_muldiv_floor(f->energy_uj, NS_PER_S, f->covered_ns);
-    if (power_uw < c->lo_uw || power_uw > c->hi_uw)
+    int64_t edge_uw = (c->hi_uw - c->lo_uw) / 50;
+    if (power_uw < c->lo_uw - edge_uw || power_uw > c->hi_uw + edge_uw)
         return 1;
     int64_t offset_uj = units_muldiv_floor(c->offset_uw, f->covered_ns, NS_PER_S);
     *energy_uj = units_muldiv_floor(f->energy_uj - offset_uj, 1000000 + c->gain_ppm, 1000000);

@@ -35,8 +35,8 @@ int calibrate_estimate(struct store *s, int64_t now_ns, struct err *e) MUST_USE;
 /* Pure: how far off the fitted meter was, ppm of its reading in the middle of the range; at least 1. */
 int64_t calibrate_gain_ppm(const struct calibration *c);
 
-/* Pure: a figure of that meter as the better one would have shown it. 0; 1 = outside the range of power in
- * which it was compared, or not known. residual_uj: one standard deviation of one window of the fit, as if
+/* Pure: a figure of that meter as the better one would have shown it. 0; 1 = further outside the range of
+ * power in which it was compared than a fiftieth of it (what an edge may be off by), or not known. residual_uj: one standard deviation of one window of the fit, as if
  * the same all along. */
 int calibrate_apply(const struct calibration *c, const struct energy_figure *f, int64_t *energy_uj,
                     int64_t *residual_uj);
