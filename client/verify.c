@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "client/bundle.h"
+#include "daemon/energy/marginal.h"
 #include "daemon/energy/phases.h"
 #include "daemon/store/runs.h"
 
@@ -190,12 +191,20 @@ static bool follows(const struct stored *s, const char *part)
     return (machine || whole) && strcmp(s->part, part) == 0;
 }
 
+/* Less idle power, whose rows the bundle holds. */
+static bool is_marginal(const struct stored *s, const char *part)
+{
+    return strcmp(s->figure, "marginal") == 0 && strcmp(s->method, "share") != 0 &&
+           strcmp(s->part, part) == 0;
+}
+
 static void compare_part(struct verify_line *l, struct figures *x, const char *part,
-                         const struct energy_set *set_now)
+                         const struct energy_set *set_now,
+                         bool (*wanted)(const struct stored *s, const char *part))
 {
     for (size_t i = 0; i < x->n; i++) {
         struct stored *s = &x->at[i];
-        if (s->done || !follows(s, part))
+        if (s->done || !wanted(s, part))
             continue;
         s->done = true;
         const struct energy_figure *f = computed(set_now, s->channel);
@@ -214,11 +223,15 @@ static void compare_part(struct verify_line *l, struct figures *x, const char *p
 }
 
 static void compare_window(struct store *s, struct verify_line *l, struct figures *x,
-                           const char *part, const struct energy_window *w)
+                           const char *part, const struct energy_window *w, int64_t run)
 {
     struct energy_set now CLEANUP(energy_set_fini);
+    struct energy_set beyond CLEANUP(energy_set_fini) = {0};
+    struct err e;
     phases_window(s, w, &now);
-    compare_part(l, x, part, &now);
+    compare_part(l, x, part, &now, follows);
+    if (marginal_of_set(s, &now, store_utc_of(s, w->boot, w->t1_ns), run, &beyond, &e) == 0)
+        compare_part(l, x, part, &beyond, is_marginal);
 }
 
 static int compare_phases(struct store *s, struct verify_line *l, struct figures *x,
@@ -233,7 +246,7 @@ static int compare_phases(struct store *s, struct verify_line *l, struct figures
             continue;
         (void)snprintf(part, sizeof part, "phase:%s", p.at[i].name);
         phases_energy(s, &p, i, r->boot, &now);
-        compare_part(l, x, part, &now);
+        compare_part(l, x, part, &now, follows);
     }
     return rc;
 }
@@ -279,10 +292,10 @@ static int look_at_run(void *arg, const struct run_row *r)
         const struct energy_window w = {r->boot, r->t0_ns, r->t1_ns};
         rc = runs_energy(k->s, r->id, take_figure, &x, k->e);
         if (rc == 0)
-            compare_window(k->s, l, &x, "window", &w);
+            compare_window(k->s, l, &x, "window", &w, r->id);
         if (rc == 0 && r->main_exit_ns > r->t0_ns && r->main_exit_ns < r->t1_ns)
             compare_window(k->s, l, &x, "main",
-                           &(struct energy_window){r->boot, r->t0_ns, r->main_exit_ns});
+                           &(struct energy_window){r->boot, r->t0_ns, r->main_exit_ns}, r->id);
         if (rc == 0)
             rc = compare_phases(k->s, l, &x, r, k->e);
         look_for_rest(l, &x);
