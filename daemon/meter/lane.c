@@ -250,6 +250,9 @@ static bool plausible_gauge(const struct lane *l, int64_t v)
 struct lane_value lane_take(struct lane *l, struct reading r, int64_t t_ns, bool resumed)
 {
     struct lane_value v = {.state = (uint8_t)r.state};
+    if (r.again && l->has_prev) {
+        return (struct lane_value){l->cum, l->prev_raw, READING_NOT_YET};
+    }
     l->gone = l->gone || r.state == READING_GONE;
     int64_t before = l->cum;
     bool first = !l->has_prev;

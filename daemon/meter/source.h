@@ -95,6 +95,9 @@ struct reading {
      * which began with its descriptor or when its device started again: values of two eras have no
      * difference, however they compare, and none goes on from before a restart of the daemon. */
     uint32_t era;
+    /* The answer that was given before: nothing new has come. It is no sample of its own, so that a slow
+     * gauge is stored as it changed and not as often as it was looked at. value and state still stand. */
+    bool again;
 };
 
 struct slots;

@@ -3,8 +3,8 @@
  * one stream of lines "METER BOOTNS LINE" comes in, stamped by wattq-meters when the line was whole.
  *
  * A thread of our own reads the stream and keeps the newest value of each channel, so that read() never
- * waits. A value counts as stale after three periods (at least 3 s); then the curve has a gap, as it has
- * when a program ends. */
+ * waits. A gauge's value is one sample, however often it is read before the next one comes. A value counts
+ * as stale after three periods (at least 3 s); then the curve has a gap, as it has when a program ends. */
 #include "daemon/meter/line.h"
 
 #include <errno.h>
@@ -33,6 +33,7 @@ extern char **environ;
 struct newest {
     struct reading r;
     int64_t stamp_ns; /* 0 = nothing came yet */
+    int64_t read_ns;  /* stamp of the value that read() gave last */
 };
 
 struct source {
@@ -72,7 +73,8 @@ static struct reading reading_of(const struct channel_desc *d, const struct line
 static void keep(struct source *s, size_t i, struct reading r, int64_t stamp_ns)
 {
     pthread_mutex_lock(&s->lock);
-    s->newest[i] = (struct newest){r, stamp_ns};
+    s->newest[i].r = r;
+    s->newest[i].stamp_ns = stamp_ns;
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -146,8 +148,11 @@ static int start_program(struct source *s)
 
 static void end_program(struct source *s)
 {
-    if (s->child <= 0)
+    /* The daemon waits for any child: one that has ended may be gone, and its number another's. */
+    if (s->child <= 0 || waitpid(s->child, NULL, WNOHANG) != 0) {
+        s->child = 0;
         return;
+    }
     (void)kill(s->child, SIGTERM);
     for (int i = 0; i < 300; i++) {
         if (waitpid(s->child, NULL, WNOHANG) != 0) {
@@ -276,7 +281,8 @@ static void read_all(struct source *s, int64_t boot_ns, struct reading *out)
 {
     pthread_mutex_lock(&s->lock);
     for (size_t i = 0; i < s->file->channels.n; i++) {
-        const struct newest *n = &s->newest[i];
+        struct newest *n = &s->newest[i];
+        bool counter = s->file->channels.descs[i].kind == CHANNEL_COUNTER;
         int64_t patience = 3 * s->file->channels.descs[i].period_ns;
         patience = patience > STALE_MIN_NS ? patience : STALE_MIN_NS;
         out[i] = n->r;
@@ -284,6 +290,9 @@ static void read_all(struct source *s, int64_t boot_ns, struct reading *out)
             out[i] = (struct reading){.state = READING_NOT_YET};
         else if (n->r.state == READING_OK && boot_ns - n->stamp_ns > patience)
             out[i] = (struct reading){.state = READING_STALE};
+        else if (n->r.state == READING_OK)
+            out[i].again = !counter && n->read_ns == n->stamp_ns;
+        n->read_ns = n->stamp_ns;
     }
     pthread_mutex_unlock(&s->lock);
 }

@@ -4,6 +4,7 @@ docs/line-protocol.md shows - taken out of the page - and programs that misbehav
 import json
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -89,6 +90,19 @@ class Line(unittest.TestCase):
         self.write("watts", "81\n")
         until(lambda: self.state("line/wall") == "ok", "it is back")
 
+    def test_a_slow_gauge_is_stored_as_it_changes(self):
+        # 0 W and 100 W in turn, each printed once: looked at ten times a second it is still one sample each.
+        self.begin("run slow exec DIR/slow.sh\nchannel slow kind=gauge scope=node period=1s\n",
+                   {"slow.sh": "#!/bin/sh\nwhile :; do echo 0 W; sleep 1; echo 100 W; sleep 1; done\n"})
+        until(lambda: self.state("line/slow") == "ok", "it speaks")
+        before, began = self.meters()["line/slow"], time.monotonic()
+        time.sleep(3)
+        after, seconds = self.meters()["line/slow"], time.monotonic() - began
+        self.assertEqual((before["state"], after["state"]), ("ok", "ok"))
+        self.assertEqual(after["failures"], before["failures"])
+        self.assertGreaterEqual(after["reads"] - before["reads"], 2)
+        self.assertLessEqual(after["reads"] - before["reads"], seconds + 2)
+
     def test_what_ends_is_started_again(self):
         self.begin("run short exec DIR/short.sh\nchannel short kind=gauge scope=other\n"
                    "run wall exec DIR/wall.sh DIR/watts\nchannel wall kind=gauge scope=node\n",
@@ -144,6 +158,19 @@ class Supervisor(unittest.TestCase):
                 break
         else:
             self.fail("it went on")
+
+    def test_a_flood_without_lines_is_ended(self):
+        p = self.begin("run f tr '\\0' x </dev/zero\n")
+        self.assertTrue(select.select([p.stdout], [], [], 20)[0], "it goes on")
+        self.assertIn("gone its program printed more than 256 KiB", p.stdout.readline())
+
+    def test_a_reader_that_rests_holds_nothing_up(self):
+        # More than a pipe holds, less than a flood. The reader takes none of it, then asks for the end.
+        p = self.begin("run f i=0; while [ $i -lt 800 ]; do echo - io " + "x" * 150 + "; i=$((i+1)); done; "
+                       "touch " + os.path.join(self.d.dir, "said") + "; sleep 100\n")
+        until(lambda: os.path.exists(os.path.join(self.d.dir, "said")), "the program is not held up")
+        p.terminate()
+        self.assertEqual(p.wait(timeout=20), 0)
 
     def test_long_lines_and_zero_bytes_are_garbled(self):
         p = self.begin("run f head -c 5000 /dev/zero | tr '\\0' x; echo; printf '1\\0 W\\n'; echo 2 W; sleep 100\n")

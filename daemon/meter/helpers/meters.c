@@ -39,7 +39,8 @@ struct meters {
     int listener; /* -1 = standard output */
     int clients[CLIENTS_MAX];
     int signals;
-    bool deaf; /* nobody reads our output any more */
+    bool deaf;       /* nobody reads our output any more */
+    int64_t dropped; /* lines that a full pipe did not take */
 };
 
 /* ---- output ------------------------------------------------------------------------------------- */
@@ -49,8 +50,11 @@ static void put(void *arg, const char *line, size_t bytes)
 {
     struct meters *m = arg;
     if (m->listener < 0) {
+        /* A line is shorter than PIPE_BUF: the pipe takes it whole or not at all. */
         ssize_t n = write(STDOUT_FILENO, line, bytes);
         m->deaf |= n < 0 && errno != EINTR && errno != EAGAIN;
+        if (n < 0 && errno == EAGAIN && m->dropped++ == 0)
+            (void)fputs("<4>the reader does not keep up: lines are left out\n", stderr);
         return;
     }
     for (size_t i = 0; i < CLIENTS_MAX; i++)
@@ -116,6 +120,15 @@ static int taken_signal(const struct meters *m)
 {
     struct signalfd_siginfo s;
     return read(m->signals, &s, sizeof(s)) == sizeof(s) ? (int)s.ssi_signo : 0;
+}
+
+/* A reader that rests must hold up neither the programs nor our end. Only a pipe is changed: a terminal is
+ * others' too. */
+static void never_wait(int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode))
+        (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 
 /* Until a signal other than SIGCHLD, or nobody reads; returns the signal, or 0. */
@@ -224,6 +237,7 @@ static int run(struct meters *m, const char *path, const char *socket_path, stru
     if (m->signals < 0)
         return err_errno(e, WATTQ_E_IO, "cannot wait for signals");
     prepend_path();
+    never_wait(STDOUT_FILENO);
     begin(m);
     (void)sd_notify(0, "READY=1");
     while (attend(m) == SIGHUP)

@@ -21,6 +21,8 @@ struct meters_child {
     int64_t pause_ns;   /* before the next start */
     int64_t second_ns;  /* of the count below */
     int lines;          /* in this second */
+    int64_t flow;       /* bytes in this second */
+    bool garbled;       /* one line that is none of the protocol has been logged since the start */
     char text[LINE_MAX + 1];
     size_t bytes;
     bool overlong;

@@ -16,7 +16,8 @@
 #define PAUSE_MAX_NS   (60 * NS_PER_S)
 #define RAN_WELL_NS    (60 * NS_PER_S)
 #define SILENCE_MIN_NS (30 * NS_PER_S)
-#define LINES_MAX      1000 /* in a second */
+#define LINES_MAX      1000        /* in a second */
+#define FLOW_MAX       (256 << 10) /* bytes in a second, lines or not */
 #define READ_BYTES     16384
 
 void meters_child_init(struct meters_child *c, const struct line_file *f, size_t i)
@@ -81,7 +82,7 @@ static void start(struct meters_child *c, int64_t now_ns)
     c->fd = fds[0];
     c->started_ns = c->heard_ns = now_ns;
     c->bytes = 0;
-    c->overlong = false;
+    c->overlong = c->garbled = false;
 }
 
 void meters_child_kill(struct meters_child *c, int signal)
@@ -133,21 +134,43 @@ void meters_child_tend(struct meters_child *c, int64_t now_ns, meters_sink sink,
 
 /* ---- output ------------------------------------------------------------------------------------- */
 
-/* False = it floods. */
-static bool take_line(struct meters_child *c, int64_t now_ns, meters_sink sink, void *arg)
+/* Logged once for each start; the failed readings are counted by who reads the stream. */
+static void garbled(struct meters_child *c)
 {
-    if (now_ns - c->second_ns >= NS_PER_S) {
-        c->second_ns = now_ns;
-        c->lines = 0;
-    }
+    if (!c->garbled)
+        (void)fprintf(stderr, "<4>meter %s: printed a line that is none of the line protocol\n",
+                      c->meter->name);
+    c->garbled = true;
+}
+
+static void take_line(struct meters_child *c, meters_sink sink, void *arg)
+{
+    struct line l;
+    bool text = !c->overlong && !memchr(c->text, '\0', c->bytes);
     c->text[c->bytes] = '\0';
-    if (!c->overlong && strlen(c->text) == c->bytes)
+    if (!text || line_parse(c->text, c->bytes, &l) < 0)
+        garbled(c);
+    if (text)
         pass_on(c, c->text, sink, arg);
     else
         pass_on(c, "- garbled a line that is too long or no text", sink, arg);
     c->bytes = 0;
     c->overlong = false;
-    return ++c->lines <= LINES_MAX;
+    c->lines++;
+}
+
+/* What is too much of this program; NULL = nothing. */
+static const char *flood(struct meters_child *c, int64_t now_ns, ssize_t n)
+{
+    if (now_ns - c->second_ns >= NS_PER_S) {
+        c->second_ns = now_ns;
+        c->lines = 0;
+        c->flow = 0;
+    }
+    c->flow += n;
+    if (c->lines > LINES_MAX)
+        return "its program printed more than 1000 lines in a second";
+    return c->flow > FLOW_MAX ? "its program printed more than 256 KiB in a second" : NULL;
 }
 
 void meters_child_read(struct meters_child *c, int64_t now_ns, meters_sink sink, void *arg)
@@ -160,15 +183,18 @@ void meters_child_read(struct meters_child *c, int64_t now_ns, meters_sink sink,
         end(c, now_ns, NULL, sink, arg);
         return;
     }
+    const char *much = flood(c, now_ns, n);
     c->heard_ns = now_ns;
-    for (ssize_t i = 0; i < n; i++) {
+    for (ssize_t i = 0; i < n && !much; i++) {
         if (buf[i] != '\n' && c->bytes < LINE_MAX)
             c->text[c->bytes++] = buf[i];
         else if (buf[i] != '\n')
             c->overlong = true;
-        else if (!take_line(c, now_ns, sink, arg)) {
-            end(c, now_ns, "its program printed more than 1000 lines in a second", sink, arg);
-            return;
+        else {
+            take_line(c, sink, arg);
+            much = flood(c, now_ns, 0);
         }
     }
+    if (much)
+        end(c, now_ns, much, sink, arg);
 }
