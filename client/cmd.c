@@ -39,7 +39,7 @@ const struct cmd cmd_table[] = {
     {"queue", "q", "[OPTIONS]", "what runs, what waits, what ended last", "wattq queue",
      OPT(ALL) | OPT(USER), OPT_MIXED, 0, false, cmd_queue},
     {"show", NULL, "RUN...", "everything about a run: energy, phases, epochs, events, code",
-     "wattq show last", 0, OPT_MIXED, -1, false, cmd_show},
+     "wattq show last", OPT(ENERGY), OPT_MIXED, -1, false, cmd_show},
     {"logs", "log", "[OPTIONS] RUN", "the output of a run", "wattq logs -f last",
      OPT(FOLLOW) | OPT(COUNT), OPT_MIXED, 1, false, cmd_logs},
     {"wait", NULL, "[OPTIONS] RUN...", "wait for runs to end; exit code 1 if one failed",

@@ -5,6 +5,7 @@
 
 #include "client/datum.h"
 #include "client/follow.h"
+#include "client/show_energy.h"
 #include "common/units.h"
 
 #define OTHERS_SHOWN 5
@@ -527,7 +528,11 @@ int cmd_show(struct app *app, struct err *e)
             rc = cmd_print_json(app, "show", wire_msg_root(m), e);
         } else {
             (void)fputs(i > 0 ? "\n\n" : "", app->print.out);
-            show_run(app, c, wire_get(wire_msg_root(m), "run"));
+            const struct wire_val *run = wire_get(wire_msg_root(m), "run");
+            if (args_has(&app->args, OPT_ENERGY))
+                show_energy(app, run);
+            else
+                show_run(app, c, run);
         }
     }
     return rc;

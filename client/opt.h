@@ -60,6 +60,7 @@
     X(YES, "yes", 'y', NULL, 0, "do not ask: queue more than 1000 runs, change permissions")       \
     X(DATA_DIR, "data-dir", 0, "DIR", 0, "where the data sets' files are (NAME.tsv.gz)")           \
     X(ALL, "all", 'a', NULL, 0, "everything: runs of everybody, every channel, all ended runs")    \
+    X(ENERGY, "energy", 0, NULL, 0, "the record of its energy: bounds, meters, errors, rules met") \
     X(USER, "user", 'u', "NAME", 0, "only runs of this user")                                      \
     X(DATASET, "dataset", 0, "NAME", 0, "only runs trained on this data set")                      \
     X(BACKEND, "backend", 0, "NAME", 0, "only runs of this backend of wattq-train: openblas")      \

@@ -16,6 +16,8 @@ ALTER TABLE channel_note ADD COLUMN about INTEGER REFERENCES channel(id); -- the
 ALTER TABLE energy ADD COLUMN samples INTEGER;      -- valid samples inside the window
 ALTER TABLE energy ADD COLUMN max_gap_ns INTEGER;   -- longest time between two of them, edges included
 ALTER TABLE energy ADD COLUMN idle_uj INTEGER;      -- what the baseline says that idling for so long takes
+ALTER TABLE energy ADD COLUMN sampling_uj INTEGER;  -- integrals: what steps between samples can have hidden; no hard bound
+ALTER TABLE energy ADD COLUMN sampled_ppm INTEGER;  -- part of the time the sensor looks at; NULL = not told
 ALTER TABLE energy ADD COLUMN range_lo_uj INTEGER;  -- shares: smallest and largest over all policies
 ALTER TABLE energy ADD COLUMN range_hi_uj INTEGER;
 

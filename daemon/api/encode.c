@@ -106,6 +106,20 @@ void encode_run(struct encode *enc, struct wire_out *o, const struct run_row *ro
     put_total(o, live);
 }
 
+/* How well it was sampled, what idling would have taken, how it was divided. */
+static void put_sampling(struct wire_out *o, const struct run_energy *f)
+{
+    encode_opt(o, "samples", f->samples);
+    encode_opt(o, "max_gap_ns", f->max_gap_ns);
+    encode_opt(o, "sampling_uj", f->sampling_uj);
+    encode_opt(o, "sampled_ppm", f->sampled_ppm);
+    wire_put_str(o, "policy", f->policy);
+    encode_opt(o, "range_lo_uj", f->range_lo_uj);
+    encode_opt(o, "range_hi_uj", f->range_hi_uj);
+    encode_opt(o, "algo", f->algo);
+    encode_opt(o, "computed_utc_ns", f->computed_utc_ns);
+}
+
 void encode_stored(struct wire_out *o, const char *key, const struct run_energy *f)
 {
     wire_begin_map(o, key);
@@ -130,6 +144,7 @@ void encode_stored(struct wire_out *o, const char *key, const struct run_energy 
     wire_put_str(o, "flags", f->flags);
     wire_put_str(o, "reason", f->reason);
     wire_put_bool(o, "in_total", f->in_total);
+    put_sampling(o, f);
     wire_end(o);
 }
 
@@ -158,6 +173,14 @@ void encode_figure(struct wire_out *o, const char *key, const struct encode_figu
         .baseline = f->baseline ? f->baseline : RUN_NONE,
         .idle_uj = f->has_idle ? f->idle_uj : RUN_NONE,
         .in_total = x->in_total,
+        .samples = f->samples < 0 ? RUN_NONE : f->samples,
+        .max_gap_ns = f->max_gap_ns < 0 ? RUN_NONE : f->max_gap_ns,
+        .range_lo_uj = RUN_NONE,
+        .range_hi_uj = RUN_NONE,
+        .sampling_uj = f->sampling_uj < 0 ? RUN_NONE : f->sampling_uj,
+        .sampled_ppm = f->sampled_ppm ? f->sampled_ppm : RUN_NONE,
+        .algo = ENERGY_ALGO_VERSION,
+        .computed_utc_ns = RUN_NONE,
     };
     encode_stored(o, key, &r);
 }

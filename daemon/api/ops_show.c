@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/api/conform.h"
 #include "daemon/api/encode_db.h"
 #include "daemon/api/epochs.h"
 #include "daemon/api/ops_private.h"
@@ -22,6 +23,7 @@ struct show_job {
     struct wire_out o;
     struct store *s;
     size_t n; /* elements of the list at hand */
+    struct conform conform;
 };
 
 /* ---- what was asked for ------------------------------------------------------------------------- */
@@ -178,6 +180,7 @@ static int put_figure(void *arg, const struct run_energy *f)
     if (j->n++ >= FIGURES_MAX)
         return 1;
     encode_stored(&j->o, NULL, f);
+    conform_take(&j->conform, f);
     return 0;
 }
 
@@ -199,6 +202,7 @@ static int put_lists(struct store *s, struct show_job *j, struct err *e)
     j->n = 0;
     rc = runs_energy(s, j->run, put_figure, j, e);
     wire_end(&j->o);
+    conform_put(&j->o, "conformance", &j->conform);
     if (rc < 0)
         return rc;
     wire_begin_array(&j->o, "others");
@@ -221,6 +225,25 @@ static int put_metrics(struct store *s, struct show_job *j, const struct run_row
     return epochs_put(s, &j->o, row, e);
 }
 
+/* Which device this is, so that a reader of the record can tell it from another. */
+static void put_identity(struct wire_out *o, const struct channel_row *ch)
+{
+    wire_begin_map(o, NULL);
+    wire_put_int(o, "channel", ch->id);
+    wire_put_str(o, "label", ch->label);
+    wire_put_str(o, "uid", ch->uid);
+    wire_put_str(o, "source", ch->source);
+    wire_put_str(o, "device", ch->device);
+    wire_put_str(o, "driver", ch->driver);
+    wire_put_str(o, "firmware", ch->firmware);
+    wire_put_int(o, "period_ns", ch->period_ns);
+    wire_put_bool(o, "period_declared", ch->period_declared);
+    encode_opt(o, "period_learned_ns", ch->period_learned_ns ? ch->period_learned_ns : RUN_NONE);
+    wire_put_int(o, "lag_ns", ch->lag_ns);
+    wire_put_int(o, "box_ns", ch->box_ns);
+    wire_end(o);
+}
+
 /* What the total is over, and what it leaves out: computed again from the samples, as the run's set. */
 static void put_meter(struct store *s, struct wire_out *o, const struct run_row *row)
 {
@@ -231,6 +254,10 @@ static void put_meter(struct store *s, struct wire_out *o, const struct run_row 
         return;
     wire_put_str(o, "meter", set.meter);
     wire_put_str(o, "covers", set.covers);
+    wire_begin_array(o, "meters");
+    for (size_t i = 0; i < set.n; i++)
+        put_identity(o, &set.channels[i]);
+    wire_end(o);
 }
 
 static int put_all(struct store *s, struct show_job *j, const struct run_row *row, struct err *e)
@@ -295,6 +322,7 @@ int op_show(struct op_call *c, struct err *e)
     struct show_job *j = base_alloc(sizeof(*j));
     j->job = (struct reader_job){.work = show_work, .done = show_done};
     j->run = run;
+    j->conform = (struct conform){.max_gap_ns = RUN_NONE, .gain_ppm = RUN_NONE};
     j->live = queue_find(c->d->queue, run, &j->snap) == 0;
     j->snap.row = NULL; /* not to be touched from the pool */
     j->snap.total = NULL;

@@ -16,6 +16,12 @@ const char *energy_method_name(enum energy_method m)
     return (size_t)m < ARRAY_LEN(names) ? names[m] : "unknown";
 }
 
+void energy_figure_init(struct energy_figure *f)
+{
+    *f =
+        (struct energy_figure){.random_uj = -1, .samples = -1, .max_gap_ns = -1, .sampling_uj = -1};
+}
+
 void energy_flag(struct energy_figure *f, const char *word)
 {
     size_t have = strlen(f->flags), len = strlen(word);
@@ -43,11 +49,10 @@ static int unknown(struct energy_figure *f, const char *why)
 
 static void init_figure(struct energy_figure *f, const struct channel_row *ch)
 {
-    memset(f, 0, sizeof(*f));
+    energy_figure_init(f);
     f->channel = ch->id;
     f->quality = ch->quality;
     f->gain_ppm = ch->accuracy_ppm;
-    f->random_uj = -1;
     f->method = is_counter(ch) ? ENERGY_COUNTER : ENERGY_INTEGRAL;
     if (ch->quality == QUALITY_ESTIMATED) {
         f->method = ENERGY_ESTIMATE;

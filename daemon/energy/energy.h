@@ -30,7 +30,8 @@ enum energy_method { ENERGY_COUNTER, ENERGY_INTEGRAL, ENERGY_ESTIMATE, ENERGY_SH
 const char *energy_method_name(enum energy_method m); /* "counter" */
 
 /* Words in `flags`, space separated: bridged, unknown, reset, suspend, clock_step, stalled, overlap,
- * below_resolution, estimate, provisional, coarse. */
+ * below_resolution, estimate, provisional, coarse, part_time (the sensor looks at a part of the time
+ * only), disturbed. */
 struct energy_figure {
     int64_t channel;   /* 0 = the total */
     bool known;        /* false: energy_uj means nothing, reason says why */
@@ -49,9 +50,21 @@ struct energy_figure {
     int64_t baseline; /* its row; 0 = none, or a total, whose parts have theirs */
     enum energy_method method;
     enum channel_quality quality;
+    /* How it was sampled; -1 = not counted (a total, a sum of intervals, samples that are gone). */
+    int64_t samples;    /* valid ones inside the window */
+    int64_t max_gap_ns; /* longest time without one, from the bracketing ones on */
+    int64_t
+        sampling_uj; /* integrals: how far steps between samples can have led astray; no hard bound */
+    int64_t
+        sampled_ppm; /* part of the time the sensor looks at; 0 = not told, 1000000 = all of it */
     char flags[128];
     char reason[160];
 };
+
+/* An empty figure of which nothing is known yet: all that is "not stated" says so. */
+void energy_figure_init(struct energy_figure *f);
+/* Add a word to `flags`, once. */
+void energy_flag(struct energy_figure *f, const char *word);
 
 /* One channel's figure over a window. 0 also when the answer is "unknown". */
 int energy_of_channel(struct store *s, const struct channel_row *ch, const struct energy_window *w,
@@ -73,6 +86,15 @@ struct energy_set {
 int energy_of_window(struct store *s, const struct energy_window *w, struct energy_set *out,
                      struct err *e) MUST_USE;
 void energy_set_fini(struct energy_set *s);
+/* Count how the channels of a set were sampled: samples, max_gap_ns, sampling_uj. Walks all samples of the
+ * window, so it is made once, at a run's end; windows with more than 500,000 samples stay uncounted.
+ *
+ * sampling_uj of a gauge read at instants: sum of |P(i+1) - P(i)| (t(i+1) - t(i)) / 2, which is how far a
+ * trapezoid can be off while power only rises or only falls between two samples (the bound (D/2) TV(P) with
+ * the variation that was seen). A load that comes and goes between two samples is not in it: no hard bound.
+ * source: docs/measurement.md, power readings. */
+int energy_sampling(struct store *s, const struct energy_window *w, struct energy_set *set,
+                    struct err *e) MUST_USE;
 
 /* Split `energy_uj` of one interval over n accounts in proportion to weights, integer uJ, largest
  * remainder; the parts add up to it exactly. All weights 0: equal parts. Pure. */

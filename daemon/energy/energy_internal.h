@@ -9,9 +9,6 @@
 int bounds_of_counter(struct store *s, const struct channel_row *ch, const struct energy_window *w,
                       struct energy_figure *f, struct err *e) MUST_USE;
 
-/* Add a word to `flags`, once. */
-void energy_flag(struct energy_figure *f, const char *word);
-
 /* The total of a set, from its figures and in_total. */
 void energy_set_sum(struct energy_set *x);
 

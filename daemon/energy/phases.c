@@ -20,7 +20,8 @@ void phases_window(struct store *s, const struct energy_window *w, struct energy
     struct err e = {0};
     *out = (struct energy_set){0};
     if (energy_of_window(s, w, out, &e) < 0) {
-        *out = (struct energy_set){.total = {.random_uj = -1}};
+        *out = (struct energy_set){0};
+        energy_figure_init(&out->total);
         phases_set_unknown(&out->total, e.text);
     }
 }

@@ -253,7 +253,8 @@ static void flag_total(struct energy_set *x)
 void energy_set_sum(struct energy_set *x)
 {
     size_t parts = 0;
-    x->total = (struct energy_figure){.random_uj = -1, .quality = QUALITY_NONE};
+    energy_figure_init(&x->total);
+    x->total.quality = QUALITY_NONE;
     for (size_t i = 0; i < x->n; i++)
         if (x->in_total[i])
             add_part(x, i, parts++ == 0);

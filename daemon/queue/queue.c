@@ -372,6 +372,7 @@ static void on_tick(uv_timer_t *t)
             on_deadline(q->all.at[i]);
     q->retry_waiting = false;
     queue_idle_tick(q, now);
+    queue_late_tick(q, now);
     queue_kick(q);
 }
 
@@ -482,6 +483,7 @@ void queue_close(struct queue *q, void (*closed)(void *arg), void *arg)
     q->closed = closed;
     q->closed_arg = arg;
     queue_idle_close(q);
+    queue_late_close(q);
     uv_timer_stop(&q->tick);
     uv_timer_stop(&q->metrics);
     uv_timer_stop(&q->pause);

@@ -293,6 +293,8 @@ void queue_end_filed(struct queue_item *r)
     if (q->closing)
         return;
     launch_ack(q->cfg.launch, r->row.id);
+    if (r->live->filing.has_total)
+        queue_late_add(q, r->row.id);
     if (r->live->filing.env_unused)
         remove_env(q, r->row.env_hash);
     queue_retire(q, r);

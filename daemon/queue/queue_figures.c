@@ -189,7 +189,7 @@ static int put_attributed(struct store *s, int64_t run, const struct queue_filin
     const enum share_policy policies[] = {f->policy, SHARE_NONE};
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         struct energy_set mine CLEANUP(energy_set_fini) = {0};
-        struct shares_rest rest;
+        struct shares_rest rest = {0};
         int rc = shares_of_run(s, run, &f->window, policies[i], machine, &mine, &rest, e);
         if (rc == 0)
             rc = runs_energy_put(s, run, names[i], "window", &mine, clock_utc_ns(), e);
@@ -235,6 +235,9 @@ int queue_figures(struct store *s, int64_t run, struct queue_filing *f, struct e
     f->overlapped = beside > 0;
     struct energy_set set CLEANUP(energy_set_fini) = {0};
     phases_window(s, &f->window, &set);
+    int counted = energy_sampling(s, &f->window, &set, e);
+    if (counted < 0)
+        return counted;
     if (f->overlapped)
         add_flag(set.total.flags, sizeof(set.total.flags), "overlap");
     if (f->disturbed)
@@ -258,6 +261,7 @@ int queue_figures(struct store *s, int64_t run, struct queue_filing *f, struct e
 struct settling {
     const struct energy_set *now;
     bool differs;
+    bool disturbed; /* as it was found at the end; the samples do not say it */
 };
 
 static int compare_figure(void *arg, const struct run_energy *f)
@@ -266,6 +270,7 @@ static int compare_figure(void *arg, const struct run_energy *f)
     if (strcmp(f->figure, "machine") != 0 || strcmp(f->part, "window") != 0)
         return 0;
     const struct energy_figure *n = &x->now->total;
+    x->disturbed |= f->channel == 0 && strstr(f->flags, "disturbed") != NULL;
     for (size_t i = 0; f->channel != 0 && i < x->now->n; i++)
         if (x->now->figures[i].channel == f->channel)
             n = &x->now->figures[i];
@@ -287,6 +292,7 @@ static int settle_row(struct store *s, const struct run_row *r, enum share_polic
     if (!now.total.known)
         return 0; /* the samples are gone: what was computed from them stays */
     int rc = runs_energy(s, r->id, compare_figure, &x, e);
+    f.disturbed = x.disturbed;
     if (rc == 0 && x.differs)
         rc = queue_figures(s, r->id, &f, e);
     return rc < 0 ? rc : x.differs;

@@ -135,8 +135,13 @@ struct queue_idle {
     int64_t fit_ns;                /* when to look again whether the estimate can be fitted */
 };
 
+struct queue_late;
+
 struct queue {
     struct queue_config cfg;
+    struct queue_late
+        *late; /* queue_late.c: runs whose slow meters have yet to answer, oldest first */
+    size_t nlate;
     struct queue_idle idle;
     char *envs_dir;
     char *runs_dir;
@@ -272,5 +277,12 @@ int queue_others_end(struct store *s, struct queue_item *r, struct err *e) MUST_
 
 /* queue_submit.c */
 int64_t queue_sweep_max_fails(const char *json); /* of a sweep row's spec */
+
+/* queue_late.c. Figures of slow meters get their reading from after the end: once, as soon as the slowest
+ * channel must have shown it (update period, box and lag, and a second; at most two minutes), they are
+ * computed again. What is not done when the daemon stops is left to the operation `settle`. */
+void queue_late_add(struct queue *q, int64_t run);
+void queue_late_tick(struct queue *q, int64_t now_ns);
+void queue_late_close(struct queue *q);
 
 #endif

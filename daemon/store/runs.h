@@ -198,6 +198,9 @@ struct run_energy {
     int64_t covered_ns, bridged_uj, unknown_ns, random_uj, gain_ppm;
     int64_t baseline, idle_uj; /* RUN_NONE = NULL */
     bool in_total;
+    const char *policy;
+    int64_t samples, max_gap_ns, range_lo_uj, range_hi_uj, sampling_uj, sampled_ppm, algo,
+        computed_utc_ns; /* RUN_NONE = NULL */
 };
 int runs_energy(struct store *s, int64_t run, int (*fn)(void *, const struct run_energy *),
                 void *arg, struct err *e) MUST_USE; /* newest figures only */

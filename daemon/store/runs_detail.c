@@ -144,8 +144,17 @@ static void take_figure(sqlite3_stmt *st, struct run_energy *f)
                              .random_uj = stmt_opt(st, 17),
                              .gain_ppm = stmt_opt(st, 18),
                              .in_total = stmt_int(st, 19) != 0,
-                             .baseline = stmt_opt(st, 20),
-                             .idle_uj = stmt_opt(st, 21)};
+                             .policy = stmt_text(st, 20),
+                             .baseline = stmt_opt(st, 21),
+                             .samples = stmt_opt(st, 22),
+                             .max_gap_ns = stmt_opt(st, 23),
+                             .idle_uj = stmt_opt(st, 24),
+                             .range_lo_uj = stmt_opt(st, 25),
+                             .range_hi_uj = stmt_opt(st, 26),
+                             .sampling_uj = stmt_opt(st, 27),
+                             .sampled_ppm = stmt_opt(st, 28),
+                             .algo = stmt_int(st, 29),
+                             .computed_utc_ns = stmt_int(st, 30)};
 }
 
 int runs_energy(struct store *s, int64_t run, int (*fn)(void *, const struct run_energy *),

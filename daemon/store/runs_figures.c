@@ -119,7 +119,11 @@ static int put_figure(struct store *s, const struct put_figure *p, const struct 
     stmt_bind_text(st, 17, f->reason[0] ? f->reason : NULL);
     stmt_bind_int(st, 18, p->utc_ns);
     stmt_bind_opt(st, 19, f->baseline ? f->baseline : STMT_NULL);
-    stmt_bind_opt(st, 20, f->has_idle ? f->idle_uj : STMT_NULL);
+    stmt_bind_opt(st, 20, f->samples < 0 ? STMT_NULL : f->samples);
+    stmt_bind_opt(st, 21, f->max_gap_ns < 0 ? STMT_NULL : f->max_gap_ns);
+    stmt_bind_opt(st, 22, f->has_idle ? f->idle_uj : STMT_NULL);
+    stmt_bind_opt(st, 23, f->sampling_uj < 0 ? STMT_NULL : f->sampling_uj);
+    stmt_bind_opt(st, 24, f->sampled_ppm ? f->sampled_ppm : STMT_NULL);
     int rc = stmt_run(st, e);
     if (rc == 0)
         *id = stmt_last_id(s);

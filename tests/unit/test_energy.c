@@ -484,6 +484,59 @@ static void test_split(void **state)
     }
 }
 
+/* ---- how it was sampled ------------------------------------------------------------------------- */
+
+static void test_sampling(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct energy_set set;
+    rec_init(&rec);
+    rec_add(&rec, "package-0", CHANNEL_COUNTER);
+    struct channel_desc *g = rec_add(&rec, "gpu-0", CHANNEL_GAUGE);
+    g->scope = SCOPE_GPU;
+    struct channel_desc *a = rec_add(&rec, "gpu-1", CHANNEL_AVERAGE);
+    a->scope = SCOPE_GPU;
+    a->period_ns = 100 * NS_PER_MS;
+    a->box_ns = 25 * NS_PER_MS;
+    rec_open_as(&rec, REC_BOOT, 0);
+    for (int i = 0; i < 100; i++) {
+        if (i > 15 && i < 20)
+            continue; /* 1.5 s to 2.0 s: nobody read */
+        rec_set(&rec, 0, i * 1000, 0);
+        rec_set(&rec, 1, i < 25 ? 5000000 : 9000000,
+                0); /* one step of 4 W between 2.4 s and 2.5 s */
+        rec_set(&rec, 2, 5000000, 0);
+        rec_put(&rec, i * 100 * NS_PER_MS, i * 100 * NS_PER_MS, 0);
+    }
+    rec_flush(&rec);
+    struct energy_window w = {1, NS_PER_S, 3 * NS_PER_S};
+    rec_must(energy_of_window(rec.store, &w, &set, &e), &e, "window");
+    assert_int_equal(set.figures[0].samples, -1);
+    rec_must(energy_sampling(rec.store, &w, &set, &e), &e, "sampling");
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(set.figures[i].samples, 17); /* 1.0 .. 3.0 s, less four */
+        assert_int_equal(set.figures[i].max_gap_ns, 500 * NS_PER_MS);
+    }
+    assert_int_equal(set.figures[0].sampling_uj, -1);            /* counters have bounds instead */
+    assert_in_range(set.figures[1].sampling_uj, 200000, 200001); /* 4 W x 0.1 s / 2 */
+    assert_int_equal(set.figures[0].sampled_ppm, 1000000);
+    assert_int_equal(set.figures[1].sampled_ppm, 0);
+    assert_int_equal(set.figures[2].sampled_ppm, 250000);
+    assert_non_null(strstr(set.figures[2].flags, "part_time"));
+    assert_non_null(strstr(set.total.flags, "part_time"));
+    assert_int_equal(set.total.max_gap_ns, 500 * NS_PER_MS);
+    energy_set_fini(&set);
+    /* Edges inside a gap: it is counted whole, from reading to reading, though none is inside. */
+    w = (struct energy_window){1, 1600 * NS_PER_MS, 1900 * NS_PER_MS};
+    rec_must(energy_of_window(rec.store, &w, &set, &e), &e, "window");
+    rec_must(energy_sampling(rec.store, &w, &set, &e), &e, "sampling");
+    assert_int_equal(set.figures[0].samples, 0);
+    assert_int_equal(set.figures[0].max_gap_ns, 500 * NS_PER_MS);
+    energy_set_fini(&set);
+    rec_fini(&rec);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -496,6 +549,7 @@ int main(void)
         cmocka_unit_test(test_gauge_and_estimate),
         cmocka_unit_test(test_total),
         cmocka_unit_test(test_another_source_stands_in),
+        cmocka_unit_test(test_sampling),
         cmocka_unit_test(test_only_an_estimate),
         cmocka_unit_test(test_split),
     };
