@@ -133,6 +133,8 @@ static bool stop_one(struct daemon *d, enum stop_step step)
         d->meter = NULL;
         slots_free(d->slots);
         d->slots = NULL;
+        gpu_procs_unref(d->gpu_procs);
+        d->gpu_procs = NULL;
         return false;
     case STOP_HANDLES:
         stop_handles(d);
@@ -300,6 +302,7 @@ static int start_measuring(struct daemon *d, struct err *e)
 {
     const struct config *c = &d->config;
     d->slots = slots_new(slots_wanted(c));
+    d->gpu_procs = gpu_procs_new();
     const struct meter_config mc = {
         .sysfs_root = c->sysfs_root,
         .script = c->script[0] ? c->script : NULL,
@@ -314,6 +317,7 @@ static int start_measuring(struct daemon *d, struct err *e)
         .meters_socket = c->meters_socket[0] ? c->meters_socket : NULL,
         .reprobe_ns = c->reprobe_ns,
         .slots = d->slots,
+        .gpu_procs = d->gpu_procs,
     };
     int rc = meter_open(&d->meter, &mc, e);
     if (rc == 0)

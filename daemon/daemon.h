@@ -12,6 +12,7 @@
 #include "daemon/config.h"
 #include "daemon/energy/ledger.h"
 #include "daemon/launch/launch.h"
+#include "daemon/meter/gpu_procs.h"
 #include "daemon/meter/meter.h"
 #include "daemon/meter/slots.h"
 #include "daemon/paths.h"
@@ -22,10 +23,11 @@ struct daemon {
     uv_loop_t loop;
     struct config config;
     struct paths paths;
-    struct slots *slots;   /* CPU time of runs: the queue seats them, the meter reads */
-    struct ledger *ledger; /* storage thread, as are the two below */
-    int64_t suspend_ns;    /* of the meter's newest tick */
-    bool ledger_failed;    /* it was said */
+    struct gpu_procs *gpu_procs; /* who is on each GPU: sources write, queue and api read */
+    struct slots *slots;         /* CPU time of runs: the queue seats them, the meter reads */
+    struct ledger *ledger;       /* storage thread, as are the two below */
+    int64_t suspend_ns;          /* of the meter's newest tick */
+    bool ledger_failed;          /* it was said */
     struct meter *meter;
     struct owners *owners; /* who else uses the CPUs */
     struct storage *storage;

@@ -101,6 +101,7 @@ struct reading {
 };
 
 struct slots;
+struct gpu_procs;
 
 struct meter_config {
     const char *sysfs_root; /* "" for the real tree; tests point it at a fixture */
@@ -111,14 +112,15 @@ struct meter_config {
     int64_t period_ns;      /* of the fast group; default 100 ms */
     int64_t
         cpu_watts_uw; /* declared full-load watts of this machine's CPUs for `estimate`; 0 = default */
-    bool estimate_always;       /* run `estimate` beside real meters too */
-    struct slots *slots;        /* CPU time of runs (slots.h), or NULL; outlives the meter */
-    const char *meters_file;    /* names programs that are meters (line.h), or NULL */
-    const char *meters_program; /* wattq-meters, which looks after them */
-    const char *meters_socket;  /* where it listens when it runs by itself; NULL = start it */
-    int64_t reprobe_ns;         /* how often to look for what came or went; 0 = never (tests) */
-    int64_t (*slept_ns)(void);  /* CLOCK_BOOTTIME - CLOCK_MONOTONIC; NULL = this machine's */
-    int instance;               /* of a source with `many`: 0, 1, ... until open says 1 */
+    bool estimate_always;        /* run `estimate` beside real meters too */
+    struct slots *slots;         /* CPU time of runs (slots.h), or NULL; outlives the meter */
+    const char *meters_file;     /* names programs that are meters (line.h), or NULL */
+    const char *meters_program;  /* wattq-meters, which looks after them */
+    const char *meters_socket;   /* where it listens when it runs by itself; NULL = start it */
+    int64_t reprobe_ns;          /* how often to look for what came or went; 0 = never (tests) */
+    int64_t (*slept_ns)(void);   /* CLOCK_BOOTTIME - CLOCK_MONOTONIC; NULL = this machine's */
+    struct gpu_procs *gpu_procs; /* who is on each GPU, or NULL; sources take a reference */
+    int instance;                /* of a source with `many`: 0, 1, ... until open says 1 */
     /* Opens what only root may open, where a launcher hands descriptors in: powercap's energy_uj and the
      * BMC's device by path, perf counters by "perf:PMU:EVENT:CPU". The descriptor, which the caller then
      * owns, or -1 with errno. Called on the thread that opens or reads. NULL = open by name. */

@@ -1,0 +1,203 @@
+#include "daemon/meter/gpu_procs.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/units.h"
+
+struct gpu_procs {
+    pthread_mutex_t lock;
+    int refs;
+    size_t n;
+    struct gpu_use gpus[GPU_PROCS_GPUS_MAX];
+};
+
+struct gpu_procs *gpu_procs_new(void)
+{
+    struct gpu_procs *p = base_alloc(sizeof(*p));
+    pthread_mutex_init(&p->lock, NULL);
+    p->refs = 1;
+    return p;
+}
+
+struct gpu_procs *gpu_procs_ref(struct gpu_procs *p)
+{
+    if (p) {
+        pthread_mutex_lock(&p->lock);
+        p->refs++;
+        pthread_mutex_unlock(&p->lock);
+    }
+    return p;
+}
+
+void gpu_procs_unref(struct gpu_procs *p)
+{
+    if (!p) {
+        return;
+    }
+    pthread_mutex_lock(&p->lock);
+    bool last = --p->refs == 0;
+    pthread_mutex_unlock(&p->lock);
+    if (last) {
+        pthread_mutex_destroy(&p->lock);
+        free(p);
+    }
+}
+
+size_t gpu_procs_count(struct gpu_procs *p)
+{
+    pthread_mutex_lock(&p->lock);
+    size_t n = p->n;
+    pthread_mutex_unlock(&p->lock);
+    return n;
+}
+
+static void fail(struct gpu_use *u, enum reading_state state)
+{
+    u->state = state;
+    u->n = u->more = 0;
+    u->busy_ppm = -1;
+    u->idle_since_ns = 0;
+}
+
+bool gpu_procs_get(struct gpu_procs *p, size_t index, int64_t now_ns, struct gpu_use *out)
+{
+    pthread_mutex_lock(&p->lock);
+    bool found = index < p->n;
+    if (found) {
+        *out = p->gpus[index];
+    }
+    pthread_mutex_unlock(&p->lock);
+    if (!found) {
+        return false;
+    }
+    if (out->state == READING_OK && now_ns - out->stamp_ns > GPU_PROCS_STALE_NS) {
+        fail(out, READING_STALE);
+    } else if (out->state != READING_OK) {
+        fail(out, out->state);
+    }
+    out->reason = out->state == READING_OK ? "" : reading_state_text(out->state);
+    return true;
+}
+
+bool gpu_procs_find(struct gpu_procs *p, const char *device, int64_t now_ns, struct gpu_use *out)
+{
+    size_t n = gpu_procs_count(p);
+    for (size_t i = 0; i < n; i++) {
+        if (gpu_procs_get(p, i, now_ns, out) && strcmp(out->device, device) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int gpu_procs_add(struct gpu_procs *p, const char *device, const char *label)
+{
+    int index = -1;
+    pthread_mutex_lock(&p->lock);
+    for (size_t i = 0; i < p->n && index < 0; i++) {
+        index = strcmp(p->gpus[i].device, device) == 0 ? (int)i : -1;
+    }
+    if (index < 0 && p->n < GPU_PROCS_GPUS_MAX) {
+        struct gpu_use *u = &p->gpus[p->n];
+        (void)base_strcpy(u->device, sizeof(u->device), device);
+        (void)base_strcpy(u->label, sizeof(u->label), label);
+        fail(u, READING_NOT_YET);
+        index = (int)p->n++;
+    }
+    pthread_mutex_unlock(&p->lock);
+    return index;
+}
+
+static const struct gpu_proc *same(const struct gpu_use *u, const struct gpu_proc *who)
+{
+    for (size_t i = 0; i < u->n; i++) {
+        if (u->procs[i].pid == who->pid && u->procs[i].start_ticks == who->start_ticks) {
+            return &u->procs[i];
+        }
+    }
+    return NULL;
+}
+
+/* What a process used so far: its share of this answer's span, on top of what it had. */
+static void add_up(struct gpu_proc *now, const struct gpu_proc *before, int64_t stamp_ns,
+                   int64_t span_ns)
+{
+    now->first_ns = before ? before->first_ns : stamp_ns;
+    now->busy_us = before ? before->busy_us : -1;
+    if (now->busy_ppm >= 0) {
+        int64_t more_us = units_muldiv_floor(span_ns / 1000, now->busy_ppm, 1000000);
+        now->busy_us = (now->busy_us < 0 ? 0 : now->busy_us) + more_us;
+    }
+}
+
+void gpu_procs_put(struct gpu_procs *p, int index, const struct gpu_use *use)
+{
+    struct gpu_use next = *use;
+    pthread_mutex_lock(&p->lock);
+    struct gpu_use *old = &p->gpus[index];
+    if (use->state != READING_OK) {
+        old->state = use->state;
+        pthread_mutex_unlock(&p->lock);
+        return;
+    }
+    (void)base_strcpy(next.device, sizeof(next.device), old->device);
+    (void)base_strcpy(next.label, sizeof(next.label), old->label);
+    /* What happened while no list came is not this answer's: its share is of the time since the last. */
+    next.span_ns = old->stamp_ns > 0 ? use->stamp_ns - old->stamp_ns : 0;
+    if (next.span_ns > GPU_PROCS_STALE_NS) {
+        next.span_ns = 0;
+    }
+    next.idle_since_ns = 0;
+    if (use->busy_ppm == 0) {
+        next.idle_since_ns = old->idle_since_ns > 0 ? old->idle_since_ns : use->stamp_ns;
+    }
+    for (size_t i = 0; i < next.n; i++) {
+        add_up(&next.procs[i], same(old, &next.procs[i]), use->stamp_ns, next.span_ns);
+    }
+    *old = next;
+    pthread_mutex_unlock(&p->lock);
+}
+
+/* Fields 3 (state) and 22 (start) stand after the last ')': a name may hold anything. */
+static bool parse_stat(char *text, char *state, int64_t *start)
+{
+    char *p = strrchr(text, ')');
+    if (!p || p[1] != ' ' || p[2] == '\0') {
+        return false;
+    }
+    *state = p[2];
+    char *rest = NULL;
+    int field = 3;
+    for (char *word = strtok_r(p + 2, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
+        if (field++ == 22) {
+            *start = strtoll(word, NULL, 10);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool gpu_procs_identify(const char *root, struct gpu_proc *proc)
+{
+    char text[1024];
+    char *path CLEANUP(base_freep) =
+        base_printf("%s/proc/%lld/stat", root ? root : "", (long long)proc->pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return false;
+    }
+    struct stat st;
+    ssize_t got = read(fd, text, sizeof(text) - 1);
+    bool owned = fstat(fd, &st) == 0;
+    (void)close(fd);
+    char state = '?';
+    proc->start_ticks = 0;
+    proc->uid = owned ? (int64_t)st.st_uid : -1;
+    text[got > 0 ? got : 0] = '\0';
+    return got > 0 && parse_stat(text, &state, &proc->start_ticks) && state != 'Z' && state != 'X';
+}
