@@ -1,7 +1,9 @@
 #include "daemon/meter/gpu_procs.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -188,15 +190,17 @@ bool gpu_procs_identify(const char *root, struct gpu_proc *proc)
     char *path CLEANUP(base_freep) =
         base_printf("%s/proc/%lld/stat", root ? root : "", (long long)proc->pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
+    proc->start_ticks = 0;
+    proc->uid = -1;
     if (fd < 0) {
-        return false;
+        /* Hidden from us, but there: a /proc that shows only one's own must not hide an intruder. */
+        return !root && kill((pid_t)proc->pid, 0) < 0 && errno == EPERM;
     }
     struct stat st;
     ssize_t got = read(fd, text, sizeof(text) - 1);
     bool owned = fstat(fd, &st) == 0;
     (void)close(fd);
     char state = '?';
-    proc->start_ticks = 0;
     proc->uid = owned ? (int64_t)st.st_uid : -1;
     text[got > 0 ? got : 0] = '\0';
     return got > 0 && parse_stat(text, &state, &proc->start_ticks) && state != 'Z' && state != 'X';

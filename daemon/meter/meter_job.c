@@ -1,5 +1,7 @@
 #include "daemon/meter/meter_job.h"
 
+#include "daemon/meter/gpu_procs.h"
+
 #include "common/units.h"
 
 #include <stdlib.h>
@@ -21,6 +23,7 @@ static struct job *job_new(const struct source_ops *ops, const struct meter_conf
     j->cfg.replay = own_text(cfg->replay);
     j->cfg.nvml_path = own_text(cfg->nvml_path);
     j->cfg.disable = own_text(cfg->disable);
+    j->cfg.gpu_procs = gpu_procs_ref(cfg->gpu_procs); /* a job that hangs may outlive everybody */
     j->from = from;
     return j;
 }
@@ -38,6 +41,7 @@ void job_free(struct job *j)
     free((void *)(uintptr_t)j->cfg.replay);
     free((void *)(uintptr_t)j->cfg.nvml_path);
     free((void *)(uintptr_t)j->cfg.disable);
+    gpu_procs_unref(j->cfg.gpu_procs);
     free(j);
 }
 
