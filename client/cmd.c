@@ -98,8 +98,9 @@ const struct cmd cmd_table[] = {
      "wattq power --since -1h",
      OPT(SINCE) | OPT(UNTIL) | OPT(CHANNEL) | OPT(INTERVAL) | OPT(COUNT) | OPT(FOLLOW) | OPT(ALL),
      OPT_MIXED, 0, false, cmd_power},
-    {"meters", NULL, "[OPTIONS] [allow | revoke | calibrate [METER --against METER]]",
-     "the power meters of this machine; allow lets you read a root-only one until reboot; "
+    {"meters", NULL, "[OPTIONS] [METER | allow | revoke | calibrate [METER --against METER]]",
+     "the power meters of this machine, or one with its history; allow lets you read a root-only "
+     "one until reboot; "
      "calibrate "
      "fits one to a better one over the last hour (--since, --until), or lists such fits",
      "wattq meters",

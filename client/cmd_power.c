@@ -373,6 +373,11 @@ static void put_remarks(const struct app *app, const struct wire_val *channels)
             (void)fprintf(f, "%s: %s\n", wire_str(ch, "label", "?"), covers);
     }
     for (size_t i = 0; i < wire_len(channels); i++) {
+        char *doubt CLEANUP(base_freep) = cmd_meters_doubt(wire_at(channels, i));
+        if (doubt)
+            (void)fprintf(f, "%s %s\n", wire_str(wire_at(channels, i), "label", "?"), doubt);
+    }
+    for (size_t i = 0; i < wire_len(channels); i++) {
         const char *remedy = wire_str(wire_at(channels, i), "remedy", "");
         bool told = !*remedy || strcmp(wire_str(wire_at(channels, i), "state", ""), "ok") == 0;
         for (size_t k = 0; k < i && !told; k++)
@@ -423,10 +428,8 @@ int cmd_meters(struct app *app, struct err *e)
     }
     if (verb && (strcmp(verb, "allow") == 0 || strcmp(verb, "revoke") == 0))
         return cmd_meters_allow(app, verb[0] == 'a', e);
-    if (verb) {
-        err_set(e, WATTQ_E_USAGE, "wattq meters does not know '%.40s'", verb);
-        return err_next(e, "wattq meters, wattq meters allow, revoke or calibrate");
-    }
+    if (verb)
+        return cmd_meters_record(app, verb, e);
     struct conn *c CLEANUP(conn_closep) = NULL;
     struct wire_msg *m CLEANUP(wire_msg_freep) = NULL;
     int rc = cmd_connect(app, &c, e);

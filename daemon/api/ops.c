@@ -32,6 +32,7 @@ const struct op ops_table[] = {
     {"energy", op_energy},
     {"power", op_power},
     {"meters", op_meters},
+    {"meter", op_meter},
     {"phase", op_phase},
     {"tag", op_tag},
     {"note", op_note},

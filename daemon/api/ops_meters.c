@@ -5,6 +5,7 @@
 #include "common/units.h"
 #include "daemon/api/encode_db.h"
 #include "daemon/api/ops_private.h"
+#include "daemon/store/opinions.h"
 
 #define PIXELS_DEFAULT 200
 #define PIXELS_MAX     4000
@@ -65,6 +66,9 @@ static void put_desc(struct wire_out *o, const struct meter_channel *c)
     wire_put_str(o, "quality", channel_quality_name(d->quality));
     wire_put_str(o, "remedy", d->remedy);
     wire_put_str(o, "covers", d->covers);
+    wire_put_str(o, "device", d->device);
+    wire_put_str(o, "driver", d->driver);
+    wire_put_str(o, "firmware", d->firmware);
     wire_put_int(o, "period_ns", d->period_ns);
     wire_put_bool(o, "period_declared", d->period_declared);
     wire_put_int(o, "lag_ns", d->lag_ns);
@@ -83,6 +87,22 @@ static int64_t id_of(struct meter *m, int index)
     return id ? id : RUN_NONE;
 }
 
+/* What watching it showed; "" and nil where there is no doubt. */
+static void put_opinion(struct wire_out *o, struct meter *m, const struct meter_opinion *op)
+{
+    bool numbers = op->doubt != METER_DOUBT_NONE && op->span_ns > 0;
+    bool other = op->about >= 0 && (size_t)op->about < meter_count(m);
+    wire_put_str(o, "doubt", meter_doubt_name(op->doubt));
+    wire_put_str(o, "doubt_text", meter_doubt_text(op->doubt));
+    encode_opt(o, "doubt_about", id_of(m, op->about));
+    wire_put_str(o, "doubt_label", other ? meter_channel(m, (size_t)op->about)->desc.label : "");
+    encode_opt(o, "doubt_since_ns",
+               op->doubt != METER_DOUBT_NONE && op->since_ns ? op->since_ns : RUN_NONE);
+    encode_opt(o, "doubt_mine_uj", numbers ? op->mine_uj : RUN_NONE);
+    encode_opt(o, "doubt_other_uj", numbers ? op->other_uj : RUN_NONE);
+    encode_opt(o, "doubt_span_ns", numbers ? op->span_ns : RUN_NONE);
+}
+
 static void put_status(struct wire_out *o, struct meter *m, size_t i)
 {
     struct meter_status st;
@@ -90,11 +110,37 @@ static void put_status(struct wire_out *o, struct meter *m, size_t i)
     wire_put_str(o, "state", reading_state_name(st.state));
     wire_put_str(o, "state_text", reading_state_text(st.state));
     encode_opt(o, "period_learned_ns", st.period_learned_ns ? st.period_learned_ns : RUN_NONE);
+    encode_opt(o, "quantum_learned", st.quantum_learned ? st.quantum_learned : RUN_NONE);
+    encode_opt(o, "lag_learned_ns", st.lag_learned_ns >= 0 ? st.lag_learned_ns : RUN_NONE);
+    wire_put_int(o, "lag_events", st.lag_events);
+    encode_opt(o, "changed_ns", st.changed_ns ? st.changed_ns : RUN_NONE);
+    put_opinion(o, m, &st.opinion);
     encode_opt(o, "last_value", st.last_ns ? st.last_value : RUN_NONE);
     encode_opt(o, "last_ns", st.last_ns ? st.last_ns : RUN_NONE);
     encode_opt(o, "power_uw", st.power_uw >= 0 ? st.power_uw : RUN_NONE);
     wire_put_int(o, "reads", st.reads);
     wire_put_int(o, "failures", st.failures);
+}
+
+/* How much of the time an averaging sensor looks, in ppm: min(1, box / period). */
+static int64_t sampled_ppm(const struct channel_desc *d)
+{
+    if (d->kind != CHANNEL_AVERAGE || d->period_ns <= 0 || d->box_ns <= 0)
+        return RUN_NONE;
+    return d->box_ns >= d->period_ns ? 1000000
+                                     : units_muldiv_floor(d->box_ns, 1000000, d->period_ns);
+}
+
+static void put_meter(struct wire_out *o, struct meter *m, size_t i, bool in_total)
+{
+    const struct meter_channel *ch = meter_channel(m, i);
+    put_desc(o, ch);
+    wire_put_int(o, "sample_ns", meter_group_period_ns(m, ch->group));
+    encode_opt(o, "sampled_ppm", sampled_ppm(&ch->desc));
+    encode_opt(o, "parent", id_of(m, ch->desc.parent));
+    encode_opt(o, "mirror_of", id_of(m, ch->desc.mirror_of));
+    wire_put_bool(o, "in_total", in_total);
+    put_status(o, m, i);
 }
 
 int op_meters(struct op_call *c, struct err *e)
@@ -106,19 +152,80 @@ int op_meters(struct op_call *c, struct err *e)
     (void)e;
     ops_list_begin(&l, c->id, "channels");
     for (size_t i = 0; i < n && !ops_list_full(&l); i++) {
-        const struct meter_channel *ch = meter_channel(m, i);
         struct wire_out *o = ops_list_row(&l);
         wire_begin_map(o, NULL);
-        put_desc(o, ch);
-        wire_put_int(o, "sample_ns", meter_group_period_ns(m, ch->group));
-        encode_opt(o, "parent", id_of(m, ch->desc.parent));
-        encode_opt(o, "mirror_of", id_of(m, ch->desc.mirror_of));
-        wire_put_bool(o, "in_total", in[i] != 0);
-        put_status(o, m, i);
+        put_meter(o, m, i, in[i] != 0);
         wire_end(o);
     }
     ops_list_end(&l);
     ops_list_send(&l, c->p);
+    return 0;
+}
+
+/* ---- one meter and its history ------------------------------------------------------------------- */
+
+#define NOTES_MAX 500
+
+struct meter_job {
+    struct reader_job job;
+    struct ops_ticket t;
+    struct wire_out o;
+    struct store *store;
+    int64_t channel;
+    size_t notes;
+};
+
+static int put_note(void *arg, const struct channel_note *n)
+{
+    struct meter_job *j = arg;
+    int64_t utc = store_utc_of(j->store, n->boot, n->t_ns);
+    if (j->notes++ == NOTES_MAX)
+        return 1;
+    wire_begin_map(&j->o, NULL);
+    encode_opt(&j->o, "t_utc_ns", utc < 0 ? RUN_NONE : utc);
+    wire_put_str(&j->o, "kind", n->kind);
+    wire_put_str(&j->o, "text", n->text);
+    wire_end(&j->o);
+    return 0;
+}
+
+static int meter_work(struct store *s, struct reader_job *job, struct err *e)
+{
+    struct meter_job *j = container_of(job, struct meter_job, job);
+    j->store = s;
+    wire_begin_array(&j->o, "notes");
+    int rc = opinions_notes(s, j->channel, put_note, j, e);
+    wire_end(&j->o);
+    return rc < 0 ? rc : 0;
+}
+
+static void meter_done(struct reader_job *job, int rc, const struct err *e)
+{
+    struct meter_job *j = container_of(job, struct meter_job, job);
+    ops_answer(&j->t, &j->o, rc, e);
+    free(j);
+}
+
+int op_meter(struct op_call *c, struct err *e)
+{
+    struct meter *m = c->d->meter;
+    size_t n = meter_count(m), i = 0;
+    int64_t id = 0;
+    int rc = ops_need_int(c, "channel", &id, e);
+    if (rc < 0)
+        return rc;
+    while (i < n && meter_channel(m, i)->id != id)
+        i++;
+    if (id <= 0 || i == n)
+        return err_set(e, WATTQ_E_NOT_FOUND, "this machine has no meter %lld now", (long long)id);
+    uint8_t *in CLEANUP(base_freep) = current_total(m, n);
+    struct meter_job *j = base_alloc(sizeof(*j));
+    j->job = (struct reader_job){.work = meter_work, .done = meter_done};
+    j->channel = id;
+    ops_keep(&j->t, c);
+    ops_begin(&j->o, c->id);
+    put_meter(&j->o, m, i, in[i] != 0);
+    storage_read(c->d->storage, &j->job);
     return 0;
 }
 

@@ -137,6 +137,7 @@ int op_phase(struct op_call *c, struct err *e);
 int op_energy(struct op_call *c, struct err *e);
 int op_power(struct op_call *c, struct err *e);
 int op_meters(struct op_call *c, struct err *e);
+int op_meter(struct op_call *c, struct err *e);
 int op_who(struct op_call *c, struct err *e);
 int op_idle(struct op_call *c, struct err *e);
 int op_audit(struct op_call *c, struct err *e);

@@ -360,6 +360,13 @@ class Look(Base):
         text = self.out("meters")
         self.assertRegex(text, r"(?m)^pkg +package +counter +\w+ +1\.\d*ms +working +yes")
         self.json("meters")
+        text = self.out("meters", "pkg")
+        self.assertRegex(text, r"(?m)^pkg: package, counter, .*, source script$")
+        self.assertRegex(text, r"(?m)^doubt +none$")
+        self.assertRegex(text, r"(?m)^update +1.*ms declared.*; polled every")
+        self.assertRegex(text, r"(?m)^accuracy +\S")
+        self.json("meters", "pkg")
+        self.assertIn("does not know 'nosuch'", self.err("meters", "nosuch", code=2))
 
     def test_info_version_help(self):
         self.assertIn("wattqd", self.out("info"))
