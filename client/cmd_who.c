@@ -39,8 +39,60 @@ static void put_other_row(struct table *t, const struct wire_val *device,
     table_put(t, "-");
 }
 
+static void put_process_row(struct table *t, const struct wire_val *gpu, const struct wire_val *p)
+{
+    char buf[40];
+    int64_t busy = wire_int(p, "busy_ppm", PRINT_NONE);
+    int64_t now = clock_utc_ns();
+    table_put(t, "%s", wire_str(gpu, "label", "?"));
+    table_put(t, "%s", wire_str(p, "user", "?"));
+    table_put(t, "process %lld, %s", (long long)wire_int(p, "pid", 0),
+              print_bytes(buf, sizeof buf, wire_int(p, "memory_bytes", PRINT_NONE)));
+    table_put(t, "%s", print_duration(buf, sizeof buf, now - wire_int(p, "since_utc_ns", now)));
+    if (busy == PRINT_NONE)
+        table_put(t, "-");
+    else
+        table_put(t, "%.1f %%", (double)busy / 1e4);
+    table_put(t, "-");
+}
+
+static void put_gpu(struct table *t, const struct wire_val *gpu, const struct wire_val *processes)
+{
+    for (size_t i = 0; i < wire_len(processes); i++)
+        put_process_row(t, gpu, wire_at(processes, i));
+    if (wire_len(processes) > 0)
+        return;
+    bool nobody = wire_bool(gpu, "known", false) && wire_int(gpu, "more", 0) == 0;
+    table_put(t, "%s", wire_str(gpu, "label", "?"));
+    table_put(t, nobody ? "nobody" : "-");
+    for (size_t i = 2; i < ARRAY_LEN(heads); i++)
+        table_put(t, "-");
+}
+
+/* Held and not used is what somebody who waits for a GPU wants to know. */
+static void put_gpu_line(const struct app *app, const struct wire_val *gpu)
+{
+    char buf[40];
+    const char *label = wire_str(gpu, "label", "?");
+    int64_t idle_ns = wire_int(gpu, "idle_ns", PRINT_NONE);
+    long long n =
+        (long long)wire_len(wire_get(gpu, "processes")) + (long long)wire_int(gpu, "more", 0);
+    FILE *out = app->print.out;
+    if (!wire_bool(gpu, "known", false))
+        (void)fprintf(out, "who is on %s is not known: %s\n", label,
+                      wire_str(gpu, "reason", "no reason"));
+    else if (n > 0 && idle_ns != PRINT_NONE)
+        (void)fprintf(out, "%s is allocated (%lld process%s), 0 %% for %s\n", label, n,
+                      n == 1 ? "" : "es", print_duration(buf, sizeof buf, idle_ns));
+}
+
 static void put_device(struct table *t, const struct wire_val *device)
 {
+    const struct wire_val *processes = wire_get(device, "processes");
+    if (processes) {
+        put_gpu(t, device, processes);
+        return;
+    }
     const struct wire_val *runs = wire_get(device, "runs");
     const struct wire_val *others = wire_get(device, "others");
     for (size_t i = 0; i < wire_len(runs); i++)
@@ -57,6 +109,10 @@ static void put_device(struct table *t, const struct wire_val *device)
 
 static void put_sum(const struct app *app, const struct wire_val *device)
 {
+    if (wire_get(device, "processes")) {
+        put_gpu_line(app, device);
+        return;
+    }
     int64_t ppm = wire_int(device, "others_ppm", PRINT_NONE);
     if (ppm == PRINT_NONE)
         (void)fprintf(app->print.out, "what others use of %s is not known: %s\n",

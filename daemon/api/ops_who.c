@@ -1,4 +1,6 @@
-/* who: for each device, which run holds it since when, and who else is on it. From memory. */
+/* who: which run holds the CPUs since when, and who else is on them; which processes are on each GPU. From
+ * memory. */
+#include <stdlib.h>
 
 #include "common/units.h"
 #include "daemon/api/ops_private.h"
@@ -66,6 +68,49 @@ static void put_cpus(struct op_call *c, struct wire_out *o)
     wire_end(o);
 }
 
+static void put_process(struct wire_out *o, struct encode *enc, const struct gpu_proc *p)
+{
+    wire_begin_map(o, NULL);
+    wire_put_int(o, "pid", p->pid);
+    if (p->uid >= 0)
+        wire_put_str(o, "user", encode_user(enc, p->uid));
+    else
+        wire_put_nil(o, "user");
+    encode_opt(o, "busy_ppm", p->busy_ppm >= 0 ? p->busy_ppm : RUN_NONE);
+    encode_opt(o, "memory_bytes", p->memory_bytes >= 0 ? p->memory_bytes : RUN_NONE);
+    wire_put_int(o, "since_utc_ns", utc_of(p->first_ns));
+    wire_end(o);
+}
+
+static void put_gpu(struct wire_out *o, const struct gpu_use *u, int64_t now_ns)
+{
+    struct encode enc = {0};
+    bool known = u->state == READING_OK;
+    wire_begin_map(o, NULL);
+    wire_put_str(o, "device", u->device);
+    wire_put_str(o, "label", u->label);
+    wire_begin_array(o, "processes");
+    for (size_t i = 0; i < u->n; i++)
+        put_process(o, &enc, &u->procs[i]);
+    wire_end(o);
+    wire_put_int(o, "more", (int64_t)u->more);
+    encode_opt(o, "busy_ppm", u->busy_ppm >= 0 ? u->busy_ppm : RUN_NONE);
+    encode_opt(o, "idle_ns", u->idle_since_ns > 0 ? now_ns - u->idle_since_ns : RUN_NONE);
+    wire_put_bool(o, "known", known);
+    if (!known)
+        wire_put_str(o, "reason", u->reason);
+    wire_end(o);
+}
+
+static void put_gpus(struct op_call *c, struct wire_out *o)
+{
+    struct gpu_use *u = base_alloc(sizeof(*u));
+    int64_t now_ns = clock_boot_ns();
+    for (size_t i = 0; gpu_procs_get(c->d->gpu_procs, i, now_ns, u); i++)
+        put_gpu(o, u, now_ns);
+    free(u);
+}
+
 int op_who(struct op_call *c, struct err *e)
 {
     struct wire_out o = {0};
@@ -73,6 +118,7 @@ int op_who(struct op_call *c, struct err *e)
     ops_begin(&o, c->id);
     wire_begin_array(&o, "devices");
     put_cpus(c, &o);
+    put_gpus(c, &o);
     wire_end(&o);
     peer_send(c->p, &o);
     wire_out_free(&o);

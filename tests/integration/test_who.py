@@ -128,5 +128,34 @@ class Who(unittest.TestCase):
             self.assertIn("--quiet 1%,5m", p.stderr)
 
 
+class Gpus(unittest.TestCase):
+    """Processes on two GPUs of the tests' own library: whose they are, and that a held GPU does nothing."""
+
+    def test_allocated_and_idle(self):
+        library = os.path.join(BIN, "tests/support/fake/libnvidia-ml.so.1")
+        if not os.path.exists(library):
+            self.skipTest(f"{library} is not built")
+        d = Daemon("--disable", "perf,powercap,hwmon,battery,ipmi,estimate", "--nvml", os.path.abspath(library))
+        control = os.path.join(d.dir, "nvml_control")
+        with open(control, "w") as f:
+            f.write(f"gpus 2\nbusy 0\nproc_{os.getpid()} 1048576\n")
+        os.environ["FAKE_NVML_CONTROL"] = control
+        try:
+            with d:
+                def gpus():
+                    found = [x for x in d.call("who")["devices"] if x["device"].startswith("GPU-")]
+                    return found if len(found) == 2 and all(x["known"] for x in found) else None
+                for gpu in until(gpus, "both GPUs tell who is on them"):
+                    (p,) = gpu["processes"]
+                    self.assertEqual((p["pid"], p["memory_bytes"]), (os.getpid(), 1048576))
+                    self.assertEqual(p["busy_ppm"], 0)
+                    self.assertGreaterEqual(gpu["idle_ns"], 0)
+                text = subprocess.run([os.path.join(BIN, "client", "wattq"), "--socket", d.socket, "who"],
+                                      capture_output=True, text=True, check=True).stdout
+                self.assertIn("is allocated (1 process), 0 % for", text)
+        finally:
+            del os.environ["FAKE_NVML_CONTROL"]
+
+
 if __name__ == "__main__":
     unittest.main()
