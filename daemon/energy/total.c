@@ -97,7 +97,7 @@ static void stand_in(const struct energy_set *x, struct meter_view *v)
 static int view_of(struct store *s, const struct energy_window *w, struct energy_set *x, size_t i,
                    struct meter_view *v, struct err *e)
 {
-    struct channel_opinion o;
+    struct channel_opinion o = {.about = 0};
     struct energy_figure *f = &x->figures[i];
     int rc = opinions_of(s, &x->channels[i], w->boot, w->t0_ns, w->t1_ns, &o, e);
     if (rc)

@@ -153,7 +153,7 @@ int opinions_note(struct store *s, int64_t channel, int64_t t_ns, const char *ki
 
 static int load_one(struct opinions *o, size_t i, struct store *s, struct err *e)
 {
-    struct channel_opinion was;
+    struct channel_opinion was = {.about = 0};
     struct channel_row row;
     int64_t id = meter_channel(o->meter, i)->id;
     if (id == 0)
