@@ -2,14 +2,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/places.h"
+
+#define LOCK_TRIES 100 /* of 10 ms */
 
 const char *paths_network_fs(long type)
 {
@@ -185,12 +189,36 @@ int paths_init(struct paths *p, const struct config *c, struct err *e)
 }
 
 /* Whoever holds the lock has written its pid into the file. */
-static int locked_by_other(int fd, const struct paths *p, struct err *e)
+static void read_holder(int fd, char pid[16])
 {
-    char pid[16] = "";
-    ssize_t n = pread(fd, pid, sizeof(pid) - 1, 0);
+    ssize_t n = pread(fd, pid, 15, 0);
     pid[n > 0 ? n : 0] = '\0';
     pid[strcspn(pid, "\n")] = '\0';
+}
+
+/* A wattqd that was killed while it started a program leaves the lock with that child until it has become
+ * the program: moments. Waited for only when the holder is no more. */
+static bool lock_now_or_soon(int fd)
+{
+    for (int tries = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; tries++) {
+        char pid[16];
+        struct timespec ms10 = {.tv_nsec = 10 * NS_PER_MS};
+        if (errno != EWOULDBLOCK || tries == LOCK_TRIES)
+            return false;
+        read_holder(fd, pid);
+        if (kill((pid_t)strtol(pid, NULL, 10), 0) == 0 || errno != ESRCH) {
+            errno = EWOULDBLOCK;
+            return false;
+        }
+        (void)nanosleep(&ms10, NULL);
+    }
+    return true;
+}
+
+static int locked_by_other(int fd, const struct paths *p, struct err *e)
+{
+    char pid[16];
+    read_holder(fd, pid);
     err_set(e, WATTQ_E_CONFLICT, "wattqd runs already on %.180s (pid %s)", p->state,
             pid[0] ? pid : "unknown");
     return err_next(e, "use it (wattq info), stop it (kill %s), or choose another --state-dir",
@@ -206,7 +234,7 @@ int paths_lock(const struct paths *p, struct err *e)
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return err_errno(e, WATTQ_E_IO, "cannot open the lock file %.200s", path);
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+    if (!lock_now_or_soon(fd)) {
         rc = errno == EWOULDBLOCK ? locked_by_other(fd, p, e)
                                   : err_errno(e, WATTQ_E_IO, "cannot lock %.200s", path);
         close(fd);
