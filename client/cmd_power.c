@@ -72,6 +72,12 @@ static void show_window(const struct app *app, const struct wire_val *reply)
         (void)fprintf(app->print.out, "meter: %s\n", wire_str(reply, "meter", ""));
     if (*wire_str(reply, "covers", ""))
         (void)fprintf(app->print.out, "covers: %s\n", wire_str(reply, "covers", ""));
+    int64_t beyond = wire_int(reply, "uncovered_uj", PRINT_NONE);
+    char joules[40];
+    if (beyond != PRINT_NONE)
+        (void)fprintf(app->print.out, "uncovered: %s, what the outer meter saw beyond %s\n",
+                      print_joules(joules, sizeof joules, (double)beyond * 1e-6),
+                      wire_str(reply, "uncovered_beyond", "?"));
 }
 
 int cmd_energy(struct app *app, struct err *e)

@@ -256,6 +256,22 @@ static void show_rules(const struct app *app, const struct wire_val *c)
         accuracy);
 }
 
+static void say_uncovered(const struct app *app, const struct wire_val *run)
+{
+    char energy[40];
+    char power[40];
+    int64_t uj = wire_int(run, "uncovered_uj", PRINT_NONE);
+    int64_t ns = wire_int(run, "t1_ns", 0) - wire_int(run, "t0_ns", 0);
+    if (uj == PRINT_NONE || ns <= 0)
+        return;
+    char *text CLEANUP(base_freep) =
+        base_printf("%s (%s): what the outer meter saw beyond %s",
+                    print_joules(energy, sizeof energy, (double)uj * 1e-6),
+                    print_power_w(power, sizeof power, (double)uj * 1e3 / (double)ns),
+                    wire_str(run, "uncovered_beyond", "?"));
+    say(app, "uncovered", text);
+}
+
 void show_energy(const struct app *app, const struct wire_val *run)
 {
     const struct wire_val *f = find(run, "machine");
@@ -268,6 +284,7 @@ void show_energy(const struct app *app, const struct wire_val *run)
     say_total(app, f);
     say(app, "meter", wire_str(run, "meter", ""));
     say(app, "covers", wire_str(run, "covers", ""));
+    say_uncovered(app, run);
     say_power(app, f);
     say_errors(app, f);
     show_three(app, run);

@@ -47,6 +47,10 @@ static void put_set(struct wire_out *o, const struct energy_set *set)
     wire_end(o);
     wire_put_str(o, "meter", set->meter);
     wire_put_str(o, "covers", set->covers);
+    if (set->has_uncovered) {
+        wire_put_int(o, "uncovered_uj", set->uncovered_uj);
+        wire_put_str(o, "uncovered_beyond", set->inner);
+    }
 }
 
 static int window_of_run(struct store *s, struct energy_job *j, struct err *e)

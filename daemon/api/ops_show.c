@@ -254,6 +254,10 @@ static void put_meter(struct store *s, struct wire_out *o, const struct run_row 
         return;
     wire_put_str(o, "meter", set.meter);
     wire_put_str(o, "covers", set.covers);
+    if (set.has_uncovered) {
+        wire_put_int(o, "uncovered_uj", set.uncovered_uj);
+        wire_put_str(o, "uncovered_beyond", set.inner);
+    }
     wire_begin_array(o, "meters");
     for (size_t i = 0; i < set.n; i++)
         put_identity(o, &set.channels[i]);

@@ -82,6 +82,11 @@ struct energy_set {
     struct energy_figure total;
     char meter[128];  /* "package-0 + dram-0 + gpu0" */
     char covers[240]; /* what that includes, and what not */
+    /* Where the total is one outer meter (the node, the platform): what it saw beyond the meters inside it,
+     * signed, and their names. Not known where the inner ones miss part of the window. */
+    bool has_uncovered;
+    int64_t uncovered_uj;
+    char inner[128];
 };
 int energy_of_window(struct store *s, const struct energy_window *w, struct energy_set *out,
                      struct err *e) MUST_USE;

@@ -115,6 +115,58 @@ static int view_of(struct store *s, const struct energy_window *w, struct energy
 }
 
 /* The antichain wants the meter's own words; only what the choice depends on is filled in. */
+static void append(char *dst, size_t cap, const char *glue, const char *word)
+{
+    size_t have = strlen(dst);
+    if (have + strlen(glue) + strlen(word) + 1 <= cap)
+        snprintf(dst + have, cap - have, "%s%s", have ? glue : "", word);
+}
+
+/* The outer meter that the total is alone, or x->n. */
+static size_t sole_outer(const struct energy_set *x)
+{
+    size_t outer = x->n;
+    for (size_t i = 0; i < x->n; i++) {
+        enum channel_scope scope = x->channels[i].scope;
+        if (x->in_total[i] && (outer < x->n || (scope != SCOPE_NODE && scope != SCOPE_PSYS)))
+            return x->n;
+        outer = x->in_total[i] ? i : outer;
+    }
+    return outer;
+}
+
+/* What a wall meter sees and those inside the machine do not: supply, fans, disks, and their errors. */
+static void find_uncovered(struct energy_set *x, const struct meter_channel *const *list,
+                           struct meter_view *views)
+{
+    size_t outer = sole_outer(x);
+    uint8_t *in CLEANUP(base_freep) = base_alloc(x->n + 1);
+    size_t found = 0;
+    if (outer == x->n)
+        return;
+    for (size_t i = 0; i < x->n; i++) {
+        enum channel_scope scope = x->channels[i].scope;
+        bool same = scope == SCOPE_NODE || scope == x->channels[outer].scope;
+        bool beside = x->channels[outer].scope == SCOPE_PSYS &&
+                      (scope == SCOPE_GPU || scope == SCOPE_MODULE || scope == SCOPE_OTHER);
+        views[i].usable =
+            views[i].usable && !same && !beside && x->channels[i].quality != QUALITY_ESTIMATED;
+    }
+    (void)meter_antichain(list, x->n, views, in);
+    x->uncovered_uj = x->figures[outer].energy_uj;
+    x->has_uncovered = true;
+    for (size_t i = 0; i < x->n; i++) {
+        const struct energy_figure *f = &x->figures[i];
+        if (!in[i])
+            continue;
+        x->uncovered_uj -= f->energy_uj;
+        x->has_uncovered = x->has_uncovered && f->unknown_ns <= f->covered_ns / 100;
+        append(x->inner, sizeof(x->inner), " + ", x->channels[i].label);
+        found++;
+    }
+    x->has_uncovered = x->has_uncovered && found > 0;
+}
+
 static int choose(struct store *s, const struct energy_window *w, struct energy_set *x,
                   struct err *e)
 {
@@ -144,6 +196,8 @@ static int choose(struct store *s, const struct energy_window *w, struct energy_
         stand_in(x, views);
     if (rc >= 0 && x->n > 0)
         (void)meter_antichain(list, x->n, views, x->in_total);
+    if (rc >= 0)
+        find_uncovered(x, list, views);
     free(m);
     free(list);
     free(views);
@@ -272,13 +326,6 @@ void energy_set_sum(struct energy_set *x)
 }
 
 /* ---- words -------------------------------------------------------------------------------------- */
-
-static void append(char *dst, size_t cap, const char *glue, const char *word)
-{
-    size_t have = strlen(dst);
-    if (have + strlen(glue) + strlen(word) + 1 <= cap)
-        snprintf(dst + have, cap - have, "%s%s", have ? glue : "", word);
-}
 
 static bool has_scope(const struct energy_set *x, enum channel_scope scope)
 {

@@ -76,6 +76,13 @@ class Line(unittest.TestCase):
         # The meter of the whole machine contains the package: the total is its figure alone.
         self.assertEqual(figures["total"]["energy_uj"], figures["wall"]["energy_uj"])
         self.assertFalse(figures["pkg"]["in_total"])
+        # What the wall sees beyond the meters inside; the rig, of which nobody said where it is, is none of them.
+        now = self.d.client.call("energy", run=run)
+        joules = {f["label"]: f["energy_uj"] for f in now["figures"]}
+        self.assertEqual(now["uncovered_uj"], joules["wall"] - joules["pkg"])
+        p = subprocess.run([os.path.join(BIN, "client", "wattq"), "--socket", self.d.socket, "show", str(run), "--energy"],
+                           capture_output=True, text=True, timeout=60, check=True)
+        self.assertIn("beyond pkg\n", p.stdout)
 
     def test_no_reading_is_a_gap_and_never_zero(self):
         self.begin("run wall exec DIR/wall.sh DIR/watts\nchannel wall kind=gauge scope=node\n",
