@@ -162,8 +162,10 @@ static struct reading read_companion(const struct source *s, enum ask ask)
         return nvml_reading(rc, v, 10000, false);
     case BUSY:
         rc = s->mig ? NVML_NOT_SUPPORTED : CALL(c->utilization, &rates);
-        return rc == NVML_OK && rates.gpu > 100 ? (struct reading){.state = READING_IMPLAUSIBLE}
-                                                : nvml_reading(rc, rates.gpu, 10000, false);
+        if (rc == NVML_OK && rates.gpu > 100) {
+            return (struct reading){.state = READING_IMPLAUSIBLE};
+        }
+        return nvml_reading(rc, rates.gpu, 10000, false);
     case THROTTLE:
     default:
         rc = CALL(c->throttle, &wide);
