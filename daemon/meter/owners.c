@@ -261,7 +261,8 @@ static bool read_procs(struct owners *o)
     if (!dir)
         return false;
     closedir(dir);
-    qsort(o->next, o->nnext, sizeof(*o->next), by_pid);
+    if (o->nnext > 0)
+        qsort(o->next, o->nnext, sizeof(*o->next), by_pid);
     return true;
 }
 

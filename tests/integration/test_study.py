@@ -39,7 +39,7 @@ class LawDaemon(Daemon):
         self.proc = subprocess.Popen(
             [os.path.join(BIN, "daemon", "wattqd"), "--state-dir", self.state_dir, "--runtime-dir",
              os.path.join(self.dir, "run"), "--sysfs-root", self.root, "--disable", "hwmon,nvml,estimate,script",
-             "--config", "/dev/null", *self.args],
+             "--config", "/dev/null", "--disturbed", "100", *self.args],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, env=dict(os.environ, XDG_RUNTIME_DIR=""))
         self.connect()
 

@@ -56,7 +56,7 @@ class Proc:
 
 class Who(unittest.TestCase):
     def setUp(self):
-        self.d = Daemon("--others-period", "200ms")
+        self.d = Daemon("--others-period", "200ms", "--disturbed", "2")
         self.root = os.path.join(self.d.dir, "root")
         self.proc = Proc(self.root)
         self.d.args += ["--sysfs-root", self.root]

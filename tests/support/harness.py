@@ -79,7 +79,9 @@ class Daemon:
         self.proc = subprocess.Popen(
             [os.path.join(BIN, "daemon", "wattqd"), "--state-dir", self.state_dir, "--runtime-dir",
              os.path.join(self.dir, "run"), "--script", os.path.join(self.dir, "script"), "--disable",
-             "perf,powercap,hwmon,battery,ipmi,nvml,estimate", "--config", "/dev/null", *self.args],
+             "perf,powercap,hwmon,battery,ipmi,nvml,estimate", "--config", "/dev/null",
+             # Tests run beside each other: what else is at work is no finding.
+             "--disturbed", "100", *self.args],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, env=env)
         self.connect()
 
