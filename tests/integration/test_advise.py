@@ -23,7 +23,7 @@ WATTS = 50
 SCRIPT = f"""channel pkg kind=counter scope=package period=1ms quantum=1 pmax=51W
 power pkg = constant {WATTS}W
 """
-SECONDS = "0.3"
+SECONDS = "0.8"
 DEPTHS, SIZES = (2, 3, 4), (64, 128, 256, 512, 1024)
 shapes = {}
 
