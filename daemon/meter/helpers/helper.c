@@ -21,7 +21,7 @@ void helper_usage(const struct helper *h, const char *fmt, ...)
     va_list ap;
     va_start(ap, fmt);
     (void)fprintf(stderr, "%s: ", h->program);
-    (void)vfprintf(stderr, fmt, ap);
+    (void)vfprintf(stderr, fmt, ap); // NOLINT(clang-analyzer-valist.Uninitialized)
     (void)fprintf(stderr, "\n%s --help says how it is used\n", h->program);
     va_end(ap);
     exit(2);
@@ -77,6 +77,7 @@ void helper_none(const struct helper *h, const char *name, const char *word, con
     va_list ap;
     (void)h;
     va_start(ap, fmt);
+    // NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized)
     (void)vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
     for (char *p = text; *p; p++)
