@@ -25,6 +25,27 @@ static size_t take(char *data, size_t size, size_t n, void *arg)
     return more;
 }
 
+bool helper_http_option(const struct helper *h, struct helper_http_config *cfg, int c,
+                        const char *value)
+{
+    switch (c) {
+    case HELPER_HTTP_USER:
+        cfg->user = value;
+        return true;
+    case HELPER_HTTP_PASSWORD:
+        cfg->password = helper_secret(h, value);
+        return true;
+    case HELPER_HTTP_CACERT:
+        cfg->cacert = value;
+        return true;
+    case HELPER_HTTP_INSECURE:
+        cfg->insecure = true;
+        return true;
+    default:
+        return false;
+    }
+}
+
 struct helper_http *helper_http_new(const struct helper *h, const struct helper_http_config *cfg)
 {
     struct helper_http *x = base_alloc(sizeof(*x));

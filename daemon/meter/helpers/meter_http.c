@@ -107,20 +107,7 @@ static void ask(struct helper *h, struct helper_http *x, const struct source *s)
     json_decref(doc);
 }
 
-enum {
-    SHELLY = 256,
-    SHELLY1,
-    TASMOTA,
-    URL,
-    POWER,
-    POWER_UNIT,
-    ENERGY,
-    ENERGY_UNIT,
-    USER,
-    PASSWORD,
-    CACERT,
-    INSECURE
-};
+enum { SHELLY = 256, SHELLY1, TASMOTA, URL, POWER, POWER_UNIT, ENERGY, ENERGY_UNIT };
 
 static const struct option options[] = {HELPER_LONG_OPTIONS,
                                         {"shelly", required_argument, NULL, SHELLY},
@@ -131,10 +118,7 @@ static const struct option options[] = {HELPER_LONG_OPTIONS,
                                         {"power-unit", required_argument, NULL, POWER_UNIT},
                                         {"energy", required_argument, NULL, ENERGY},
                                         {"energy-unit", required_argument, NULL, ENERGY_UNIT},
-                                        {"user", required_argument, NULL, USER},
-                                        {"password-file", required_argument, NULL, PASSWORD},
-                                        {"cacert", required_argument, NULL, CACERT},
-                                        {"insecure", no_argument, NULL, INSECURE},
+                                        HELPER_HTTP_LONG_OPTIONS,
                                         {0}};
 
 static const char *unit_of(const struct helper *h, const char *text, const char *const *units)
@@ -149,7 +133,7 @@ static void take_option(struct helper *h, struct source *s, struct helper_http_c
 {
     static const char *const power[] = {"W", "mW", "kW", NULL};
     static const char *const energy[] = {"Wh", "kWh", "J", "kJ", NULL};
-    if (helper_option(h, c, optarg))
+    if (helper_option(h, c, optarg) || helper_http_option(h, cfg, c, optarg))
         return;
     if ((c == SHELLY || c == SHELLY1 || c == TASMOTA || c == URL) && s->url)
         helper_usage(h, "one device at a time: start it once for each");
@@ -177,18 +161,6 @@ static void take_option(struct helper *h, struct source *s, struct helper_http_c
         break;
     case ENERGY_UNIT:
         s->energy_unit = unit_of(h, optarg, energy);
-        break;
-    case USER:
-        cfg->user = optarg;
-        break;
-    case PASSWORD:
-        cfg->password = helper_secret(h, optarg);
-        break;
-    case CACERT:
-        cfg->cacert = optarg;
-        break;
-    case INSECURE:
-        cfg->insecure = true;
         break;
     case 'h':
         (void)fputs(help, stdout);

@@ -153,22 +153,19 @@ static void ask(struct redfish *r)
     forget(&r->at);
 }
 
-enum { URL = 256, CHASSIS, CONTROL, USER, PASSWORD, CACERT, INSECURE };
+enum { URL = 256, CHASSIS, CONTROL };
 
 static const struct option options[] = {HELPER_LONG_OPTIONS,
                                         {"url", required_argument, NULL, URL},
                                         {"chassis", required_argument, NULL, CHASSIS},
                                         {"control", required_argument, NULL, CONTROL},
-                                        {"user", required_argument, NULL, USER},
-                                        {"password-file", required_argument, NULL, PASSWORD},
-                                        {"cacert", required_argument, NULL, CACERT},
-                                        {"insecure", no_argument, NULL, INSECURE},
+                                        HELPER_HTTP_LONG_OPTIONS,
                                         {0}};
 
 static void take_option(struct redfish *r, struct helper_http_config *cfg, int c)
 {
     char *end = NULL;
-    if (helper_option(r->h, c, optarg))
+    if (helper_option(r->h, c, optarg) || helper_http_option(r->h, cfg, c, optarg))
         return;
     switch (c) {
     case URL:
@@ -181,18 +178,6 @@ static void take_option(struct redfish *r, struct helper_http_config *cfg, int c
         r->control = strtol(optarg, &end, 10);
         if (*end || end == optarg || r->control < 0 || r->control > 1000)
             helper_usage(r->h, "--control: '%.20s' is not a number from 0", optarg);
-        break;
-    case USER:
-        cfg->user = optarg;
-        break;
-    case PASSWORD:
-        cfg->password = helper_secret(r->h, optarg);
-        break;
-    case CACERT:
-        cfg->cacert = optarg;
-        break;
-    case INSECURE:
-        cfg->insecure = true;
         break;
     case 'h':
         (void)fputs(help, stdout);
