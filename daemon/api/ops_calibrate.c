@@ -73,12 +73,9 @@ static const struct channel_row *find_meter(const struct channel_row *list, size
 static int window_of(struct store *s, const struct calibrate_job *j, struct energy_window *w,
                      struct err *e)
 {
-    int64_t boot0 = 0;
-    int64_t t0 = 0;
-    if (store_boot_of(s, j->until_utc_ns, &w->boot, &w->t1_ns) != 0)
-        return err_set(e, WATTQ_E_NOT_FOUND, "nothing was measured before that time");
-    bool known = store_boot_of(s, j->since_utc_ns, &boot0, &t0) == 0;
-    w->t0_ns = known && boot0 == w->boot ? t0 : 0;
+    int rc = ops_window(s, j->since_utc_ns, j->until_utc_ns, w, e);
+    if (rc < 0)
+        return rc;
     int64_t now = clock_boot_ns();
     if (w->boot == store_boot(s) && w->t1_ns > now)
         w->t1_ns = now;

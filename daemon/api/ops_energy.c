@@ -69,16 +69,25 @@ static int window_of_run(struct store *s, struct energy_job *j, struct err *e)
 }
 
 /* A window lies in one boot: that of its end. */
-static int window_of_utc(struct store *s, struct energy_job *j, struct err *e)
+int ops_window(struct store *s, int64_t since_utc_ns, int64_t until_utc_ns, struct energy_window *w,
+               struct err *e)
 {
     int64_t boot0 = 0;
     int64_t t0 = 0;
-    if (store_boot_of(s, j->until_utc_ns, &j->w.boot, &j->w.t1_ns) != 0) {
+    if (store_boot_of(s, until_utc_ns, &w->boot, &w->t1_ns) != 0) {
         err_set(e, WATTQ_E_NOT_FOUND, "nothing was measured before that time");
         return err_next(e, "choose a later time");
     }
-    bool known = store_boot_of(s, j->since_utc_ns, &boot0, &t0) == 0;
-    j->w.t0_ns = known && boot0 == j->w.boot ? t0 : 0;
+    bool known = store_boot_of(s, since_utc_ns, &boot0, &t0) == 0;
+    w->t0_ns = known && boot0 == w->boot ? t0 : 0;
+    return 0;
+}
+
+static int window_of_utc(struct store *s, struct energy_job *j, struct err *e)
+{
+    int rc = ops_window(s, j->since_utc_ns, j->until_utc_ns, &j->w, e);
+    if (rc < 0)
+        return rc;
     int64_t now = clock_boot_ns();
     if (j->w.boot == store_boot(s) && j->w.t1_ns > now)
         j->w.t1_ns = now;

@@ -271,14 +271,9 @@ static int find_range(struct store *s, struct idle_job *j, struct err *e)
         j->w.boot = j->boot_now;
         return 0;
     }
-    int64_t boot0 = 0;
-    int64_t t0 = 0;
-    if (store_boot_of(s, j->until_utc_ns, &j->w.boot, &j->w.t1_ns) != 0) {
-        err_set(e, WATTQ_E_NOT_FOUND, "nothing was measured before that time");
-        return err_next(e, "choose a later time");
-    }
-    bool known = store_boot_of(s, j->since_utc_ns, &boot0, &t0) == 0;
-    j->w.t0_ns = known && boot0 == j->w.boot ? t0 : 0;
+    int rc = ops_window(s, j->since_utc_ns, j->until_utc_ns, &j->w, e);
+    if (rc < 0)
+        return rc;
     int64_t now = clock_boot_ns();
     if (j->w.boot == j->boot_now && j->w.t1_ns > now)
         j->w.t1_ns = now;

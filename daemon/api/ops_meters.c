@@ -286,12 +286,9 @@ static int put_series(struct store *s, struct series_job *j, const struct channe
 static int find_window(struct store *s, const struct series_job *j, struct energy_window *w,
                        struct err *e)
 {
-    int64_t boot0 = 0;
-    int64_t t0 = 0;
-    if (store_boot_of(s, j->until_utc_ns, &w->boot, &w->t1_ns) != 0)
-        return err_set(e, WATTQ_E_NOT_FOUND, "nothing was measured before that time");
-    bool known = store_boot_of(s, j->since_utc_ns, &boot0, &t0) == 0;
-    w->t0_ns = known && boot0 == w->boot ? t0 : 0;
+    int rc = ops_window(s, j->since_utc_ns, j->until_utc_ns, w, e);
+    if (rc < 0)
+        return rc;
     if (w->t1_ns <= w->t0_ns)
         return err_set(e, WATTQ_E_USAGE, "the window ends before it begins");
     return 0;

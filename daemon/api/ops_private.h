@@ -74,6 +74,10 @@ void ops_answer_list(struct ops_ticket *t, struct ops_list *l, int rc, const str
 /* 0; WATTQ_E_USAGE naming the key. Ids go to new memory. */
 int ops_need_int(const struct op_call *c, const char *key, int64_t *out, struct err *e) MUST_USE;
 int ops_need_runs(const struct op_call *c, int64_t **ids, size_t *n, struct err *e) MUST_USE;
+/* From civil times to a window: it lies in one boot, that of its end; `since` before that boot is its start.
+ * WATTQ_E_NOT_FOUND. Whether it has a length is the caller's to ask. Any thread. */
+int ops_window(struct store *s, int64_t since_utc_ns, int64_t until_utc_ns, struct energy_window *w,
+               struct err *e) MUST_USE;
 int ops_no_run(int64_t run, struct err *e);
 /* Key "where": a filter, or NULL when it is absent; the caller frees it. And whose details the peer may see
  * (store/query.h): RUN_NONE = everybody's, for root and for the user whose daemon this is. */

@@ -1,3 +1,6 @@
+/* Slow meters show later what happened at a run's end: its figures are computed once more when the slowest
+ * has had the time. Loop thread; the computing is a storage job. What waits when the daemon stops is not
+ * made up for: op `settle` does it on request. */
 #include <stdlib.h>
 
 #include "common/units.h"
