@@ -1,17 +1,22 @@
 -- What explains a run's power: temperatures, clocks, limits and throttling beside it, kept with the run so
 -- that they outlive the samples. Units as in 0001.
 
--- Writer: queue, with the figures. One row per companion channel that had a reading in the window.
+-- Writer: queue, with the figures. One row per companion channel of which a reading held in the window. A
+-- reading holds until the next one (daemon/energy/companions.h). NULL = the channel is of another kind.
 CREATE TABLE run_companion(
     run INTEGER NOT NULL REFERENCES run(id),
     channel INTEGER NOT NULL REFERENCES channel(id),
     samples INTEGER NOT NULL,        -- valid readings inside the window
-    min INTEGER,                     -- in the channel's unit; NULL for bit masks
-    mean INTEGER,                    -- over the time that is known
-    max INTEGER,
-    first INTEGER,                   -- counters of events: reading at the window's two ends
-    last INTEGER,
-    limited_ns INTEGER,              -- bit masks: time in which a bit that limits was set; NULL = no mask
     known_ns INTEGER NOT NULL,       -- time of the window in which a reading held
+    min INTEGER,                     -- in the channel's unit; NULL for masks and counts
+    mean INTEGER,                    -- over known_ns, weighted by time
+    max INTEGER,
+    first INTEGER NOT NULL,          -- what held first and last in the window
+    last INTEGER NOT NULL,
+    gained INTEGER,                  -- counts (of events, of ms): growth; a step back is a new beginning
+    bits INTEGER,                    -- masks: every bit that was ever set
+    limited_ns INTEGER,              -- masks: time in which a bit that protects the device was set; counts of
+                                     -- ms: gained, as time
+    capped_ns INTEGER,               -- masks: time in which the bit of the power limit was set
     PRIMARY KEY(run, channel)
 ) STRICT, WITHOUT ROWID;
