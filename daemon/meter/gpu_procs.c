@@ -1,15 +1,14 @@
 #include "daemon/meter/gpu_procs.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/units.h"
+#include "daemon/meter/proc_stat.h"
 
 struct gpu_procs {
     pthread_mutex_t lock;
@@ -165,43 +164,17 @@ void gpu_procs_put(struct gpu_procs *p, int index, const struct gpu_use *use)
     pthread_mutex_unlock(&p->lock);
 }
 
-/* Fields 3 (state) and 22 (start) stand after the last ')': a name may hold anything. */
-static bool parse_stat(char *text, char *state, int64_t *start)
-{
-    char *p = strrchr(text, ')');
-    if (!p || p[1] != ' ' || p[2] == '\0') {
-        return false;
-    }
-    *state = p[2];
-    char *rest = NULL;
-    int field = 3;
-    for (char *word = strtok_r(p + 2, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
-        if (field++ == 22) {
-            *start = strtoll(word, NULL, 10);
-            return true;
-        }
-    }
-    return false;
-}
-
 bool gpu_procs_identify(const char *root, struct gpu_proc *proc)
 {
-    char text[1024];
-    char *path CLEANUP(base_freep) =
-        base_printf("%s/proc/%lld/stat", root ? root : "", (long long)proc->pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct proc_stat stat;
+    bool real = !root || root[0] == '\0';
     proc->start_ticks = 0;
     proc->uid = -1;
-    if (fd < 0) {
+    if (!proc_stat_read(root, proc->pid, &stat)) {
         /* Hidden from us, but there: a /proc that shows only one's own must not hide an intruder. */
-        return !root && kill((pid_t)proc->pid, 0) < 0 && errno == EPERM;
+        return errno != 0 && real && kill((pid_t)proc->pid, 0) < 0 && errno == EPERM;
     }
-    struct stat st;
-    ssize_t got = read(fd, text, sizeof(text) - 1);
-    bool owned = fstat(fd, &st) == 0;
-    (void)close(fd);
-    char state = '?';
-    proc->uid = owned ? (int64_t)st.st_uid : -1;
-    text[got > 0 ? got : 0] = '\0';
-    return got > 0 && parse_stat(text, &state, &proc->start_ticks) && state != 'Z' && state != 'X';
+    proc->start_ticks = (int64_t)stat.start_ticks;
+    proc->uid = proc_stat_uid(root, proc->pid);
+    return stat.state != 'Z' && stat.state != 'X';
 }

@@ -2,7 +2,6 @@
 
 #include <ctype.h>
 #include <dirent.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 
 #include "common/units.h"
 #include "daemon/meter/cpustat.h"
+#include "daemon/meter/proc_stat.h"
 
 #define SCAN_MIN_NS   (20 * NS_PER_MS)
 #define REMEMBER_NS   (3600 * NS_PER_S)
@@ -71,42 +71,18 @@ const char *owner_kind_name(enum owner_kind k)
 
 /* ---- one process -------------------------------------------------------------------------------- */
 
-static ssize_t slurp(const struct owners *o, pid_t pid, const char *name, char *text)
-{
-    char path[WATTQ_PATH_MAX];
-    if (snprintf(path, sizeof(path), "%s/proc/%d/%s", o->proc, (int)pid, name) >= (int)sizeof(path))
-        return -1;
-    int fd CLEANUP(base_closep) = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, TEXT_BYTES - 1);
-    text[n > 0 ? n : 0] = '\0';
-    return n;
-}
-
-/* The name in field 2 may hold anything, also ')': fields count from the last one. */
 static bool read_stat(const struct owners *o, pid_t pid, struct proc *p)
 {
-    char text[TEXT_BYTES];
-    if (slurp(o, pid, "stat", text) <= 0)
+    struct proc_stat stat;
+    if (!proc_stat_read(o->proc, pid, &stat))
         return false;
-    char *open = strchr(text, '(');
-    char *close = strrchr(text, ')');
-    int ppid = 0;
-    unsigned flags = 0;
-    unsigned long long user = 0, system = 0, start = 0;
-    if (!open || !close || close < open ||
-        sscanf(close + 1,
-               " %*c %d %*d %*d %*d %*d %u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %*d %*d %llu",
-               &ppid, &flags, &user, &system, &start) != 5 ||
-        user > INT64_MAX / 2 || system > INT64_MAX / 2)
-        return false;
-    *close = '\0';
     *p = (struct proc){.pid = pid,
-                       .ppid = ppid,
-                       .start = start,
-                       .ticks = (int64_t)(user + system),
+                       .ppid = stat.ppid,
+                       .start = stat.start_ticks,
+                       .ticks = stat.ticks,
                        .owner = OWNER_NOT_YET,
-                       .shepherd = strcmp(open + 1, SHEPHERD) == 0,
-                       .kernel = (flags & 0x00200000u) != 0}; /* PF_KTHREAD */
+                       .shepherd = strcmp(stat.name, SHEPHERD) == 0,
+                       .kernel = stat.kernel};
     return true;
 }
 
@@ -114,7 +90,7 @@ static int64_t real_uid(const struct owners *o, pid_t pid)
 {
     char text[TEXT_BYTES];
     int64_t uid = -1;
-    if (slurp(o, pid, "status", text) <= 0)
+    if (proc_stat_slurp(o->proc, pid, "status", text, sizeof(text)) <= 0)
         return -1;
     const char *line = strstr(text, "\nUid:");
     return line && sscanf(line + 5, "%" SCNd64, &uid) == 1 ? uid : -1;
@@ -126,7 +102,7 @@ static bool cgroup_of(const struct owners *o, pid_t pid, char *out, size_t cap)
     char text[TEXT_BYTES];
     char *rest = NULL;
     bool found = false;
-    if (slurp(o, pid, "cgroup", text) <= 0)
+    if (proc_stat_slurp(o->proc, pid, "cgroup", text, sizeof(text)) <= 0)
         return false;
     for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
         const char *v2 = strncmp(line, "0::", 3) == 0 ? line + 3 : NULL;

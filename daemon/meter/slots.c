@@ -3,6 +3,7 @@
 #include "common/units.h"
 #include "daemon/meter/attr.h"
 #include "daemon/meter/cpustat.h"
+#include "daemon/meter/proc_stat.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -52,34 +53,11 @@ static int64_t cgroup_us(int fd)
     return attr_parse(number, strcspn(number, "\n"), &us) && us >= 0 ? us : -1;
 }
 
-static ssize_t slurp(const char *path, char *text, size_t cap)
-{
-    int fd CLEANUP(base_closep) = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return -1;
-    }
-    ssize_t n = read(fd, text, cap - 1);
-    text[n > 0 ? n : 0] = '\0';
-    return n;
-}
-
-/* utime + stime of a process and of the children it has waited for, ticks; -1 = gone.
- * The name in field 2 may hold anything, also ')': fields count from the last one. */
+/* utime + stime of a process and of the children it has waited for, ticks; -1 = gone. */
 static int64_t process_ticks(pid_t pid)
 {
-    char path[64];
-    char text[STAT_BYTES];
-    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    if (slurp(path, text, sizeof(text)) <= 0) {
-        return -1;
-    }
-    char *p = strrchr(text, ')');
-    long long t[4];
-    if (!p || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lld %lld %lld %lld",
-                     &t[0], &t[1], &t[2], &t[3]) != 4) {
-        return -1;
-    }
-    return t[0] + t[1] + t[2] + t[3];
+    struct proc_stat stat;
+    return proc_stat_read("", pid, &stat) ? stat.ticks + stat.waited_ticks : -1;
 }
 
 struct tree {
@@ -90,10 +68,10 @@ struct tree {
 /* Children of one thread. source: proc(5), /proc/pid/task/tid/children */
 static void add_children(struct tree *t, pid_t pid, const char *tid)
 {
-    char path[320];
+    char name[300];
     char text[CHILDREN_BYTES];
-    (void)snprintf(path, sizeof(path), "/proc/%d/task/%s/children", (int)pid, tid);
-    if (slurp(path, text, sizeof(text)) <= 0) {
+    (void)snprintf(name, sizeof(name), "task/%s/children", tid);
+    if (proc_stat_slurp("", pid, name, text, sizeof(text)) <= 0) {
         return;
     }
     char *rest = NULL;
