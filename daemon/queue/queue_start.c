@@ -318,8 +318,9 @@ void queue_on_launch(struct queue *q, const struct launch_event *ev)
         queue_ask_sweep(q, NULL, 0);
         move_to(r, RUN_STOPPING, ev, "main process ended");
         break;
-    case LAUNCH_EMPTY: /* the close sweep */
+    case LAUNCH_EMPTY: /* close and late: what the run leaves on disk takes some ms more */
         queue_ask_sweep(q, NULL, 0);
+        queue_ask_sweep(q, NULL, ev->t_ns + meter_settle_ns(q->cfg.meter));
         break;
     case LAUNCH_PAUSED:
         move_to(r, RUN_PAUSED, ev, "paused");
