@@ -67,6 +67,12 @@ const struct config_option config_options[] = {
      "of all CPUs: seconds in which they were busier are not taken for idle", NULL, 0, 100},
     {"durability", CONFIG_STR, AT(durability), "normal", "",
      "normal: a power cut may lose 10 s of samples; full: none", "normal|full", 0, 0},
+    {"visibility", CONFIG_STR, AT(visibility), "private", "",
+     "what other users of this machine may see", "private|summary|full", 0, 0},
+    {"meter-group", CONFIG_STR, AT(meter_group), "", "group",
+     "its members see readings at the rate they are taken, not by whole seconds", NULL, 0, 0},
+    {"admin-group", CONFIG_STR, AT(admin_group), "", "group",
+     "its members see every run and may stop it", NULL, 0, 0},
     {"log-level", CONFIG_STR, AT(log_level), "info", "", "how much to log", "error|warn|info|debug",
      0, 0},
 };

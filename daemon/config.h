@@ -28,6 +28,8 @@ struct config {
     int64_t idle_busy_percent; /* idle power is learned from seconds that are no busier */
     char *durability;          /* "normal" or "full" */
     int64_t reprobe_ns;        /* how often to look for meters that came or went; default 60 s */
+    char *visibility;          /* "private", "summary", "full", and two groups: api/rights.h */
+    char *meter_group, *admin_group;
     char *log_level;
 };
 

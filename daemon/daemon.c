@@ -370,11 +370,11 @@ static int start_serving(struct daemon *d, struct err *e)
 {
     const struct server_config sc = {
         .path = sd_listen_fds(0) > 0 ? NULL : d->paths.socket,
-        .mode = 0600,
+        .mode = rights_shared(&d->policy) ? 0666 : 0600,
         .on_request = ops_on_request,
         .on_close = daemon_on_peer_closed,
         .arg = d,
-        .only_uid = geteuid(),
+        .policy = d->policy,
     };
     return server_open(&d->server, &d->loop, &sc, e);
 }
@@ -421,11 +421,25 @@ static int run_loop(struct daemon *d, struct err *e)
     return rc;
 }
 
+/* Who may come, and where to. */
+static int find_places(struct daemon *d, struct err *e)
+{
+    const struct config *c = &d->config;
+    int rc =
+        rights_policy_init(&d->policy, geteuid(), c->visibility, c->meter_group, c->admin_group, e);
+    bool shared = rc == 0 && rights_shared(&d->policy);
+    if (rc == 0)
+        rc = paths_init(&d->paths, c, shared, e);
+    if (rc == 0 && shared && sd_listen_fds(0) <= 0)
+        rc = paths_share(&d->paths, e);
+    return rc;
+}
+
 int daemon_run(const struct config *cfg, struct err *e)
 {
     struct daemon d = {.config = *cfg, .lock_fd = -1, .started_boot_ns = clock_boot_ns()};
     prepare_process();
-    int rc = paths_init(&d.paths, cfg, e);
+    int rc = find_places(&d, e);
     if (rc < 0)
         return rc;
     d.lock_fd = paths_lock(&d.paths, e);

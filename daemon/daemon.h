@@ -23,6 +23,7 @@ struct daemon {
     uv_loop_t loop;
     struct config config;
     struct paths paths;
+    struct rights_policy policy; /* who may see and do what */
     struct gpu_procs *gpu_procs; /* who is on each GPU: sources write, queue and api read */
     struct slots *slots;         /* CPU time of runs: the queue seats them, the meter reads */
     struct ledger *ledger;       /* storage thread, as are the two below */

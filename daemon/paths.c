@@ -37,6 +37,7 @@ struct place {
     const char *path;
     const char *what;
     const char *option;
+    bool shared; /* others may go through it; nobody but us may write */
 };
 
 static int no_dir(const struct place *p, struct err *e)
@@ -82,10 +83,10 @@ static int check_owner(const struct place *p, struct err *e)
                 p->what, p->path, (long)st.st_uid, (long)geteuid());
         return err_next(e, "choose one of your own: %s DIR", p->option);
     }
-    if (st.st_mode & 077) {
+    if (st.st_mode & (p->shared ? 022 : 077)) {
         err_set(e, WATTQ_E_FORBIDDEN, "the %s %.200s is open to others (mode %04o)", p->what,
                 p->path, (unsigned)(st.st_mode & 07777));
-        return err_next(e, "chmod 700 %.150s", p->path);
+        return err_next(e, "chmod %s %.150s", p->shared ? "711" : "700", p->path);
     }
     return 0;
 }
@@ -167,14 +168,14 @@ static int find_programs(struct paths *p, const struct config *c, struct err *e)
     return err_next(e, "install it beside wattqd, or name its directory: --libexec-dir DIR");
 }
 
-int paths_init(struct paths *p, const struct config *c, struct err *e)
+int paths_init(struct paths *p, const struct config *c, bool shared, struct err *e)
 {
     *p = (struct paths){0};
     int rc = find_dirs(p, c, e);
     if (rc == 0)
-        rc = have_dir(&(struct place){p->state, "state directory", "--state-dir"}, e);
+        rc = have_dir(&(struct place){p->state, "state directory", "--state-dir", false}, e);
     if (rc == 0)
-        rc = have_dir(&(struct place){p->runtime, "runtime directory", "--runtime-dir"}, e);
+        rc = have_dir(&(struct place){p->runtime, "runtime directory", "--runtime-dir", shared}, e);
     if (rc == 0)
         rc = places_join(p->database, p->state, "wattq.db", e);
     if (rc == 0)
@@ -182,11 +183,59 @@ int paths_init(struct paths *p, const struct config *c, struct err *e)
     if (rc == 0)
         rc = places_join(p->envs, p->state, "env", e);
     if (rc == 0)
-        rc = have_dir(&(struct place){p->runs, "directory of runs", "--state-dir"}, e);
+        rc = have_dir(&(struct place){p->runs, "directory of runs", "--state-dir", false}, e);
     if (rc == 0)
-        rc = have_dir(&(struct place){p->envs, "directory of environments", "--state-dir"}, e);
+        rc = have_dir(&(struct place){p->envs, "directory of environments", "--state-dir", false},
+                      e);
     return rc == 0 ? find_programs(p, c, e) : rc;
 }
+
+/* ---- for others ----------------------------------------------------------------------------------- */
+
+/* By a descriptor: what is opened is what was checked to be ours. */
+static int open_up(const char *path, struct err *e)
+{
+    struct stat st;
+    int fd CLEANUP(base_closep) = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return err_errno(e, WATTQ_E_IO, "cannot open the runtime directory %.200s", path);
+    if ((st.st_mode & 011) || st.st_uid != geteuid())
+        return 0;
+    return fchmod(fd, 0711) == 0 ? 0
+                                 : err_errno(e, WATTQ_E_IO, "cannot open %.200s to others", path);
+}
+
+/* A group that may go through is enough: so the machine can be shared with that group alone. */
+static int check_way(const char *path, struct err *e)
+{
+    char dir[WATTQ_PATH_MAX];
+    struct stat st;
+    base_strcpy(dir, sizeof(dir), path);
+    for (char *slash; (slash = strrchr(dir, '/')) != NULL;) {
+        slash[slash == dir] = '\0';
+        if (stat(dir, &st) < 0)
+            return err_errno(e, WATTQ_E_IO, "cannot look at %.200s", dir);
+        if (!(st.st_mode & 011)) {
+            err_set(e, WATTQ_E_FORBIDDEN,
+                    "other users cannot reach the socket: %.160s is closed to them (mode %04o)",
+                    dir, (unsigned)(st.st_mode & 07777));
+            return err_next(e, "put it where they can: --runtime-dir /var/tmp/wattq-$USER");
+        }
+        if (slash == dir)
+            break;
+    }
+    return 0;
+}
+
+int paths_share(const struct paths *p, struct err *e)
+{
+    size_t n = strlen(p->runtime);
+    bool inside = strncmp(p->socket, p->runtime, n) == 0 && p->socket[n] == '/';
+    int rc = inside ? open_up(p->runtime, e) : 0;
+    return rc == 0 ? check_way(p->socket, e) : rc;
+}
+
+/* ---- the lock ------------------------------------------------------------------------------------- */
 
 /* Whoever holds the lock has written its pid into the file. */
 static void read_holder(int fd, char pid[16])

@@ -17,8 +17,11 @@ struct paths {
     char train[WATTQ_PATH_MAX];
     char meters[WATTQ_PATH_MAX]; /* wattq-meters */
 };
-/* Finds, creates and checks them. */
-int paths_init(struct paths *p, const struct config *c, struct err *e) MUST_USE;
+/* Finds, creates and checks them. shared: the runtime directory may be open to others. */
+int paths_init(struct paths *p, const struct config *c, bool shared, struct err *e) MUST_USE;
+/* Others are to reach the socket: a runtime directory of ours becomes 0711, all else stays 0700.
+ * WATTQ_E_FORBIDDEN, naming the directory on the way that is closed to them, with the option that helps. */
+int paths_share(const struct paths *p, struct err *e) MUST_USE;
 /* The single-instance lock <state>/wattqd.lock: an fd to keep; WATTQ_E_CONFLICT names the other's pid. */
 int paths_lock(const struct paths *p, struct err *e) MUST_USE;
 

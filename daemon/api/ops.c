@@ -7,56 +7,56 @@
 #include "daemon/api/ops_private.h"
 
 const struct op ops_table[] = {
-    {"hello", op_hello},
-    {"info", op_info},
-    {"submit", op_submit},
-    {"sweep", op_sweep},
-    {"sweep_begin", op_sweep_begin},
-    {"sweep_rows", op_sweep_rows},
-    {"sweep_commit", op_sweep_commit},
-    {"sweeps", op_sweeps},
-    {"sweep_release", op_sweep_release},
-    {"queue", op_queue},
-    {"show", op_show},
-    {"logs", op_logs},
-    {"wait", op_wait},
-    {"watch", op_watch},
-    {"cancel", op_cancel},
-    {"hold", op_hold},
-    {"release", op_release},
-    {"pause", op_pause},
-    {"resume", op_resume},
-    {"retry", op_retry},
-    {"runs", op_runs},
-    {"table", op_table},
-    {"energy", op_energy},
-    {"power", op_power},
-    {"meters", op_meters},
-    {"meter", op_meter},
-    {"phase", op_phase},
-    {"tag", op_tag},
-    {"note", op_note},
-    {"label", op_label},
-    {"metric", op_metric},
-    {"exec_begin", op_exec_begin},
-    {"exec_ready", op_exec_ready},
-    {"exec_abort", op_exec_abort},
-    {"idle", op_idle},
-    {"audit", op_audit},
-    {"calibrate", op_calibrate},
-    {"calibrations", op_calibrations},
-    {"idle_measure", op_idle_measure},
-    {"baselines", op_baselines},
-    {"who", op_who},
-    {"export", op_export},
-    {"pin", op_pin},
-    {"settle", op_settle},
-    {"import_begin", op_import_begin},
-    {"import_rows", op_import_rows},
-    {"import_commit", op_import_commit},
-    {"curves", op_curves},
-    {"model_put", op_model_put},
-    {"models", op_models},
+    {"hello", RIGHTS_ANY, op_hello},
+    {"info", RIGHTS_ANY, op_info},
+    {"submit", RIGHTS_SUBMIT, op_submit},
+    {"sweep", RIGHTS_SUBMIT, op_sweep},
+    {"sweep_begin", RIGHTS_SUBMIT, op_sweep_begin},
+    {"sweep_rows", RIGHTS_SUBMIT, op_sweep_rows},
+    {"sweep_commit", RIGHTS_SUBMIT, op_sweep_commit},
+    {"sweeps", RIGHTS_ANY, op_sweeps},
+    {"sweep_release", RIGHTS_OWN, op_sweep_release},
+    {"queue", RIGHTS_ANY, op_queue},
+    {"show", RIGHTS_ANY, op_show},
+    {"logs", RIGHTS_DETAIL, op_logs},
+    {"wait", RIGHTS_ANY, op_wait},
+    {"watch", RIGHTS_ANY, op_watch},
+    {"cancel", RIGHTS_OWN, op_cancel},
+    {"hold", RIGHTS_OWN, op_hold},
+    {"release", RIGHTS_OWN, op_release},
+    {"pause", RIGHTS_OWN, op_pause},
+    {"resume", RIGHTS_OWN, op_resume},
+    {"retry", RIGHTS_SUBMIT, op_retry},
+    {"runs", RIGHTS_ANY, op_runs},
+    {"table", RIGHTS_ANY, op_table},
+    {"energy", RIGHTS_ANY, op_energy},
+    {"power", RIGHTS_ANY, op_power},
+    {"meters", RIGHTS_ANY, op_meters},
+    {"meter", RIGHTS_ANY, op_meter},
+    {"phase", RIGHTS_OWN, op_phase},
+    {"tag", RIGHTS_OWN, op_tag},
+    {"note", RIGHTS_OWN, op_note},
+    {"label", RIGHTS_OWN, op_label},
+    {"metric", RIGHTS_OWN, op_metric},
+    {"exec_begin", RIGHTS_SUBMIT, op_exec_begin},
+    {"exec_ready", RIGHTS_SUBMIT, op_exec_ready},
+    {"exec_abort", RIGHTS_SUBMIT, op_exec_abort},
+    {"idle", RIGHTS_ANY, op_idle},
+    {"audit", RIGHTS_WHOLE, op_audit},
+    {"calibrate", RIGHTS_ADMIN, op_calibrate},
+    {"calibrations", RIGHTS_ANY, op_calibrations},
+    {"idle_measure", RIGHTS_ADMIN, op_idle_measure},
+    {"baselines", RIGHTS_ANY, op_baselines},
+    {"who", RIGHTS_ANY, op_who},
+    {"export", RIGHTS_RAW, op_export},
+    {"pin", RIGHTS_OWN, op_pin},
+    {"settle", RIGHTS_OWN, op_settle},
+    {"import_begin", RIGHTS_SUBMIT, op_import_begin},
+    {"import_rows", RIGHTS_SUBMIT, op_import_rows},
+    {"import_commit", RIGHTS_SUBMIT, op_import_commit},
+    {"curves", RIGHTS_DETAIL, op_curves},
+    {"model_put", RIGHTS_SUBMIT, op_model_put},
+    {"models", RIGHTS_WHOLE, op_models},
 };
 const size_t ops_count = ARRAY_LEN(ops_table);
 
@@ -65,9 +65,13 @@ static int dispatch(struct op_call *c, struct err *e)
     const char *name = wire_str(c->req, "op", NULL);
     if (!name)
         return err_set(e, WATTQ_E_PROTOCOL, "a request needs an 'op'");
-    for (size_t i = 0; i < ops_count; i++)
-        if (strcmp(ops_table[i].name, name) == 0)
-            return ops_table[i].handle(c, e);
+    for (size_t i = 0; i < ops_count; i++) {
+        const struct op *op = &ops_table[i];
+        if (strcmp(op->name, name) != 0)
+            continue;
+        int rc = rights_check(peer_rights(c->p), op->who, name, e);
+        return rc < 0 ? rc : op->handle(c, e);
+    }
     err_set(e, WATTQ_E_PROTOCOL, "there is no operation '%.40s'", name);
     return err_next(e, "see docs/protocol.md, or use a client of this version");
 }

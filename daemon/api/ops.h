@@ -1,7 +1,9 @@
 /* Operations: one table line and one handler each (docs/protocol.md). Loop thread. A handler validates,
  * calls one module and encodes; what needs the database goes through storage_submit or storage_read
- * and answers in the job's done. To add one: a line in the table in ops.c, a handler, a row in
- * docs/protocol.md (a test compares the two). */
+ * and answers in the job's done. Before it is called the peer's rights were checked against `who`; a handler
+ * of class OWN or DETAIL asks for each run it names (rights_may_act, rights_may_see), one of class ANY shows what
+ * the peer may see. To add one: a line in the table in ops.c, a handler, a row in docs/protocol.md (a test
+ * compares the two, and who may call it). */
 #ifndef DAEMON_API_OPS_H
 #define DAEMON_API_OPS_H
 
@@ -16,6 +18,7 @@ struct op_call {
 };
 struct op {
     const char *name;
+    enum rights_class who;                           /* may call it: rights.h */
     int (*handle)(struct op_call *c, struct err *e); /* < 0: the table's caller sends the error */
 };
 extern const struct op ops_table[];

@@ -15,6 +15,10 @@ pid_t peer_pid(const struct peer *p)
 {
     return p->pid;
 }
+const struct rights *peer_rights(const struct peer *p)
+{
+    return &p->rights;
+}
 void *peer_data(const struct peer *p)
 {
     return p->data;

@@ -20,6 +20,7 @@ struct peer {
     struct peer *prev, *next; /* server's list */
     uid_t uid;
     pid_t pid;
+    struct rights rights;
     void *data;
     unsigned refs;
     bool hello;    /* said it, in our version */

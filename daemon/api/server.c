@@ -277,17 +277,42 @@ static size_t peers_of(const struct server *s, uid_t uid)
     return n;
 }
 
+static size_t guests(const struct server *s)
+{
+    size_t n = 0;
+    for (const struct peer *p = s->peers; p; p = p->next)
+        n += !p->rights.admin;
+    return n;
+}
+
 static int admit(const struct server *s, const struct peer *p, struct err *e)
 {
-    if (s->cfg.only_uid != (uid_t)-1 && p->uid != s->cfg.only_uid) {
-        err_set(e, WATTQ_E_FORBIDDEN, "this wattqd serves uid %ld only, you are uid %ld",
-                (long)s->cfg.only_uid, (long)p->uid);
-        return err_next(e, "start your own: wattqd &");
-    }
-    if (s->npeers > SERVER_PEERS_MAX || peers_of(s, p->uid) > SERVER_PEERS_UID) {
+    if (!p->rights.admitted)
+        return rights_refuse_peer(&s->cfg.policy, p->uid, e);
+    if (s->npeers > SERVER_PEERS_MAX || peers_of(s, p->uid) > SERVER_PEERS_UID ||
+        (!p->rights.admin && guests(s) > SERVER_PEERS_GUEST)) {
         err_set(e, WATTQ_E_LIMIT, "too many connections (%zu)", s->npeers);
         return err_next(e, "close some clients and try again");
     }
+    return 0;
+}
+
+/* All groups of the peer's process: its own and the supplementary ones. A kernel without SO_PEERGROUPS (before
+ * 4.13) tells the first only. */
+static int read_rights(struct peer *p, int fd, gid_t gid)
+{
+    gid_t few[64];
+    gid_t *many CLEANUP(base_freep) = NULL;
+    gid_t *groups = few;
+    socklen_t bytes = sizeof(few) - sizeof(*few);
+    int rc = getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, few + 1, &bytes);
+    if (rc < 0 && errno == ERANGE) {
+        groups = many = base_alloc(sizeof(gid) + bytes);
+        rc = getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, many + 1, &bytes);
+    }
+    groups[0] = gid;
+    size_t n = 1 + (rc == 0 ? bytes / sizeof(gid) : 0);
+    p->rights = rights_of(&p->server->cfg.policy, p->uid, groups, n);
     return 0;
 }
 
@@ -301,7 +326,7 @@ static int read_credentials(struct peer *p)
         return -1;
     p->uid = cred.uid;
     p->pid = cred.pid;
-    return 0;
+    return read_rights(p, (int)fd, cred.gid);
 }
 
 static struct peer *new_peer(struct server *s)

@@ -1,6 +1,7 @@
 /* The socket: listener, peers, framing, budgets. Loop thread. Knows frames and replies, not what an
  * operation means (ops.h). Limits: 4 KiB before hello, WIRE_FRAME_MAX after; one global receive budget
- * of SERVER_RECEIVE_MAX; SERVER_PEERS_MAX connections, of which per uid SERVER_PEERS_UID; 10 s for hello
+ * of SERVER_RECEIVE_MAX; SERVER_PEERS_MAX connections, of which per uid SERVER_PEERS_UID, and of all guests
+ * together SERVER_PEERS_GUEST, so that no guest keeps the owner out; 10 s for hello
  * and for the rest of a frame that was begun. A frame that breaks a limit is answered with one error,
  * then the connection ends.
  * A peer that reads slowly: replies to its requests are queued up to SERVER_REPLY_MAX, then it is closed;
@@ -13,9 +14,11 @@
 #include <uv.h>
 
 #include "common/wire.h"
+#include "daemon/api/rights.h"
 
 #define SERVER_PEERS_MAX   4096
 #define SERVER_PEERS_UID   2048
+#define SERVER_PEERS_GUEST 1024        /* of everybody who is neither owner nor admin */
 #define SERVER_RECEIVE_MAX (16u << 20) /* half frames of all peers together */
 #define SERVER_REPLY_MAX   (8u << 20)  /* unread replies of one peer */
 #define SERVER_STREAM_MAX  (64u << 10) /* unread stream frames of one peer */
@@ -33,8 +36,8 @@ struct server_config {
     void (*on_request)(void *arg, struct peer *p, const struct wire_val *request);
     void (*on_close)(void *arg, struct peer *p); /* the last that is heard of it */
     void *arg;
-    uid_t only_uid;      /* user mode: nobody else is answered; (uid_t)-1 = anybody */
-    int64_t patience_ns; /* 0 = SERVER_PATIENCE_NS; tests shorten it */
+    struct rights_policy policy; /* who is answered, and with which rights (rights.h) */
+    int64_t patience_ns;         /* 0 = SERVER_PATIENCE_NS; tests shorten it */
 };
 
 /* Refuses a path over 107 bytes with the option that helps, a path somebody listens on
@@ -46,7 +49,8 @@ size_t server_peers(const struct server *s);
 
 uid_t peer_uid(const struct peer *p); /* SO_PEERCRED at connect */
 pid_t peer_pid(const struct peer *p);
-void *peer_data(const struct peer *p); /* ops' own state per connection */
+const struct rights *peer_rights(const struct peer *p); /* decided at connect, for its life */
+void *peer_data(const struct peer *p);                  /* ops' own state per connection */
 void peer_set_data(struct peer *p, void *data);
 /* Keep a peer's address valid over its close (a job in flight); peer_closing tells, sends do nothing. */
 struct peer *peer_ref(struct peer *p);

@@ -222,8 +222,11 @@ int main(void)
     uv_loop_init(&b->loop);
     uv_timer_init(&b->loop, &b->tick);
     b->tick.data = b;
-    const struct server_config cfg = {
-        .path = path, .mode = 0600, .on_request = on_request, .arg = b, .only_uid = (uid_t)-1};
+    const struct server_config cfg = {.path = path,
+                                      .mode = 0600,
+                                      .on_request = on_request,
+                                      .arg = b,
+                                      .policy = {.visibility = RIGHTS_FULL}};
     if (server_open(&b->server, &b->loop, &cfg, &e) < 0) {
         fprintf(stderr, "%s\n", e.text);
         return 1;

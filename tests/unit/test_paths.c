@@ -72,7 +72,7 @@ static void test_created_private_and_found_again(void **state)
     struct err e = {0};
     struct config c = config(below("deep/er/state"));
     for (int i = 0; i < 2; i++)
-        if (paths_init(&p, &c, &e) < 0)
+        if (paths_init(&p, &c, false, &e) < 0)
             fail_msg("%s", e.text);
     struct stat st;
     assert_int_equal(stat(p.state, &st), 0);
@@ -112,7 +112,7 @@ static void refused(char *state, int code, const char *text, const char *next)
     struct paths p;
     struct err e = {0};
     struct config c = config(state);
-    int rc = paths_init(&p, &c, &e);
+    int rc = paths_init(&p, &c, false, &e);
     if (rc != code || !strstr(e.text, text) || !strstr(e.next, next))
         fail_msg("%s: %d \"%s\" \"%s\"", state, rc, e.text, e.next);
 }
@@ -132,6 +132,35 @@ static void test_what_is_refused(void **state)
     }
 }
 
+/* The test's directory is 0700, so nobody reaches a socket below it until it is opened too. */
+static void test_shared(void **state)
+{
+    (void)state;
+    struct paths p;
+    struct err e = {0};
+    struct stat st;
+    struct config c = config(below("shared/state"));
+    c.runtime_dir = below("shared-run");
+    assert_int_equal(paths_init(&p, &c, true, &e), 0);
+    assert_int_equal(paths_share(&p, &e), WATTQ_E_FORBIDDEN);
+    assert_non_null(strstr(e.text, root));
+    assert_non_null(strstr(e.next, "--runtime-dir"));
+    assert_int_equal(chmod(root, 0755), 0);
+    assert_int_equal(paths_share(&p, &e), 0);
+    assert_int_equal(stat(p.runtime, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0711);
+    const char *const closed[] = {p.state, p.runs, p.envs};
+    for (size_t i = 0; i < ARRAY_LEN(closed); i++) {
+        assert_int_equal(stat(closed[i], &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0700);
+    }
+    assert_int_equal(paths_init(&p, &c, true, &e), 0); /* found again */
+    assert_int_equal(paths_init(&p, &c, false, &e), WATTQ_E_FORBIDDEN);
+    assert_int_equal(chmod(p.runtime, 0777), 0);
+    assert_int_equal(paths_init(&p, &c, true, &e), WATTQ_E_FORBIDDEN); /* others could write */
+    assert_int_equal(chmod(root, 0700), 0);
+}
+
 static void test_long_socket_path(void **state)
 {
     (void)state;
@@ -141,7 +170,7 @@ static void test_long_socket_path(void **state)
     struct paths p;
     struct config c = config(below("s"));
     c.socket = path;
-    assert_int_equal(paths_init(&p, &c, &e), WATTQ_E_USAGE);
+    assert_int_equal(paths_init(&p, &c, false, &e), WATTQ_E_USAGE);
     assert_non_null(strstr(e.text, "108"));
     assert_non_null(strstr(e.next, "--socket"));
     path[107] = '\0';
@@ -155,7 +184,7 @@ static void test_missing_shepherd(void **state)
     struct paths p;
     struct config c = config(below("s"));
     c.libexec_dir = below("nowhere");
-    assert_int_equal(paths_init(&p, &c, &e), WATTQ_E_NOT_FOUND);
+    assert_int_equal(paths_init(&p, &c, false, &e), WATTQ_E_NOT_FOUND);
     assert_non_null(strstr(e.next, "--libexec-dir"));
 }
 
@@ -180,10 +209,10 @@ static int read_only_child(void)
         mount(below("ro"), below("ro"), NULL, MS_BIND, NULL) < 0 ||
         mount("none", below("ro"), NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) < 0)
         return 77;
-    int rc = paths_init(&p, &c, &e);
+    int rc = paths_init(&p, &c, false, &e);
     bool absent = rc == WATTQ_E_IO && strstr(e.text, "Read-only") && strstr(e.next, "--state-dir");
     c.state_dir = below("ro/there");
-    rc = paths_init(&p, &c, &e);
+    rc = paths_init(&p, &c, false, &e);
     bool there = rc == WATTQ_E_IO && strstr(e.text, "Read-only") && strstr(e.next, "--state-dir");
     return absent && there ? 0 : 1;
 }
@@ -211,7 +240,7 @@ static void test_one_instance(void **state)
     struct paths p;
     struct err e = {0};
     struct config c = config(below("lock"));
-    assert_int_equal(paths_init(&p, &c, &e), 0);
+    assert_int_equal(paths_init(&p, &c, false, &e), 0);
     int fd = paths_lock(&p, &e);
     assert_true(fd >= 0);
     assert_int_equal(paths_lock(&p, &e), WATTQ_E_CONFLICT);
@@ -231,6 +260,7 @@ int main(void)
         cmocka_unit_test(test_created_private_and_found_again),
         cmocka_unit_test(test_xdg),
         cmocka_unit_test(test_what_is_refused),
+        cmocka_unit_test(test_shared),
         cmocka_unit_test(test_long_socket_path),
         cmocka_unit_test(test_missing_shepherd),
         cmocka_unit_test(test_network_file_systems),

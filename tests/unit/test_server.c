@@ -114,7 +114,9 @@ static int setup(void **state)
                                       .on_request = on_request,
                                       .on_close = on_close,
                                       .arg = h,
-                                      .only_uid = geteuid(),
+                                      .policy = {.owner = geteuid(),
+                                                 .meter_group = RIGHTS_NO_GROUP,
+                                                 .admin_group = RIGHTS_NO_GROUP},
                                       .patience_ns = PATIENCE_NS};
     uv_loop_init(&h->loop);
     uv_async_init(&h->loop, &h->quit, on_quit);
@@ -493,7 +495,8 @@ static int try_open(const char *path, struct err *e)
 {
     uv_loop_t loop;
     struct server *s = NULL;
-    const struct server_config cfg = {.path = path, .mode = 0600, .only_uid = (uid_t)-1};
+    const struct server_config cfg = {
+        .path = path, .mode = 0600, .policy = {.visibility = RIGHTS_FULL}};
     uv_loop_init(&loop);
     int rc = server_open(&s, &loop, &cfg, e);
     server_close(s, NULL, NULL);

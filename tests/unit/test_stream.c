@@ -65,7 +65,7 @@ static int setup(void **state)
                                       .on_request = on_request,
                                       .on_close = on_close,
                                       .arg = h,
-                                      .only_uid = (uid_t)-1};
+                                      .policy = {.visibility = RIGHTS_FULL}};
     const struct streams_config sc = {.loop = &h->loop, .put_run = put_run, .arg = h};
     uv_loop_init(&h->loop);
     h->streams = streams_new(&sc);
