@@ -105,3 +105,51 @@ void sha256_hex(const void *data, size_t bytes, char out[SHA256_HEX])
     sha256_add(&s, data, bytes);
     sha256_end_hex(&s, out);
 }
+
+/* ---- HMAC. source: RFC 2104 ---------------------------------------------------------------------- */
+
+void hmac_init(struct hmac *m, const void *key, size_t bytes)
+{
+    uint8_t pad[64] = {0};
+    if (bytes > sizeof(pad)) {
+        struct sha256 s;
+        sha256_init(&s);
+        sha256_add(&s, key, bytes);
+        sha256_end(&s, pad);
+    } else if (bytes) {
+        memcpy(pad, key, bytes);
+    }
+    for (size_t i = 0; i < sizeof(pad); i++) {
+        m->outer_key[i] = pad[i] ^ 0x5c;
+        pad[i] ^= 0x36;
+    }
+    sha256_init(&m->inner);
+    sha256_add(&m->inner, pad, sizeof(pad));
+    explicit_bzero(pad, sizeof(pad));
+}
+
+void hmac_add(struct hmac *m, const void *data, size_t bytes)
+{
+    sha256_add(&m->inner, data, bytes);
+}
+
+void hmac_end(struct hmac *m, uint8_t out[SHA256_BYTES])
+{
+    uint8_t sum[SHA256_BYTES];
+    struct sha256 outer;
+    sha256_end(&m->inner, sum);
+    sha256_init(&outer);
+    sha256_add(&outer, m->outer_key, sizeof(m->outer_key));
+    sha256_add(&outer, sum, sizeof(sum));
+    sha256_end(&outer, out);
+    explicit_bzero(m, sizeof(*m));
+    explicit_bzero(&outer, sizeof(outer));
+}
+
+bool hmac_equal(const uint8_t a[SHA256_BYTES], const uint8_t b[SHA256_BYTES])
+{
+    uint8_t differ = 0;
+    for (size_t i = 0; i < SHA256_BYTES; i++)
+        differ |= a[i] ^ b[i];
+    return differ == 0;
+}

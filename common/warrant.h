@@ -21,10 +21,13 @@
 #define WARRANT_RUNS_MAX 256 /* commands under one warrant; a larger sweep takes several */
 #define WARRANT_VERSION  1
 
+enum order_kind {
+    ORDER_COMMAND,
+    ORDER_TRAIN /* the built-in trainer: argv are its arguments, the program is the launcher's */
+};
 /* One run as its user means it. Strings are borrowed; argv is NULL-terminated. */
 struct order {
-    uint32_t
-        kind; /* 0 command; 1 built-in trainer: argv are its arguments, the program is the launcher's */
+    uint32_t kind; /* enum order_kind */
     uint32_t umask;
     const char *cwd;        /* absolute */
     const char *stdin_path; /* NULL or "" = /dev/null */
@@ -49,6 +52,7 @@ struct warrant {
     uint8_t mac[SHA256_BYTES]; /* HMAC-SHA256 of everything else, leaves included */
     uint8_t leaves[WARRANT_RUNS_MAX][SHA256_BYTES];
 };
+_Static_assert(offsetof(struct warrant, leaves) == 88, "no padding: all of it is under the mac");
 /* How many bytes of it are used: up to the last leaf. */
 size_t warrant_bytes(const struct warrant *w);
 /* From untrusted bytes: the version, n in 1 .. WARRANT_RUNS_MAX, exactly as many bytes as n says, no leaf
