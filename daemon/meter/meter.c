@@ -14,164 +14,6 @@
 #define RING_MIN_BYTES ((size_t)256 << 10)
 #define RING_MAX_BYTES ((size_t)16 << 20)
 #define USABLE_NS      (10 * NS_PER_S)
-#define PROBES         3
-
-/* ---- opening ----------------------------------------------------------------------------------- */
-
-/* Is name one of the comma separated words? */
-static bool listed(const char *words, const char *name)
-{
-    size_t n = strlen(name);
-    for (const char *p = words; p && *p; p += strcspn(p, ","), p += *p == ',') {
-        p += strspn(p, " ");
-        if (strncmp(p, name, n) == 0 && (p[n] == ',' || p[n] == '\0' || p[n] == ' ')) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool is_energy(const struct channel_desc *d)
-{
-    return d->kind == CHANNEL_COUNTER || d->kind == CHANNEL_GAUGE || d->kind == CHANNEL_AVERAGE;
-}
-
-bool meter_disabled(const struct meter_config *cfg, const struct source_ops *ops)
-{
-    return listed(cfg->disable, ops->name);
-}
-
-/* First readings; true = the source is too slow to be read between others. */
-static bool probe(struct meter_fresh *f)
-{
-    if (f->ops->may_block) {
-        for (size_t i = 0; i < f->n; i++) {
-            f->readings[i].state = READING_NOT_YET;
-        }
-        return true;
-    }
-    int slow = 0;
-    for (int i = 0; i < PROBES; i++) {
-        int64_t t0 = clock_mono_ns();
-        f->ops->read(f->source, clock_boot_ns(), f->readings);
-        if (clock_mono_ns() - t0 <= METER_SLOW_READ_NS) {
-            return false;
-        }
-        slow++;
-    }
-    return slow == PROBES;
-}
-
-int fresh_open(struct meter_fresh *out, const struct source_ops *ops,
-               const struct meter_config *cfg, struct err *e)
-{
-    *out = (struct meter_fresh){.ops = ops};
-    int rc = ops->open(&out->source, cfg, e);
-    if (rc != 0) {
-        return rc;
-    }
-    out->n = ops->channels(out->source, &out->descs);
-    out->readings = base_alloc(out->n * sizeof(*out->readings) + 1);
-    out->blocks = probe(out);
-    return 0;
-}
-
-void fresh_close(struct meter_fresh *f)
-{
-    f->ops->close(f->source);
-    free(f->readings);
-}
-
-/* A blocking one has checked its fields when it was opened. */
-bool fresh_gives_energy(const struct meter_fresh *f)
-{
-    for (size_t i = 0; i < f->n; i++) {
-        bool answers =
-            f->ops->may_block ? f->descs[i].remedy[0] == '\0' : f->readings[i].state == READING_OK;
-        if (is_energy(&f->descs[i]) && f->descs[i].quality != QUALITY_ESTIMATED && answers) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* 0; 1 = there is none (or no more) of this kind. */
-static int add_source(struct meter *m, const struct source_ops *ops, const struct meter_config *cfg,
-                      bool *energy, struct err *e)
-{
-    struct meter_fresh f;
-    int rc = fresh_open(&f, ops, cfg, e);
-    if (rc != 0) {
-        return rc;
-    }
-    size_t first = m->n;
-    if (f.n > METER_CHANNELS_MAX - first) {
-        fresh_close(&f);
-        return err_set(e, WATTQ_E_LIMIT, "the %s meter has %zu channels; %d are possible in all",
-                       ops->name, f.n, METER_CHANNELS_MAX);
-    }
-    m->sources[m->nsources++] = (struct meter_source){
-        .ops = ops, .source = f.source, .n = f.n, .blocks = f.blocks, .readings = f.readings};
-    for (size_t i = 0; i < f.n; i++) {
-        struct channel_slot *c = &m->slots[first + i];
-        c->pub.desc = f.descs[i];
-        c->pub.desc.parent += f.descs[i].parent >= 0 ? (int)first : 0;
-        c->pub.desc.mirror_of += f.descs[i].mirror_of >= 0 ? (int)first : 0;
-        c->source = m->nsources - 1;
-        c->at = i;
-    }
-    m->n = first + f.n;
-    *energy = *energy || fresh_gives_energy(&f);
-    return 0;
-}
-
-static int add_instances(struct meter *m, const struct source_ops *ops,
-                         const struct meter_config *cfg, bool *energy, struct err *e)
-{
-    struct meter_config one = *cfg;
-    int rc = 0;
-    for (one.instance = 0; rc == 0 && m->nsources < METER_SOURCES_MAX; one.instance++) {
-        rc = add_source(m, ops, &one, energy, e);
-        if (!ops->many) {
-            break;
-        }
-    }
-    return rc < 0 ? rc : 0;
-}
-
-static int open_sources(struct meter *m, const struct meter_config *cfg, struct err *e)
-{
-    bool energy = false;
-    for (size_t i = 0; source_list[i] && m->nsources < METER_SOURCES_MAX; i++) {
-        const struct source_ops *ops = source_list[i];
-        if (meter_disabled(cfg, ops) || (ops->fallback && energy && !cfg->estimate_always)) {
-            continue;
-        }
-        int rc = add_instances(m, ops, cfg, &energy, e);
-        if (rc < 0) {
-            return rc;
-        }
-    }
-    return 0;
-}
-
-/* Two channels never share a uid: a later one gets a number. */
-static void part_uids(struct meter *m)
-{
-    for (size_t i = 1; i < m->n; i++) {
-        char *uid = m->slots[i].pub.desc.uid;
-        const size_t cap = sizeof(m->slots[i].pub.desc.uid);
-        int copies = 1;
-        for (size_t j = 0; j < i; j++) {
-            copies += strcmp(m->slots[j].pub.desc.uid, uid) == 0;
-        }
-        if (copies > 1) {
-            size_t n = strlen(uid);
-            n = n > cap - 8 ? cap - 8 : n;
-            (void)snprintf(uid + n, cap - n, "#%d", copies);
-        }
-    }
-}
 
 /* ---- groups ------------------------------------------------------------------------------------ */
 
@@ -275,12 +117,11 @@ int meter_open(struct meter **out, const struct meter_config *cfg, struct err *e
     m->cfg = *cfg;
     m->slept_ns = cfg->slept_ns;
     init_conds(m);
-    int rc = open_sources(m, cfg, e);
+    int rc = meter_find_first(m, e);
     if (rc < 0) {
         meter_close(m);
         return rc;
     }
-    part_uids(m);
     form_groups(m, cfg);
     m->found = (size_t)m->n;
     start_watch(m);
@@ -295,6 +136,7 @@ void meter_close(struct meter *m)
         return;
     }
     meter_stop(m);
+    meter_leave_jobs(m);
     for (size_t i = 0; i < m->nsources; i++) {
         if (!m->sources[i].abandoned && m->sources[i].source) {
             m->sources[i].ops->close(m->sources[i].source);
@@ -479,6 +321,11 @@ void meter_get_status(const struct meter *m, size_t i, struct meter_status *out)
 void meter_set_opinion(struct meter *m, size_t i, const struct meter_opinion *o)
 {
     watch_set(m->watch, i, o);
+}
+
+static bool is_energy(const struct channel_desc *d)
+{
+    return d->kind == CHANNEL_COUNTER || d->kind == CHANNEL_GAUGE || d->kind == CHANNEL_AVERAGE;
 }
 
 void meter_views(const struct meter *m, struct meter_view *views, size_t n)

@@ -1,4 +1,4 @@
-/* What meter.c (life, questions), meter_thread.c (sampling) and meter_probe.c (what comes and goes) share.
+/* What meter.c (life, questions), meter_find.c (the first look), meter_thread.c (sampling) and meter_probe.c (what comes and goes) share.
  * Nobody else includes this.
  *
  * Threads: after meter_start the sampler owns lanes, groups, sources without worker, and the ring's
@@ -17,6 +17,7 @@
 #include "daemon/meter/watch.h"
 
 #define METER_SOURCES_MAX  128
+#define METER_KINDS_MAX    64 /* of source_list */
 #define METER_PACES_MAX    (METER_SOURCES_MAX + 2)
 #define METER_NOWHERE      SIZE_MAX
 #define METER_REQUESTS_MAX 64 /* one place more is kept for an edge that is taken again */
@@ -123,6 +124,8 @@ struct meter_change {
     size_t found, ngroups, npaces, nsources;
 };
 
+struct job; /* meter_job.h */
+
 struct request {
     int64_t ticket;
     int64_t due_mono_ns;
@@ -154,9 +157,13 @@ struct meter {
     int64_t last_ticket;
     struct prober *prober; /* NULL = nobody looks */
     pthread_cond_t probe_wake;
-    bool probe_look;             /* a channel went away or came back */
-    bool probe_resume;           /* the machine slept: look at every meter */
-    bool probe_event;            /* a device or driver came or went */
+    bool probe_look;   /* a channel went away or came back */
+    bool probe_resume; /* the machine slept: look at every meter */
+    bool probe_event;  /* a device or driver came or went */
+    bool probe_job;    /* one of the jobs has finished */
+    struct job
+        *jobs[METER_KINDS_MAX];  /* looks under way, by place in source_list: of meter_open, then
+                                          the prober's */
     struct meter_change *change; /* for the sampler, until it has taken it */
     _Atomic int64_t cost_since_ns, cost_sampler_ns, cost_workers_ns, cost_readings;
     bool away_moved; /* sampler's: probe_look is due */
@@ -168,12 +175,16 @@ struct meter {
     struct watch *watch; /* fed by the sampler */
 };
 
-/* meter.c. 0; 1 = there is none (or no more) of this kind; < 0. */
+/* meter_find.c. Everything that answers within first_ns; the jobs of what does not stay in m->jobs. */
+int meter_find_first(struct meter *m, struct err *e) MUST_USE;
+void meter_leave_jobs(struct meter *m); /* they clean up after themselves */
+/* 0; 1 = there is none (or no more) of this kind; < 0. */
 int fresh_open(struct meter_fresh *out, const struct source_ops *ops,
                const struct meter_config *cfg, struct err *e) MUST_USE;
 void fresh_close(struct meter_fresh *f);
 bool fresh_gives_energy(const struct meter_fresh *f);
 bool meter_disabled(const struct meter_config *cfg, const struct source_ops *ops);
+/* meter.c */
 int64_t meter_pace_ns(const struct meter_config *cfg, const struct source_ops *ops, bool blocks);
 /* The next channel in its place, not counted yet; its group must exist. desc.parent and mirror_of of d are
  * meter-wide already. */

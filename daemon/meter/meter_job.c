@@ -23,6 +23,9 @@ static struct job *job_new(const struct source_ops *ops, const struct meter_conf
     j->cfg.replay = own_text(cfg->replay);
     j->cfg.nvml_path = own_text(cfg->nvml_path);
     j->cfg.disable = own_text(cfg->disable);
+    j->cfg.meters_file = own_text(cfg->meters_file);
+    j->cfg.meters_program = own_text(cfg->meters_program);
+    j->cfg.meters_socket = own_text(cfg->meters_socket);
     j->cfg.gpu_procs = gpu_procs_ref(cfg->gpu_procs); /* a job that hangs may outlive everybody */
     j->from = from;
     return j;
@@ -41,6 +44,9 @@ void job_free(struct job *j)
     free((void *)(uintptr_t)j->cfg.replay);
     free((void *)(uintptr_t)j->cfg.nvml_path);
     free((void *)(uintptr_t)j->cfg.disable);
+    free((void *)(uintptr_t)j->cfg.meters_file);
+    free((void *)(uintptr_t)j->cfg.meters_program);
+    free((void *)(uintptr_t)j->cfg.meters_socket);
     gpu_procs_unref(j->cfg.gpu_procs);
     free(j);
 }
@@ -48,17 +54,19 @@ void job_free(struct job *j)
 /* Instances from..; stops at the first that is not there. */
 static bool open_from(struct job *j, int from)
 {
-    struct err e = {0};
     int rc = 0;
     for (int i = from; rc == 0 && j->n < JOB_FRESH_MAX; i++) {
         struct meter_fresh *f = &j->fresh[j->n];
         j->cfg.instance = i;
-        rc = fresh_open(f, j->ops, &j->cfg, &e);
+        rc = fresh_open(f, j->ops, &j->cfg, &j->err);
         if (rc == 0 && f->n > METER_CHANNELS_MAX) {
+            j->rc =
+                err_set(&j->err, WATTQ_E_LIMIT, "the %s meter has %zu channels; %d are possible",
+                        j->ops->name, f->n, METER_CHANNELS_MAX);
             fresh_close(f);
             return false;
         }
-        if (rc == 0 && j->ops->may_block) {
+        if (rc == 0 && j->ops->may_block && !j->first) {
             f->ops->read(f->source, clock_boot_ns(), f->readings);
         }
         j->n += rc == 0;
@@ -66,6 +74,7 @@ static bool open_from(struct job *j, int from)
             break;
         }
     }
+    j->rc = rc < 0 ? rc : 0;
     return rc >= 0;
 }
 
@@ -87,9 +96,11 @@ static void *job_run(void *arg)
     j->finished = true;
     bool orphan = j->orphan;
     if (!orphan) {
-        pthread_mutex_lock(j->done_lock);
-        pthread_cond_signal(j->done);
-        pthread_mutex_unlock(j->done_lock);
+        struct meter *m = j->meter;
+        pthread_mutex_lock(&m->lock);
+        m->probe_job = true;
+        pthread_cond_signal(&m->probe_wake);
+        pthread_mutex_unlock(&m->lock);
     }
     pthread_mutex_unlock(&j->lock);
     if (orphan) {
@@ -127,12 +138,12 @@ bool job_spawn(void *(*run)(void *), void *arg)
     return true;
 }
 
-struct job *job_start(const struct source_ops *ops, const struct meter_config *cfg, int from,
-                      pthread_cond_t *done, pthread_mutex_t *done_lock)
+struct job *job_start(const struct source_ops *ops, struct meter *m, const struct meter_config *cfg,
+                      int from, bool first)
 {
     struct job *j = job_new(ops, cfg, from);
-    j->done = done;
-    j->done_lock = done_lock;
+    j->meter = m;
+    j->first = first;
     if (!job_spawn(job_run, j)) {
         job_free(j);
         return NULL;

@@ -19,10 +19,9 @@
 #include <sys/prctl.h>
 #include <time.h>
 
-#define KINDS_MAX 64
-#define ROUND_NS  (2 * NS_PER_S)  /* no longer for a driver; its answer is taken at a later look */
-#define AGAIN_NS  (5 * NS_PER_S)  /* and some of them are ready only later */
-#define TOLD_NS   (60 * NS_PER_S) /* one channel that comes and goes is reported no more often */
+#define ROUND_NS (2 * NS_PER_S)  /* no longer for a driver; its answer is taken at a later look */
+#define AGAIN_NS (5 * NS_PER_S)  /* and some of them are ready only later */
+#define TOLD_NS  (60 * NS_PER_S) /* one channel that comes and goes is reported no more often */
 /* A device that so many looks in a row did not find is gone, whatever a read says. */
 #define MISSED_LOOKS 2
 
@@ -31,7 +30,6 @@ struct prober {
     struct uevents *uevents; /* NULL = nobody listens */
     struct meter_config cfg;
     pthread_t thread;
-    struct job *jobs[KINDS_MAX]; /* by place in source_list; NULL = none under way */
     struct meter_change change;
     bool full_told;
 };
@@ -469,19 +467,19 @@ static void report(struct meter *m)
 
 static void start_jobs(struct prober *p, bool all)
 {
-    for (size_t k = 0; k < KINDS_MAX && source_list[k]; k++) {
-        int from = p->jobs[k] ? -1 : first_instance(p, source_list[k], all);
+    for (size_t k = 0; k < METER_KINDS_MAX && source_list[k]; k++) {
+        int from = p->m->jobs[k] ? -1 : first_instance(p, source_list[k], all);
         if (from < 0) {
             continue;
         }
-        p->jobs[k] = job_start(source_list[k], &p->cfg, from, &p->m->probe_wake, &p->m->lock);
+        p->m->jobs[k] = job_start(source_list[k], p->m, &p->cfg, from, false);
     }
 }
 
 static bool any_job(struct prober *p)
 {
-    for (size_t k = 0; k < KINDS_MAX; k++) {
-        if (p->jobs[k] && !p->jobs[k]->late && !job_finished(p->jobs[k])) {
+    for (size_t k = 0; k < METER_KINDS_MAX; k++) {
+        if (p->m->jobs[k] && !p->m->jobs[k]->late && !job_finished(p->m->jobs[k])) {
             return true;
         }
     }
@@ -493,7 +491,8 @@ static bool wait_until(struct meter *m, int64_t mono_ns, bool looks)
 {
     struct timespec t = {.tv_sec = mono_ns / NS_PER_S, .tv_nsec = (long)(mono_ns % NS_PER_S)};
     pthread_mutex_lock(&m->lock);
-    if (!m->stop && !(looks && (m->probe_look || m->probe_resume || m->probe_event))) {
+    if (!m->stop &&
+        !(looks && (m->probe_look || m->probe_resume || m->probe_event || m->probe_job))) {
         (void)pthread_cond_timedwait(&m->probe_wake, &m->lock, &t);
     }
     bool stop = m->stop;
@@ -520,30 +519,38 @@ static void wait_for_jobs(struct prober *p)
     }
 }
 
-static void look(struct prober *p, bool all)
+/* What has answered is compared and handed over; what has not is a matter of a later look. */
+static void collect(struct prober *p)
 {
     struct meter *m = p->m;
-    start_jobs(p, all);
-    wait_for_jobs(p);
     p->change = (struct meter_change){
         .found = m->found, .ngroups = m->ngroups, .npaces = m->npaces, .nsources = m->nsources};
-    struct job *done[KINDS_MAX];
+    struct job *done[METER_KINDS_MAX];
     size_t n = 0;
-    for (size_t k = 0; k < KINDS_MAX; k++) {
-        if (p->jobs[k] && job_finished(p->jobs[k])) {
-            compare(p, p->jobs[k]);
-            done[n++] = p->jobs[k];
-            p->jobs[k] = NULL;
-        } else if (p->jobs[k] && !p->jobs[k]->late) {
-            p->jobs[k]->late = true;
+    (void)taken(m,
+                &m->probe_job); /* one that finishes from here on is seen below, or rings again */
+    for (size_t k = 0; k < METER_KINDS_MAX; k++) {
+        if (p->m->jobs[k] && job_finished(p->m->jobs[k])) {
+            compare(p, p->m->jobs[k]);
+            done[n++] = p->m->jobs[k];
+            p->m->jobs[k] = NULL;
+        } else if (p->m->jobs[k] && !p->m->jobs[k]->late) {
+            p->m->jobs[k]->late = true;
             log_warn("a driver does not answer while it is looked at source=%s",
-                     p->jobs[k]->ops->name);
+                     p->m->jobs[k]->ops->name);
         }
     }
     hand_over(p);
     for (size_t i = 0; i < n; i++) {
         job_free(done[i]);
     }
+}
+
+static void look(struct prober *p, bool all)
+{
+    start_jobs(p, all);
+    wait_for_jobs(p);
+    collect(p);
 }
 
 static void *run(void *arg)
@@ -557,6 +564,9 @@ static void *run(void *arg)
         bool event = taken(m, &m->probe_event);
         if (resumed) {
             log_info("the machine has slept; every meter is looked at again");
+        }
+        if (taken(m, &m->probe_job)) {
+            collect(p); /* a driver that was late has answered */
         }
         if (resumed || event || clock_mono_ns() >= next) {
             look(p, resumed);
@@ -605,10 +615,6 @@ void prober_stop(struct prober *p)
     }
     uevents_stop(p->uevents);
     pthread_join(p->thread, NULL);
-    for (size_t k = 0; k < KINDS_MAX; k++) {
-        if (p->jobs[k]) {
-            job_leave(p->jobs[k]);
-        }
-    }
+    meter_leave_jobs(p->m);
     free(p);
 }

@@ -2,8 +2,9 @@
  * To add a meter: write one source_x.c with a `const struct source_ops source_x`, add it to the array in
  * sources.c, add a paragraph to docs/measurement.md.
  *
- * Thread: at start-up open, channels and close run on the thread that owns the meter; read runs on the
- * sampler thread, or on the source's own thread when it may block. One source never sees two calls at once.
+ * Thread: open, channels and a first read run on a thread that ends with them (meter_job.h), kinds beside
+ * each other; read then runs on the sampler thread, or on the source's own thread when it may block. One
+ * source never sees two calls at once.
  * Devices come and go: while the meter runs, open is called again now and then on a thread of its own, with
  * another instance open and being read. It must not disturb that one. What the second finds is compared by
  * uid; it is closed again, or takes the first one's place (meter_probe.c).
@@ -118,6 +119,7 @@ struct meter_config {
     const char *meters_program;  /* wattq-meters, which looks after them */
     const char *meters_socket;   /* where it listens when it runs by itself; NULL = start it */
     int64_t reprobe_ns;          /* how often to look for what came or went; 0 = never (tests) */
+    int64_t first_ns;            /* meter_open waits so long for drivers; 0 = 5 s */
     int64_t (*slept_ns)(void);   /* CLOCK_BOOTTIME - CLOCK_MONOTONIC; NULL = this machine's */
     struct gpu_procs *gpu_procs; /* who is on each GPU, or NULL; sources take a reference */
     int instance;                /* of a source with `many`: 0, 1, ... until open says 1 */

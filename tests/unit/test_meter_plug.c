@@ -373,6 +373,46 @@ static void hung_driver_holds_up_nobody(void **ctx)
     fixture_fini(&r.dir);
 }
 
+/* The same while the daemon starts: a file of one kind, and a library of another, that do not answer. What
+ * answers is measured at once; what was late joins when it does, long before the next regular look. */
+static void hung_driver_does_not_hold_up_the_start(void **ctx)
+{
+    (void)ctx;
+    struct rig r;
+    rig_open(&r);
+    meter_close(r.meter);
+    add_chip(&r, 0, 5000000);
+    run_shell(&r, "mkfifo fifo && cp sys/class/powercap/intel-rapl:0/energy_uj value && "
+                  "ln -f fifo sys/class/powercap/intel-rapl:0/energy_uj");
+    r.cfg.reprobe_ns = 3600000 * MS;
+    r.cfg.first_ns = 300 * MS;
+    int64_t t0 = clock_mono_ns();
+    assert_int_equal(meter_open(&r.meter, &r.cfg, NULL), 0);
+    assert_true(clock_mono_ns() - t0 >= 300 * MS);
+    r.ring = meter_ring(r.meter);
+    assert_int_equal(meter_count(r.meter), 1);
+    assert_non_null(strstr(meter_channel(r.meter, 0)->desc.label, "ina3221"));
+    assert_int_equal(meter_start(r.meter, NULL, NULL, NULL), 0);
+    await_state(&r, 0, READING_OK);
+    run_shell(&r, "mv value sys/class/powercap/intel-rapl:0/energy_uj && : >fifo");
+    await_found(&r, 2);
+    size_t late = find(r.meter, "intel-rapl:0");
+    assert_int_equal(late, 1);
+    meter_accept(r.meter, 2);
+    meter_close(r.meter);
+
+    /* It never answers, and nobody waits for it at the end either. */
+    run_shell(&r, "ln -f fifo sys/class/powercap/intel-rapl:0/energy_uj");
+    assert_int_equal(meter_open(&r.meter, &r.cfg, NULL), 0);
+    assert_int_equal(meter_count(r.meter), 1);
+    t0 = clock_mono_ns();
+    meter_close(r.meter);
+    assert_true(clock_mono_ns() - t0 < 3000 * MS);
+    run_shell(&r, ": >fifo"); /* what was left behind ends by itself */
+    rest_ms(100);
+    rig_close(&(struct rig){.dir = r.dir});
+}
+
 /* ---- into the database ------------------------------------------------------------------------- */
 
 static int64_t ask(const char *path, const char *sql)
@@ -450,6 +490,7 @@ int main(void)
         cmocka_unit_test(first_of_its_kind),
         cmocka_unit_test(resume_looks_again),
         cmocka_unit_test(hung_driver_holds_up_nobody),
+        cmocka_unit_test(hung_driver_does_not_hold_up_the_start),
         cmocka_unit_test(recorded_without_a_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
