@@ -11,7 +11,7 @@
 #define RUN_OPTIONS                                                                                \
     (OPT(TIME) | OPT(LABEL) | OPT(PROJECT) | OPT(PRIORITY) | OPT(EXCLUSIVE) | OPT(SHARED) |        \
      OPT(STDIN) | OPT(ENV) | OPT(PARAM) | OPT(GRACE) | OPT(LOG_CAP) | OPT(WAIT_CHILDREN) |         \
-     OPT(IDLE_BRACKET) | OPT(QUIET))
+     OPT(IDLE_BRACKET) | OPT(QUIET) | OPT(GPUS))
 
 const struct cmd cmd_table[] = {
     {"submit", "add", "[OPTIONS] -- COMMAND [ARG...]", "queue a command; prints its run id",

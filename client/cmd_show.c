@@ -56,6 +56,18 @@ static void show_tags(const struct app *app, const struct wire_val *run)
     (void)fputc('\n', app->print.out);
 }
 
+static void show_gpus(const struct app *app, const struct wire_val *run)
+{
+    const struct wire_val *ids = wire_get(run, "gpu_ids");
+    int64_t asked = wire_int(run, "gpus", PRINT_NONE);
+    for (size_t i = 0; i < wire_len(ids); i++)
+        (void)fprintf(app->print.out, "  %-10s %s\n", i == 0 ? "GPUs" : "",
+                      wire_as_str(wire_at(ids, i), "?"));
+    if (wire_len(ids) == 0 && asked >= 0)
+        (void)fprintf(app->print.out, "  %-10s %lld asked for, none given\n", "GPUs",
+                      (long long)asked);
+}
+
 static void show_notes(const struct app *app, const struct wire_val *run)
 {
     const struct wire_val *notes = wire_get(run, "notes");
@@ -116,6 +128,7 @@ static void show_what(const struct app *app, const struct wire_val *run)
     line(app, "reason", wire_str(run, "reason", ""));
     line(app, "mode", wire_str(run, "mode", ""));
     show_links(app, run);
+    show_gpus(app, run);
     int64_t cpu = wire_int(run, "cpu_us", PRINT_NONE);
     if (cpu != PRINT_NONE)
         (void)fprintf(app->print.out, "  %-10s %s (%s)\n", "CPU time",

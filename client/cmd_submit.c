@@ -44,10 +44,15 @@ static int report(struct app *app, const struct wire_val *reply, struct err *e)
         return args_has(&app->args, OPT_WAIT) ? 0 : cmd_print_json(app, "submit", reply, e);
     (void)fprintf(app->print.out, "%lld\n", run);
     (void)fflush(app->print.out);
+    char gpus[40] = "";
+    int64_t n = wire_int(reply, "gpus", PRINT_NONE);
+    if (n != PRINT_NONE)
+        (void)snprintf(gpus, sizeof gpus, n == 0 ? " (no GPU)" : " (%lld GPU%s)", (long long)n,
+                       n == 1 ? "" : "s");
     if (args_has(&app->args, OPT_HOLD))
-        cmd_say(app, "held as run %lld; let it go: wattq release %lld", run, run);
+        cmd_say(app, "held as run %lld%s; let it go: wattq release %lld", run, gpus, run);
     else if (!args_has(&app->args, OPT_WAIT))
-        cmd_say(app, "queued as run %lld; its output: wattq logs -f %lld", run, run);
+        cmd_say(app, "queued as run %lld%s; its output: wattq logs -f %lld", run, gpus, run);
     return 0;
 }
 

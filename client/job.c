@@ -142,6 +142,16 @@ static int capture_quiet(struct spec *s, const struct args *a, struct err *e)
     return 0;
 }
 
+static int capture_gpus(struct spec *s, const struct args *a, struct err *e)
+{
+    struct err why;
+    int rc = spec_gpus_parse(s, args_str(a, OPT_GPUS, ""), &why);
+    if (rc == 0)
+        return 0;
+    err_set(e, rc, "--gpus: %s", why.text);
+    return err_next(e, "%s", why.next);
+}
+
 static int check_bracket(const struct spec *s, const struct args *a, struct err *e)
 {
     if (args_has(a, OPT_IDLE_BRACKET) &&
@@ -183,11 +193,28 @@ static int capture_options(struct spec *s, const struct args *a, struct err *e)
         rc = check_bracket(s, a, e);
     if (rc < 0)
         return rc;
+    if (args_has(a, OPT_GPUS))
+        rc = capture_gpus(s, a, e);
     s->priority = (int)priority;
     s->exclusive = !args_has(a, OPT_SHARED);
     s->wait_children = args_has(a, OPT_WAIT_CHILDREN);
     s->hold = args_has(a, OPT_HOLD);
-    return 0;
+    return rc;
+}
+
+void job_take_gpus(struct job *j, const struct wire_val *env)
+{
+    struct spec *s = &j->spec;
+    bool keeps = s->gpus == SPEC_GPUS_DEFAULT && s->exclusive && env_get(s, "CUDA_VISIBLE_DEVICES");
+    s->env = reallocarray(s->env, s->envc + wire_len(env) + 1, sizeof *s->env);
+    if (!s->env)
+        abort();
+    for (size_t i = 0; i < wire_len(env); i++) {
+        const char *pair = wire_as_str(wire_at(env, i), "");
+        if (strchr(pair, '=') && !(keeps && strncmp(pair, "CUDA_", 5) == 0))
+            env_set(s, pair);
+    }
+    s->env[s->envc] = NULL;
 }
 
 /* ---- is the program there? ----------------------------------------------------------------------- */

@@ -1,12 +1,10 @@
 /* Options of the client: one table for parser, help, man page and tests. Pure.
  * A letter means one thing in every command, and what it means elsewhere (-t time, -J label as in
- * sbatch; -n count, -f follow as in tail). -G is kept free: fingers know it as "GPUs". */
+ * sbatch; -n count, -G GPUs, -f follow as in tail). */
 #ifndef CLIENT_OPT_H
 #define CLIENT_OPT_H
 
 #include "common/err.h"
-
-#define OPT_RESERVED_LETTERS "G"
 
 /* id, name, letter (0 = none), name of its value (NULL = a switch), may be repeated, help */
 #define OPT_TABLE(X)                                                                               \
@@ -24,6 +22,8 @@
     X(PRIORITY, "priority", 0, "N", 0, "-1000 to 1000, larger starts first (default 0)")           \
     X(EXCLUSIVE, "exclusive", 0, NULL, 0, "alone on the machine (default in user mode)")           \
     X(SHARED, "shared", 0, NULL, 0, "may run beside other shared runs")                            \
+    X(GPUS, "gpus", 'G', "N|NAME,..", 0,                                                           \
+      "give it so many GPUs, or these (wattq who names them); 0 hides them all")                   \
     X(WAIT, "wait", 'W', NULL, 0, "wait for the end and exit with the run's exit code")            \
     X(HOLD, "hold", 'H', NULL, 0, "queue it held, until wattq release")                            \
     X(STDIN, "stdin", 0, "FILE", 0, "what the run reads from its standard input")                  \

@@ -17,6 +17,7 @@ void spec_init(struct spec *s)
         .umask = 0022,
         .grace_ns = 30 * NS_PER_S,
         .log_cap_bytes = INT64_C(256) << 20,
+        .gpus = SPEC_GPUS_DEFAULT,
         .exclusive = true,
     };
 }
@@ -32,6 +33,7 @@ void spec_fini(struct spec *s)
 {
     free_list(s->argv, s->argc);
     free_list(s->env, s->envc);
+    free_list(s->gpu_ids, spec_gpu_ids(s));
     for (size_t i = 0; i < s->nparams; i++)
         free(s->params[i].value);
     free(s->params);
@@ -182,11 +184,101 @@ static int take_int(const struct wire_val *map, const struct int_rule *r, int64_
     return 0;
 }
 
+/* ---- GPUs -------------------------------------------------------------------------------------- */
+
+size_t spec_gpu_ids(const struct spec *s)
+{
+    return s->gpu_ids && s->gpus > 0 ? (size_t)s->gpus : 0;
+}
+
+void spec_gpus_set(struct spec *s, int gpus, char *const *ids, size_t n)
+{
+    char **own = n > 0 ? base_alloc((n + 1) * sizeof(*own)) : NULL;
+    for (size_t i = 0; i < n; i++)
+        own[i] = base_strdup(ids[i]);
+    free_list(s->gpu_ids, spec_gpu_ids(s));
+    s->gpu_ids = own;
+    s->gpus = n > 0 ? (int)n : gpus;
+}
+
+static int bad_gpus(const char *text, struct err *e)
+{
+    err_set(e, WATTQ_E_USAGE, "'%.60s' is neither a number of GPUs up to %d nor their names", text,
+            SPEC_GPUS_MAX);
+    return err_next(e, "write 1, or names as in gpu0,gpu1 or GPU-8f3a...; wattq who lists them");
+}
+
+/* Names stand in environments and in sentences. */
+static bool gpu_name_ok(const char *name, size_t n)
+{
+    if (n == 0 || n > SPEC_GPU_NAME_MAX)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (!isalnum((unsigned char)name[i]) && !strchr("-_.:/", name[i]))
+            return false;
+    return true;
+}
+
+static bool all_digits(const char *text)
+{
+    return *text && strspn(text, "0123456789") == strlen(text);
+}
+
+int spec_gpus_parse(struct spec *s, const char *text, struct err *e)
+{
+    char *ids[SPEC_GPUS_MAX];
+    size_t n = 0;
+    bool good = true;
+    if (all_digits(text)) {
+        long count = strlen(text) > 4 ? SPEC_GPUS_MAX + 1 : strtol(text, NULL, 10);
+        if (count > SPEC_GPUS_MAX)
+            return bad_gpus(text, e);
+        spec_gpus_set(s, (int)count, NULL, 0);
+        return 0;
+    }
+    for (const char *p = text; good && p;) {
+        size_t len = strcspn(p, ",");
+        good = n < SPEC_GPUS_MAX && gpu_name_ok(p, len);
+        if (good)
+            ids[n++] = base_strdup_n(p, len);
+        p = p[len] ? p + len + 1 : NULL;
+    }
+    if (good)
+        spec_gpus_set(s, (int)n, ids, n);
+    for (size_t i = 0; i < n; i++)
+        free(ids[i]);
+    return good ? 0 : bad_gpus(text, e);
+}
+
+static int take_gpu_ids(struct spec *s, const struct wire_val *map, struct err *e)
+{
+    static const struct list_rule rule = {"gpu_ids", SPEC_GPUS_MAX,
+                                          SPEC_GPUS_MAX * (SPEC_GPU_NAME_MAX + 1), false};
+    char **ids = NULL;
+    size_t n = 0;
+    int rc = 0;
+    if (wire_type(wire_get(map, "gpu_ids")) == WIRE_NIL)
+        return 0;
+    rc = take_list(map, &rule, &ids, &n, e);
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        if (!gpu_name_ok(ids[i], strlen(ids[i])))
+            rc = err_set(e, WATTQ_E_USAGE, "'gpu_ids' element %zu is no name of a GPU", i);
+    if (rc == 0 && n == 0)
+        rc = err_set(e, WATTQ_E_USAGE, "'gpu_ids' is empty; for no GPU at all 'gpus' is 0");
+    if (rc == 0 && s->gpus != SPEC_GPUS_DEFAULT && s->gpus != (int)n)
+        rc = err_set(e, WATTQ_E_USAGE, "'gpus' says %d and 'gpu_ids' names %zu", s->gpus, n);
+    if (rc == 0)
+        spec_gpus_set(s, (int)n, ids, n);
+    free_list(ids, n);
+    return rc;
+}
+
 static int take_ints(struct spec *s, const struct wire_val *map, struct err *e)
 {
     const int64_t year_ns = INT64_C(366) * 86400 * NS_PER_S;
     int64_t umask = s->umask;
     int64_t priority = s->priority;
+    int64_t gpus = s->gpus;
     const struct {
         struct int_rule rule;
         int64_t *out;
@@ -200,6 +292,7 @@ static int take_ints(struct spec *s, const struct wire_val *map, struct err *e)
         {{"idle_bracket_ns", 0, SPEC_PAUSE_MAX_NS}, &s->bracket_ns},
         {{"quiet_ppm", 0, 1000000}, &s->quiet_ppm},
         {{"quiet_ns", 0, SPEC_PAUSE_MAX_NS}, &s->quiet_ns},
+        {{"gpus", SPEC_GPUS_DEFAULT, SPEC_GPUS_MAX}, &gpus},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         int rc = take_int(map, &rows[i].rule, rows[i].out, e);
@@ -208,7 +301,8 @@ static int take_ints(struct spec *s, const struct wire_val *map, struct err *e)
     }
     s->umask = (unsigned)umask;
     s->priority = (int)priority;
-    return 0;
+    s->gpus = (int)gpus;
+    return take_gpu_ids(s, map, e);
 }
 
 static int take_bools(struct spec *s, const struct wire_val *map, struct err *e)
@@ -345,6 +439,10 @@ void spec_put_wire(const struct spec *s, struct wire_out *o)
         wire_put_int(o, "quiet_ppm", s->quiet_ppm);
         wire_put_int(o, "quiet_ns", s->quiet_ns);
     }
+    if (s->gpus != SPEC_GPUS_DEFAULT)
+        wire_put_int(o, "gpus", s->gpus);
+    if (spec_gpu_ids(s) > 0)
+        put_list(o, "gpu_ids", s->gpu_ids, spec_gpu_ids(s));
     wire_put_bool(o, "exclusive", s->exclusive);
     wire_put_bool(o, "wait_children", s->wait_children);
     wire_put_bool(o, "hold", s->hold);

@@ -15,6 +15,9 @@
 #define SPEC_KEY_MAX      64
 #define SPEC_SWEEP_RUNS   100000
 #define SPEC_PAUSE_MAX_NS (3600 * NS_PER_S)
+#define SPEC_GPUS_MAX     32
+#define SPEC_GPU_NAME_MAX 63
+#define SPEC_GPUS_DEFAULT (-1)
 
 enum spec_kind { SPEC_COMMAND, SPEC_TRAIN, SPEC_EXEC };
 
@@ -45,9 +48,12 @@ struct spec {
     int64_t quiet_ns;      /* ... for so long; 0 = whenever it is its turn */
     int64_t pause_ns;      /* starts only after that long without any run; exclusive ones only */
     int64_t bracket_ns;    /* idle time that is measured before and after; exclusive ones only */
-    bool exclusive;        /* alone on the machine */
-    bool wait_children;    /* the run ends when its last process does */
-    bool hold;             /* submitted held */
+    int gpus;              /* how many it is given; SPEC_GPUS_DEFAULT = nothing was said of it */
+    char **
+        gpu_ids; /* these, NULL-terminated: as a person names them, UUIDs once submitted; NULL = any */
+    bool exclusive;     /* alone on the machine */
+    bool wait_children; /* the run ends when its last process does */
+    bool hold;          /* submitted held */
     struct spec_param *params;
     size_t nparams;
 };
@@ -61,6 +67,13 @@ int spec_from_wire(struct spec *s, const struct wire_val *map, struct err *e) MU
 void spec_to_wire(const struct spec *s, struct wire_out *o, const char *key);
 /* The same keys into the map that is open, for a request that adds others (`code`). */
 void spec_put_wire(const struct spec *s, struct wire_out *o);
+
+/* GPUs as they are asked for on a command line: "2", or names with commas between: UUIDs, their beginnings,
+ * gpu0, and plain numbers where there is a comma ("0,1"). Into s; WATTQ_E_USAGE. */
+int spec_gpus_parse(struct spec *s, const char *text, struct err *e) MUST_USE;
+/* The same of another run, or other names: s's own are let go. n = 0 leaves it to `gpus`. */
+void spec_gpus_set(struct spec *s, int gpus, char *const *ids, size_t n);
+size_t spec_gpu_ids(const struct spec *s); /* how many are named; 0 = any will do */
 
 /* Seconds for which the machine is kept idle around it: pause or bracket before, bracket after. */
 double spec_idle_s(const struct spec *s);

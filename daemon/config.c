@@ -54,6 +54,8 @@ const struct config_option config_options[] = {
      "estimate from CPU time also where real meters answer", NULL, 0, 0},
     {"parallel", CONFIG_INT, AT(parallel), "1", "runs",
      "runs at the same time, of those that are not exclusive", NULL, 1, 1024},
+    {"default-gpus", CONFIG_INT, AT(default_gpus), "1", "GPUs",
+     "given to a run that is not exclusive and does not say, where there are any", NULL, 0, 32},
     {"share-policy", CONFIG_STR, AT(share_policy), "equal", "",
      "how idle power is shared out among runs that go on at once", "none|equal|reserved|usage", 0,
      0},

@@ -348,6 +348,8 @@ static int start_running(struct daemon *d, struct err *e)
         .meter = d->meter,
         .storage = d->storage,
         .launch = d->launch,
+        .gpu_procs = d->gpu_procs,
+        .default_gpus = d->config.default_gpus,
         .slots = d->slots,
         .database = d->paths.database,
         .envs_dir = d->paths.envs,

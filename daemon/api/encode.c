@@ -52,8 +52,20 @@ static void put_spec(struct wire_out *o, const struct run_row *row)
     }
     put_command(o, &s);
     wire_put_bool(o, "exclusive", s.exclusive);
+    encode_opt(o, "gpus", s.gpus >= 0 ? s.gpus : RUN_NONE);
     wire_put_int(o, "time_limit_ns", s.time_limit_ns);
     spec_fini(&s);
+}
+
+static void put_gpus(struct wire_out *o, const char *list)
+{
+    wire_begin_array(o, "gpu_ids");
+    while (*list) {
+        size_t n = strcspn(list, ",");
+        wire_put_strn(o, NULL, list, n);
+        list += n + (list[n] == ',');
+    }
+    wire_end(o);
 }
 
 static void put_total(struct wire_out *o, const struct queue_run *live)
@@ -101,6 +113,8 @@ void encode_run(struct encode *enc, struct wire_out *o, const struct run_row *ro
     encode_opt(o, "t1_ns", row->t1_ns);
     if (live && row->t0_ns != RUN_NONE)
         wire_put_bool(o, "alone", live->alone);
+    if (live && live->gpus && live->gpus[0])
+        put_gpus(o, live->gpus);
     if (live && live->position > 0)
         wire_put_int(o, "position", live->position);
     put_total(o, live);

@@ -5,6 +5,7 @@
 
 #include "daemon/api/ops_private.h"
 #include "daemon/api/run_request.h"
+#include "daemon/queue/resources.h"
 
 static void unlink_exec(struct ops_exec *x)
 {
@@ -35,17 +36,29 @@ void ops_exec_closed(struct ops_peer *s)
     }
 }
 
-static void on_turn(void *arg, int64_t run, int64_t token, const char *run_dir)
+/* What its client is to add to its environment. */
+static void put_env(struct wire_out *o, const struct queue_turn *t)
+{
+    char **env = resources_env(t->spec, t->gpus, false); /* it knows its own environment */
+    wire_begin_array(o, "env");
+    for (size_t i = 0; env[i]; i++)
+        wire_put_str(o, NULL, env[i]);
+    wire_end(o);
+    resources_env_free(env);
+}
+
+static void on_turn(void *arg, const struct queue_turn *t)
 {
     struct ops_exec *x = arg;
     struct wire_out o = {0};
     if (!x->p)
         return;
     ops_begin(&o, x->id);
-    wire_put_int(&o, "run", run);
+    wire_put_int(&o, "run", t->run);
     wire_put_bool(&o, "go", true);
-    wire_put_int(&o, "token", token);
-    wire_put_str(&o, "run_dir", run_dir);
+    wire_put_int(&o, "token", t->token);
+    wire_put_str(&o, "run_dir", t->run_dir);
+    put_env(&o, t);
     wire_put_bool(&o, "more", true);
     peer_send(x->p, &o);
     wire_out_free(&o);

@@ -130,7 +130,7 @@ struct listing {
     int64_t left;
     int64_t uid; /* RUN_NONE = everybody */
     bool blocked;
-    char pause[160]; /* room for the sentence */
+    char pause[280]; /* room for the sentence */
 };
 
 static const char *why_not_calm(struct listing *x, const struct queue_calm *w)
@@ -162,6 +162,9 @@ static const char *why_waiting(struct listing *x, const struct queue_run *r)
                  (double)left_ns / 1e9);
         return x->pause;
     }
+    const char *gpus = queue_waits_gpus(x->q, r->row->id, x->pause, sizeof(x->pause));
+    if (gpus)
+        return gpus;
     left_ns = queue_pause_left_ns(x->q, r->row->id);
     if (left_ns == 0)
         return queue_sweep_reason(x->q, r->row->sweep);

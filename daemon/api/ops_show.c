@@ -8,6 +8,7 @@
 #include "daemon/api/encode_db.h"
 #include "daemon/api/epochs.h"
 #include "daemon/api/ops_private.h"
+#include "daemon/store/accounts.h"
 #include "daemon/store/others.h"
 
 #define EVENTS_MAX  1000
@@ -57,6 +58,21 @@ static void put_spec(struct wire_out *o, const struct run_row *row)
     wire_put_int(o, "quiet_ns", s.quiet_ns);
     wire_put_bool(o, "wait_children", s.wait_children);
     spec_fini(&s);
+}
+
+static int put_device(void *arg, const char *device)
+{
+    wire_put_str(arg, NULL, device);
+    return 0;
+}
+
+/* GPUs that it was given, also long ended. */
+static int put_devices(struct store *s, struct wire_out *o, int64_t run, struct err *e)
+{
+    wire_begin_array(o, "gpu_ids");
+    int rc = accounts_devices_of(s, run, false, put_device, o, e);
+    wire_end(o);
+    return rc;
 }
 
 static int put_env(struct store *s, struct wire_out *o, const struct run_row *row, struct err *e)
@@ -274,6 +290,8 @@ static int put_all(struct store *s, struct show_job *j, const struct run_row *ro
     int rc = encode_row(s, &enc, &j->o, row, j->live ? &bare : NULL, &want, e);
     put_spec(&j->o, row);
     if (rc == 0)
+        rc = put_devices(s, &j->o, row->id, e);
+    if (rc == 0)
         rc = encode_notes(s, &j->o, row->id, e);
     if (rc == 0)
         rc = put_env(s, &j->o, row, e);
@@ -330,6 +348,7 @@ int op_show(struct op_call *c, struct err *e)
     j->live = queue_find(c->d->queue, run, &j->snap) == 0;
     j->snap.row = NULL; /* not to be touched from the pool */
     j->snap.total = NULL;
+    j->snap.gpus = NULL;
     ops_keep(&j->t, c);
     storage_read(c->d->storage, &j->job);
     return 0;

@@ -77,6 +77,18 @@ static void free_reply(struct reply *r)
     free(r);
 }
 
+/* How many it will be given; nothing where it did not say and there are none, or it is to have all. */
+static void put_gpus(struct wire_out *o, const char *spec_json)
+{
+    struct spec s;
+    struct err e;
+    if (runs_spec_parse(spec_json, &s, &e) < 0)
+        return;
+    if (s.gpus >= 0)
+        wire_put_int(o, "gpus", s.gpus);
+    spec_fini(&s);
+}
+
 static void on_submitted(void *arg, int rc, const struct err *e, const int64_t *ids, size_t n)
 {
     struct reply *r = arg;
@@ -87,8 +99,10 @@ static void on_submitted(void *arg, int rc, const struct err *e, const int64_t *
     } else {
         ops_begin(&o, r->t.id);
         wire_put_int(&o, "run", n > 0 ? ids[0] : 0);
-        if (n > 0 && queue_find(r->t.d->queue, ids[0], &run) == 0)
+        if (n > 0 && queue_find(r->t.d->queue, ids[0], &run) == 0) {
             wire_put_str(&o, "uuid", run.row->uuid);
+            put_gpus(&o, run.row->spec_json);
+        }
         peer_send(r->t.p, &o);
         wire_out_free(&o);
     }

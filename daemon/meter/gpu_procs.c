@@ -10,6 +10,9 @@
 #include "common/units.h"
 #include "daemon/meter/proc_stat.h"
 
+#define DEPTH_MAX 64 /* of a process tree that is followed upwards */
+#define SHEPHERD  "wattq-shepherd"
+
 struct gpu_procs {
     pthread_mutex_t lock;
     int refs;
@@ -164,17 +167,34 @@ void gpu_procs_put(struct gpu_procs *p, int index, const struct gpu_use *use)
     pthread_mutex_unlock(&p->lock);
 }
 
+/* Upwards through the parents: what a run starts stays below its shepherd, who adopts orphans. */
+static int64_t find_shepherd(const char *root, int64_t pid)
+{
+    struct proc_stat stat;
+    for (int depth = 0; pid > 1 && depth < DEPTH_MAX; depth++) {
+        if (!proc_stat_read(root, pid, &stat)) {
+            return depth > 0 ? 0 : -1; /* a parent that has just ended: its child is init's now */
+        }
+        if (strcmp(stat.name, SHEPHERD) == 0) {
+            return pid;
+        }
+        pid = stat.ppid;
+    }
+    return 0;
+}
+
 bool gpu_procs_identify(const char *root, struct gpu_proc *proc)
 {
     struct proc_stat stat;
     bool real = !root || root[0] == '\0';
     proc->start_ticks = 0;
-    proc->uid = -1;
+    proc->uid = proc->root = -1;
     if (!proc_stat_read(root, proc->pid, &stat)) {
         /* Hidden from us, but there: a /proc that shows only one's own must not hide an intruder. */
         return errno != 0 && real && kill((pid_t)proc->pid, 0) < 0 && errno == EPERM;
     }
     proc->start_ticks = (int64_t)stat.start_ticks;
     proc->uid = proc_stat_uid(root, proc->pid);
+    proc->root = find_shepherd(root, proc->pid);
     return stat.state != 'Z' && stat.state != 'X';
 }

@@ -19,8 +19,10 @@
 
 struct gpu_proc {
     int64_t pid;
-    int64_t start_ticks;  /* proc(5) stat field 22: with pid, who it is; 0 = not readable */
-    int64_t uid;          /* -1 = not readable */
+    int64_t start_ticks; /* proc(5) stat field 22: with pid, who it is; 0 = not readable */
+    int64_t uid;         /* -1 = not readable */
+    int64_t root; /* pid of the wattq-shepherd that stands above it; 0 = none, it is no run's;
+                           * -1 = not readable */
     int64_t memory_bytes; /* of the GPU's; -1 = not told */
     int64_t busy_ppm;     /* of the multiprocessors' time since the answer before; -1 = not told */
     int64_t busy_us;      /* that, added up since the process was first seen; -1 = never told */
@@ -62,7 +64,9 @@ int gpu_procs_add(struct gpu_procs *p, const char *device, const char *label);
  * for the next one that is. */
 void gpu_procs_put(struct gpu_procs *p, int index, const struct gpu_use *use);
 
-/* Whose process that is, and when it started, from <root>/proc. False = there is none, or it is a zombie. */
+/* Whose process that is, when it started and what run's tree it stands in, from <root>/proc. False = there is
+ * none, or it is a zombie. A shepherd is known by its name alone here: whether it is one of ours, the slots
+ * say (slots_find). */
 bool gpu_procs_identify(const char *root, struct gpu_proc *proc);
 
 #endif

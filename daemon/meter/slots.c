@@ -193,6 +193,19 @@ void slots_clear(struct slots *s, size_t slot)
     pthread_mutex_unlock(&s->lock);
 }
 
+int slots_find(struct slots *s, int64_t shepherd)
+{
+    int found = -1;
+    pthread_mutex_lock(&s->lock);
+    for (size_t i = 0; shepherd > 0 && found < 0 && i < s->n; i++) {
+        if (s->slots[i].taken && s->slots[i].pid == (pid_t)shepherd) {
+            found = (int)i;
+        }
+    }
+    pthread_mutex_unlock(&s->lock);
+    return found;
+}
+
 bool slots_taken(struct slots *s, size_t slot)
 {
     pthread_mutex_lock(&s->lock);

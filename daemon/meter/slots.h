@@ -29,6 +29,8 @@ size_t slots_count(const struct slots *s);
 int slots_assign(struct slots *s, size_t slot, int cpu_stat_fd, pid_t pid, struct err *e) MUST_USE;
 /* Take a last reading and empty the slot; its counter stands still until the next occupant. */
 void slots_clear(struct slots *s, size_t slot);
+/* In which slot the run of this shepherd sits; -1 = in none. */
+int slots_find(struct slots *s, int64_t shepherd);
 bool slots_taken(struct slots *s, size_t slot);
 /* CPU time of a slot since slots_new, over all occupants, us. Reads now. */
 int64_t slots_read(struct slots *s, size_t slot);

@@ -93,6 +93,7 @@ void queue_item_free(struct queue_item *r)
     queue_metrics_close(r);
     run_row_fini(&r->row);
     free(r->lost_text);
+    free(r->gpus);
     free(r->live);
     if (r->spec) {
         spec_fini(r->spec);
@@ -157,6 +158,7 @@ void queue_remove(struct queue *q, struct queue_item *r)
 void queue_retire(struct queue *q, struct queue_item *r)
 {
     queue_slot_leave(r);
+    queue_gpus_free(r);
     queue_remove(q, r);
     queue_metrics_close(r);
     r->ended = true;
@@ -194,6 +196,7 @@ void queue_snapshot(struct queue *q, const struct queue_item *r, struct queue_ru
                               .position = position(q, r),
                               .elapsed_ns = t0 != RUN_NONE && t0 != 0 ? end - t0 : RUN_NONE,
                               .alone = r->alone,
+                              .gpus = r->gpus ? r->gpus : "",
                               .total = r->live && r->live->has_total ? &r->live->total : NULL};
 }
 
@@ -371,6 +374,7 @@ static void on_tick(uv_timer_t *t)
         if (i < q->all.n && q->all.at[i]->deadline_ns && q->all.at[i]->deadline_ns <= now)
             on_deadline(q->all.at[i]);
     q->retry_waiting = false;
+    queue_gpus_look(q);
     queue_idle_tick(q, now);
     queue_late_tick(q, now);
     queue_kick(q);

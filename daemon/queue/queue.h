@@ -28,6 +28,7 @@ struct queue_run {
     int64_t elapsed_ns;                /* since its gate opened; RUN_NONE = not started */
     bool alone;                        /* nothing else ran beside it so far */
     const struct energy_figure *total; /* machine figure, once ended; NULL = none yet */
+    const char *gpus; /* UUIDs of the GPUs it holds, with commas between; "" = none */
 };
 
 struct queue_config {
@@ -35,8 +36,10 @@ struct queue_config {
     struct meter *meter;
     struct storage *storage;
     struct launch *launch;
-    struct slots *slots;  /* where CPU time of runs is counted; NULL = nowhere */
-    const char *database; /* read once, by queue_start */
+    struct gpu_procs *gpu_procs; /* which GPUs there are and who is on them; NULL = none */
+    int64_t default_gpus;        /* of a run that may run beside others and did not say */
+    struct slots *slots;         /* where CPU time of runs is counted; NULL = nowhere */
+    const char *database;        /* read once, by queue_start */
     const char *envs_dir;
     const char *runs_dir; /* what a foreground run is told: <runs_dir>/<id> */
     const char *train_path;
@@ -129,9 +132,14 @@ void queue_mark(struct queue *q, int64_t *runs, size_t n, int64_t uid, struct ru
 
 /* Foreground runs: `turn` is called when it may start (the client then starts the shepherd in run_dir
  * and calls queue_exec_ready). A client that goes away before that is queue_exec_gone. */
+struct queue_turn {
+    int64_t run, token;
+    const char *run_dir;
+    const char *gpus; /* UUIDs it is to see, with commas between */
+    const struct spec *spec;
+};
 void queue_exec(struct queue *q, struct spec *spec, int64_t uid, const struct run_code *code,
-                void (*turn)(void *arg, int64_t run, int64_t token, const char *run_dir),
-                queue_done done, void *arg);
+                void (*turn)(void *arg, const struct queue_turn *t), queue_done done, void *arg);
 int queue_exec_ready(struct queue *q, int64_t run, int64_t token, struct err *e) MUST_USE;
 void queue_exec_gone(struct queue *q, int64_t run, const char *reason);
 
@@ -143,6 +151,13 @@ int queue_find(struct queue *q, int64_t run, struct queue_run *out);
 const char *queue_sweep_reason(struct queue *q, int64_t sweep);
 int64_t
 queue_boot(const struct queue *q); /* boot.id of the running kernel; RUN_NONE = not read yet */
+/* Which GPUs are there and who holds them, as of now. Loop thread; valid until the loop turns. */
+struct resources;
+const struct resources *queue_resources(const struct queue *q);
+/* Which run the shepherd with this pid looks after; RUN_NONE = none that is live. */
+int64_t queue_run_of(const struct queue *q, int64_t shepherd);
+/* What a queued run waits for when that is GPUs ("1 GPU: held by run 12"); NULL = it is something else. */
+const char *queue_waits_gpus(struct queue *q, int64_t run, char *buf, size_t cap);
 /* How long the first of the line is still kept back by its own pause alone; 0 = it is not. */
 int64_t queue_pause_left_ns(struct queue *q, int64_t run);
 /* What the first of the line, if it is `run`, still waits for with --quiet; false = it does not. */

@@ -6,6 +6,7 @@
 #include "common/units.h"
 #include "daemon/log.h"
 #include "daemon/queue/queue_private.h"
+#include "daemon/store/accounts.h"
 
 #define RETRY_NS (1 * NS_PER_S)
 
@@ -100,6 +101,9 @@ static int work(struct store *s, struct storage_job *job, struct err *e)
     struct queue_item *r = container_of(job, struct queue_live, job)->r;
     for (struct queue_move *m = r->flying; m; m = m->next) {
         int rc = runs_move(s, r->row.id, m->from, m->to, &m->change, e);
+        if (rc == 0 && m->to == RUN_STARTING)
+            rc = accounts_devices_take(s, r->row.id, m->change.t_ns, queue_item_exclusive(r),
+                                       r->gpus ? r->gpus : "", e);
         if (rc < 0)
             return rc;
     }

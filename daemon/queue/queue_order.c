@@ -8,7 +8,8 @@
 #include "daemon/queue/queue_private.h"
 
 #define QUICK_NS                                                                                   \
-    (10 * NS_PER_S) /* a failure this soon after the start says: the command is wrong */
+    (10 * NS_PER_S)  /* a failure this soon after the start says: the command is wrong */
+#define LOOK_MAX 256 /* runs behind a first one that waits for GPUs */
 
 struct queue_sweep_state *queue_sweep_find(struct queue *q, int64_t id)
 {
@@ -56,6 +57,7 @@ static bool calm_enough(const struct queue *q, struct queue_item *r)
     return owners_calm_ns(q->cfg.owners, r->spec->quiet_ppm) >= r->spec->quiet_ns;
 }
 
+/* Everything but GPUs. */
 static bool fits(struct queue *q, struct queue_item *r)
 {
     if (q->reserved > 0 || q->idle.measure || !calm_enough(q, r))
@@ -70,23 +72,51 @@ static bool fits(struct queue *q, struct queue_item *r)
     return true;
 }
 
-/* Strictly in turn: whoever stands first and does not fit yet is waited for, so that a stream of small
- * runs cannot starve an exclusive one. Runs of a held sweep are stepped over. */
+/* Runs of a held sweep are stepped over. */
+static bool is_up(struct queue *q, struct queue_item *r)
+{
+    const struct queue_sweep_state *sw = queue_sweep_find(q, r->row.sweep);
+    return !(sw && sw->held) && !r->job_busy && !r->unsent;
+}
+
 static struct queue_item *first_of_line(struct queue *q)
 {
+    gpu_set ignored;
     for (size_t i = 0; i < q->line.n; i++) {
         struct queue_item *r = q->line.at[i];
-        const struct queue_sweep_state *sw = queue_sweep_find(q, r->row.sweep);
-        if (!(sw && sw->held) && !r->job_busy && !r->unsent)
+        if (is_up(q, r) && queue_gpus_choose(q, r, 0, &ignored) != RESOURCES_GONE)
             return r;
     }
     return NULL;
 }
 
-struct queue_item *queue_pick(struct queue *q)
+/* What those behind r may not have. */
+static gpu_set kept_for(struct queue *q, struct queue_item *r)
 {
-    struct queue_item *r = first_of_line(q);
-    return r && fits(q, r) ? r : NULL;
+    int64_t now_ns = clock_boot_ns();
+    if (r->gpu_wait_ns == 0)
+        r->gpu_wait_ns = now_ns;
+    return now_ns - r->gpu_wait_ns < QUEUE_PASS_NS ? 0 : queue_gpus_named(q, r);
+}
+
+struct queue_item *queue_pick(struct queue *q, gpu_set *gpus)
+{
+    gpu_set barred = 0;
+    for (size_t i = 0, looked = 0; i < q->line.n && looked < LOOK_MAX; i++) {
+        struct queue_item *r = q->line.at[i];
+        if (!is_up(q, r))
+            continue;
+        looked++;
+        enum resources_answer a = queue_gpus_choose(q, r, barred, gpus);
+        if (a == RESOURCES_GONE)
+            continue;
+        if (!fits(q, r))
+            return NULL;
+        if (a == RESOURCES_FIT)
+            return r;
+        barred |= kept_for(q, r);
+    }
+    return NULL;
 }
 
 int64_t queue_pause_left(struct queue *q, const struct queue_item **first)

@@ -8,6 +8,7 @@
 
 #include "daemon/queue/machine.h"
 #include "daemon/queue/queue.h"
+#include "daemon/queue/resources.h"
 
 /* Where a live run is between two commits. */
 enum life {
@@ -102,10 +103,14 @@ struct queue_item {
     struct queue_import *import;
     int64_t
         metrics_seen; /* largest metric row the database had when the daemon started; -1 = none */
-    void (*turn)(void *arg, int64_t run, int64_t token, const char *run_dir);
+    void (*turn)(void *arg, const struct queue_turn *t);
     void *turn_arg;
     bool client_gone;
-    int slot; /* in which its CPU time is counted; -1 = none */
+    char *
+        gpus; /* UUIDs that it holds, with commas between; NULL = none. A job that is out reads it */
+    bool has_devices;    /* rows say that it holds devices: they are closed when it goes */
+    int64_t gpu_wait_ns; /* CLOCK_BOOTTIME; it could start but for GPUs since then; 0 = not so */
+    int slot;            /* in which its CPU time is counted; -1 = none */
 };
 
 struct queue_sweep_state {
@@ -143,6 +148,7 @@ struct queue {
         *late; /* queue_late.c: runs whose slow meters have yet to answer, oldest first */
     size_t nlate;
     struct queue_idle idle;
+    struct resources resources;
     char *envs_dir;
     char *runs_dir;
     char *train_path;
@@ -211,11 +217,37 @@ struct queue_sweep_state *queue_sweep_find(struct queue *q, int64_t id); /* NULL
 struct queue_sweep_state *queue_sweep_make(struct queue *q, int64_t id, int64_t max_fails);
 void queue_sweep_end(struct queue *q, struct queue_sweep_state *sw); /* its last run has ended */
 void queue_sweep_ended_run(struct queue *q, const struct queue_item *r);
-/* The next run that may start now, or NULL. */
-struct queue_item *queue_pick(struct queue *q);
+/* The next run that may start now, with the GPUs it gets, or NULL. In turn: whoever stands first and does
+ * not fit is waited for - so that a stream of small runs cannot starve an exclusive one - unless it waits
+ * for nothing but GPUs. Then those behind it may pass that
+ *   - want none: they cannot keep it waiting, for where a run gives its GPUs back it gives its place back too,
+ *     and the first of the line takes both;
+ *   - get GPUs that it does not want, where it names some;
+ *   - want GPUs, as long as it has not waited so for QUEUE_PASS_NS: from then on what comes free is kept for
+ *     it, so that one who wants two is not starved by many who want one.
+ * The first of those behind it that does not fit for another reason ends the search. One that wants more
+ * GPUs than there are now (one was lost) is stepped over until it is back: it keeps nobody waiting. */
+struct queue_item *queue_pick(struct queue *q, gpu_set *gpus);
+#define QUEUE_PASS_NS (600 * NS_PER_S)
 bool queue_item_exclusive(struct queue_item *r);
 /* What is left of the pause that the first of the line wants, when nothing else keeps it back; 0 = none. */
 int64_t queue_pause_left(struct queue *q, const struct queue_item **first);
+
+/* queue_gpus.c: who gets which GPU. Loop thread. */
+void queue_gpus_look(struct queue *q); /* which are there, and strangers on them */
+/* Before submission: what they do not say of GPUs, and what can never be given (resources_settle). */
+int queue_gpus_settle(struct queue *q, struct spec *specs, size_t n, struct err *e) MUST_USE;
+/* May it start, as far as GPUs go? barred: not to be given to it. */
+enum resources_answer queue_gpus_choose(struct queue *q, struct queue_item *r, gpu_set barred,
+                                        gpu_set *out);
+gpu_set queue_gpus_named(struct queue *q, struct queue_item *r); /* all where it names none */
+void queue_gpus_take(struct queue_item *r, gpu_set set);         /* before its claim is written */
+void queue_gpus_free(struct queue_item *r);
+/* Found again after a restart with what the rows say. */
+void queue_gpus_found(struct queue_item *r);
+/* Its environment with what it is to see of GPUs: one free() for all but what `more` owns. */
+char **queue_gpus_env(const struct queue_item *r, char *const *env, char ***more);
+char *queue_gpus_visible(const struct queue_item *r); /* UUIDs, in new memory */
 
 /* queue_start.c */
 void queue_kick(struct queue *q);                 /* start whatever may start */

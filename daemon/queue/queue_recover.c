@@ -114,6 +114,15 @@ static int take_sweep(void *arg, const struct run_sweep *w)
     return 0;
 }
 
+static int take_device(void *arg, const char *device)
+{
+    struct queue_item *r = arg;
+    char *longer = base_printf("%s%s%s", r->gpus ? r->gpus : "", r->gpus ? "," : "", device);
+    free(r->gpus);
+    r->gpus = longer;
+    return 0;
+}
+
 static int load(struct load *j, struct store *s, struct err *e)
 {
     j->boot = store_boot(s);
@@ -124,6 +133,9 @@ static int load(struct load *j, struct store *s, struct err *e)
         rc = runs_energy(s, j->recent[i]->row.id, take_total, j->recent[i], e);
     if (rc == 0)
         rc = runs_sweep_get(s, RUN_NONE, take_sweep, j, e);
+    for (size_t i = 0; rc == 0 && i < j->n; i++)
+        if (j->live[i]->row.boot == j->boot && j->live[i]->row.state != RUN_QUEUED)
+            rc = accounts_devices_of(s, j->live[i]->row.id, true, take_device, j->live[i], e);
     for (size_t i = 0; rc == 0 && i < j->n; i++) {
         int64_t count = 0;
         struct queue_item *r = j->live[i];
@@ -138,6 +150,7 @@ static int load(struct load *j, struct store *s, struct err *e)
 static void reattach(struct queue *q, struct queue_item *r)
 {
     queue_item_wake(r);
+    queue_gpus_found(r);
     r->life = LIFE_SPAWNING;
     r->window_open = r->row.state != RUN_STARTING;
     r->live->filing.window = (struct energy_window){r->row.boot, r->row.t0_ns, RUN_NONE};
@@ -166,6 +179,7 @@ static void mark_overlaps(struct queue *q)
 static void take_loaded(struct queue *q, struct load *j)
 {
     q->boot = j->boot;
+    queue_gpus_look(q);
     for (size_t i = 0; i < j->nsweeps; i++) {
         struct queue_sweep_state *sw = queue_sweep_make(q, j->sweeps[i].id, j->sweeps[i].max_fails);
         *sw = j->sweeps[i];

@@ -17,13 +17,12 @@ struct slot_job {
     int64_t run;
     int64_t channel; /* 0: it leaves */
     int64_t t_ns;
-    bool exclusive;
 };
 
 static int work(struct store *s, struct storage_job *job, struct err *e)
 {
     struct slot_job *j = container_of(job, struct slot_job, job);
-    return j->channel ? accounts_slot_take(s, j->channel, j->run, j->t_ns, j->exclusive, e)
+    return j->channel ? accounts_slot_take(s, j->channel, j->run, j->t_ns, e)
                       : accounts_slot_leave(s, j->run, j->t_ns, e);
 }
 
@@ -44,8 +43,7 @@ static void write_down(struct queue_item *r, int64_t channel)
                            .q = r->q,
                            .run = r->row.id,
                            .channel = channel,
-                           .t_ns = clock_boot_ns(),
-                           .exclusive = channel && queue_item_exclusive(r)};
+                           .t_ns = clock_boot_ns()};
     queue_submit_job(r->q, &j->job);
 }
 
@@ -98,9 +96,11 @@ void queue_slot_take(struct queue_item *r)
 
 void queue_slot_leave(struct queue_item *r)
 {
-    if (r->slot < 0)
+    if (r->slot < 0 && !r->has_devices)
         return;
-    slots_clear(r->q->cfg.slots, (size_t)r->slot);
+    if (r->slot >= 0)
+        slots_clear(r->q->cfg.slots, (size_t)r->slot);
     r->slot = -1;
+    r->has_devices = false;
     write_down(r, 0);
 }

@@ -12,7 +12,7 @@
 
 /* ---- claim -------------------------------------------------------------------------------------- */
 
-static void claim(struct queue *q, struct queue_item *r)
+static void claim(struct queue *q, struct queue_item *r, gpu_set gpus)
 {
     struct run_change c;
     run_change_init(&c);
@@ -20,6 +20,7 @@ static void claim(struct queue *q, struct queue_item *r)
     c.reason = "its turn";
     queue_line_take(q, r);
     queue_active_put(q, r);
+    queue_gpus_take(r, gpus);
     r->life = LIFE_CLAIMING;
     queue_move(r, RUN_STARTING, &c, NULL);
     queue_commit(r);
@@ -29,11 +30,12 @@ void queue_kick(struct queue *q)
 {
     struct storage_status st;
     struct queue_item *r;
+    gpu_set gpus = 0;
     if (!q->started || q->closing || q->line.n == 0)
         return;
     storage_get_status(q->cfg.storage, &st);
-    while (!st.degraded && (r = queue_pick(q)) != NULL)
-        claim(q, r);
+    while (!st.degraded && (r = queue_pick(q, &gpus)) != NULL)
+        claim(q, r, gpus);
     int64_t left_ns = st.degraded ? 0 : queue_pause_left(q, NULL);
     if (left_ns > 0)
         queue_wait_pause(q, left_ns);
@@ -73,6 +75,8 @@ static int start_shepherd(struct queue_item *r, struct err *e)
     env = queue_env_read(q->envs_dir, r->row.env_hash, e);
     if (!env)
         return e->code;
+    char **more = NULL;
+    char **all CLEANUP(base_freep) = queue_gpus_env(r, env, &more);
     char **argv CLEANUP(base_freep) = make_argv(r);
     const struct launch_block b = {
         .run_id = r->row.id,
@@ -84,11 +88,13 @@ static int start_shepherd(struct queue_item *r, struct err *e)
         .umask = r->spec->umask,
         .flags = r->spec->wait_children ? LAUNCH_WAIT_CHILDREN : 0,
         .argv = argv,
-        .env = env,
+        .env = all,
         .cwd = r->spec->cwd,
         .stdin_path = r->spec->stdin_path,
     };
-    return launch_start(q->cfg.launch, &b, e);
+    rc = launch_start(q->cfg.launch, &b, e);
+    resources_env_free(more);
+    return rc;
 }
 
 static int give_turn(struct queue_item *r, struct err *e)
@@ -98,8 +104,13 @@ static int give_turn(struct queue_item *r, struct err *e)
     int rc = launch_prepare(r->q->cfg.launch, r->row.id, e);
     if (rc < 0)
         return rc;
+    rc = queue_item_spec(r, e);
+    if (rc < 0)
+        return rc;
     char *dir CLEANUP(base_freep) = base_printf("%s/%" PRId64, r->q->runs_dir, r->row.id);
-    r->turn(r->turn_arg, r->row.id, r->row.token, dir);
+    char *gpus CLEANUP(base_freep) = queue_gpus_visible(r);
+    const struct queue_turn t = {r->row.id, r->row.token, dir, gpus, r->spec};
+    r->turn(r->turn_arg, &t);
     return 0;
 }
 
@@ -110,6 +121,8 @@ void queue_claimed(struct queue_item *r, int rc)
     if (q->closing)
         return;
     if (rc < 0) {
+        queue_gpus_free(r);
+        r->has_devices = false;
         queue_active_take(q, r);
         queue_line_put(q, r);
         r->life = LIFE_WAITING;
@@ -265,6 +278,7 @@ static void never_ran(struct queue_item *r, const char *text)
     r->ticket = 0;
     r->deadline_ns = 0;
     queue_slot_leave(r);
+    queue_gpus_free(r);
     queue_active_take(r->q, r);
     r->life = LIFE_WAITING;
     queue_move(r, RUN_QUEUED, &c, NULL);

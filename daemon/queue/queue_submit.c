@@ -7,6 +7,7 @@
 
 #include "common/units.h"
 #include "daemon/queue/queue_private.h"
+#include "daemon/store/accounts.h"
 
 typedef void (*sweep_done)(void *arg, int rc, const struct err *e, int64_t sweep, int64_t first,
                            int64_t last);
@@ -26,7 +27,9 @@ struct submit_job {
     struct queue_env *base;
     struct code_copy code;
     bool has_code;
-    bool claim; /* it may start at once: insert and claim in one commit */
+    bool claim;   /* it may start at once: insert and claim in one commit */
+    gpu_set gpus; /* and with these */
+    char *uuids;
     int64_t uid;
     char *sweep_json; /* NULL = no sweep */
     char *sweep_label;
@@ -35,7 +38,7 @@ struct submit_job {
     int64_t retry_of;
     queue_done done;
     sweep_done sweep_cb;
-    void (*turn)(void *arg, int64_t run, int64_t token, const char *run_dir);
+    void (*turn)(void *arg, const struct queue_turn *t);
     void *arg;
 };
 
@@ -53,6 +56,7 @@ static void free_job(struct submit_job *j)
     free(j->specs);
     free(j->items);
     free(j->envs);
+    free(j->uuids);
     free(j->sweep_json);
     free(j->sweep_label);
     free(j);
@@ -80,6 +84,8 @@ static int insert_one(struct store *s, struct submit_job *j, size_t i, struct er
         c.token = 1;
         c.reason = "its turn";
         rc = runs_move(s, id, RUN_QUEUED, RUN_STARTING, &c, e);
+        if (rc == 0)
+            rc = accounts_devices_take(s, id, clock_boot_ns(), n.spec->exclusive, j->uuids, e);
     }
     return rc < 0 ? rc : runs_get(s, id, &j->items[i]->row, e);
 }
@@ -195,12 +201,14 @@ static void submit_done(struct storage_job *job, int rc, const struct err *e)
     if (rc == 0)
         take_items(q, j);
     answer(j, rc, e);
+    gpu_set gpus = j->gpus;
     struct queue_item *claimed = rc == 0 && j->claim ? j->items[0] : NULL;
     if (rc == 0)
         memset(j->items, 0, j->n * sizeof(struct queue_item *)); /* the queue has them */
     free_job(j);
     if (claimed) {
         queue_item_wake(claimed);
+        queue_gpus_take(claimed, gpus);
         tell_started(q, claimed);
         claimed->life = LIFE_CLAIMING;
         queue_claimed(claimed, 0);
@@ -267,10 +275,30 @@ static bool starts_now(struct queue *q, const struct spec *s)
     return !st.degraded;
 }
 
+static bool gpus_fit(struct submit_job *j)
+{
+    struct resources_want want;
+    return resources_want(&j->q->resources, &j->specs[0], &want) &&
+           resources_choose(&j->q->resources, &want, 0, &j->gpus) == RESOURCES_FIT;
+}
+
+static void refuse(struct submit_job *j, int rc, const struct err *e)
+{
+    answer(j, rc, e);
+    free_job(j);
+}
+
 static void dispatch(struct submit_job *j)
 {
-    if (j->n == 1 && !j->sweep_json && starts_now(j->q, &j->specs[0])) {
+    struct err e = {0};
+    int rc = queue_gpus_settle(j->q, j->specs, j->n, &e);
+    if (rc < 0) {
+        refuse(j, rc, &e);
+        return;
+    }
+    if (j->n == 1 && !j->sweep_json && starts_now(j->q, &j->specs[0]) && gpus_fit(j)) {
         j->claim = true;
+        j->uuids = resources_uuids(&j->q->resources, j->gpus);
         j->q->reserved++;
     }
     queue_submit_job(j->q, &j->job);
@@ -288,8 +316,7 @@ void queue_submit(struct queue *q, struct spec *specs, size_t n, int64_t uid,
 }
 
 void queue_exec(struct queue *q, struct spec *spec, int64_t uid, const struct run_code *code,
-                void (*turn)(void *arg, int64_t run, int64_t token, const char *run_dir),
-                queue_done done, void *arg)
+                void (*turn)(void *arg, const struct queue_turn *t), queue_done done, void *arg)
 {
     struct submit_job *j = new_job(q, spec, 1, uid);
     j->specs[0].kind = SPEC_EXEC;

@@ -10,25 +10,14 @@
 
 /* ---- run slots ---------------------------------------------------------------------------------- */
 
-static int take_devices(struct store *s, int64_t run, int64_t t0_ns, struct err *e)
-{
-    STMT_USE(st, s, DEVICE_TAKE);
-    stmt_bind_int(st, 1, run);
-    stmt_bind_int(st, 2, store_boot(s));
-    stmt_bind_int(st, 3, t0_ns);
-    return stmt_run(st, e);
-}
-
-int accounts_slot_take(struct store *s, int64_t channel, int64_t run, int64_t t0_ns,
-                       bool all_devices, struct err *e)
+int accounts_slot_take(struct store *s, int64_t channel, int64_t run, int64_t t0_ns, struct err *e)
 {
     STMT_USE(st, s, SLOT_TAKE);
     stmt_bind_int(st, 1, channel);
     stmt_bind_int(st, 2, run);
     stmt_bind_int(st, 3, store_boot(s));
     stmt_bind_int(st, 4, t0_ns);
-    int rc = stmt_run(st, e);
-    return rc == 0 && all_devices ? take_devices(s, run, t0_ns, e) : rc;
+    return stmt_run(st, e);
 }
 
 int accounts_slot_leave(struct store *s, int64_t run, int64_t t1_ns, struct err *e)
@@ -47,6 +36,7 @@ int accounts_slots_close(struct store *s, struct err *e)
 {
     STMT_USE(st, s, SLOT_CLOSE);
     STMT_USE(devices, s, DEVICE_CLOSE);
+    stmt_bind_int(devices, 1, store_boot(s));
     int rc = stmt_run(st, e);
     return rc == 0 ? stmt_run(devices, e) : rc;
 }

@@ -10,13 +10,22 @@
 
 /* ---- runs in slots ------------------------------------------------------------------------------ */
 
-/* A run sits in the slot whose CPU time channel this is, from t0 of this boot on. all_devices: it is alone
- * by right, and all GPUs are its own. */
+/* A run sits in the slot whose CPU time channel this is, from t0 of this boot on. */
 int accounts_slot_take(struct store *s, int64_t channel, int64_t run, int64_t t0_ns,
-                       bool all_devices, struct err *e) MUST_USE;
-/* It has left whatever it had; nothing to leave is fine. */
+                       struct err *e) MUST_USE;
+/* GPUs are given to a run, from t0 of this boot on: those of uuids (commas between), and, `all`, every one
+ * that has a channel. It keeps them over restarts of the daemon. */
+int accounts_devices_take(struct store *s, int64_t run, int64_t t0_ns, bool all, const char *uuids,
+                          struct err *e) MUST_USE;
+/* It has left whatever it had, slot and GPUs; nothing to leave is fine. */
 int accounts_slot_leave(struct store *s, int64_t run, int64_t t1_ns, struct err *e) MUST_USE;
-/* At a start: nobody sits in the slots of the daemon before; they were left with its last sample. */
+/* Devices that a run was ever given; now: those that it has now, in this boot. fn: 0 to go on, else it is
+ * returned. */
+int accounts_devices_of(struct store *s, int64_t run, bool now,
+                        int (*fn)(void *arg, const char *device), void *arg,
+                        struct err *e) MUST_USE;
+/* At a start: nobody sits in the slots of the daemon before; they were left with its last sample, and so
+ * were GPUs of runs that are not live in this boot any more. */
 int accounts_slots_close(struct store *s, struct err *e) MUST_USE;
 
 struct slot_use {

@@ -27,11 +27,11 @@ static void put(json_t *o, const char *key, json_t *value)
         abort(); /* out of memory, or text that is no UTF-8: spec_from_wire let it through */
 }
 
-static json_t *argv_json(const struct spec *s)
+static json_t *list_json(char *const *list, size_t n)
 {
     json_t *a = json_array();
-    for (size_t i = 0; i < s->argc; i++)
-        if (json_array_append_new(a, json_string(s->argv[i])) != 0)
+    for (size_t i = 0; i < n; i++)
+        if (json_array_append_new(a, json_string(list[i])) != 0)
             abort();
     return a;
 }
@@ -48,7 +48,7 @@ char *runs_spec_json(const struct spec *s)
 {
     json_t *o = json_object();
     put(o, "kind", json_string(kinds[s->kind]));
-    put(o, "argv", argv_json(s));
+    put(o, "argv", list_json(s->argv, s->argc));
     put(o, "cwd", json_string(s->cwd ? s->cwd : "/"));
     if (s->stdin_path)
         put(o, "stdin", json_string(s->stdin_path));
@@ -67,6 +67,10 @@ char *runs_spec_json(const struct spec *s)
         put(o, "quiet_ppm", json_integer(s->quiet_ppm));
         put(o, "quiet_ns", json_integer(s->quiet_ns));
     }
+    if (s->gpus != SPEC_GPUS_DEFAULT)
+        put(o, "gpus", json_integer(s->gpus));
+    if (spec_gpu_ids(s) > 0)
+        put(o, "gpu_ids", list_json(s->gpu_ids, spec_gpu_ids(s)));
     put(o, "exclusive", json_boolean(s->exclusive));
     put(o, "wait_children", json_boolean(s->wait_children));
     put(o, "params", params_json(s));
@@ -124,6 +128,24 @@ static int parse_params(const json_t *o, struct spec *s, struct err *e)
     return 0;
 }
 
+static int parse_gpus(const json_t *o, struct spec *s, struct err *e)
+{
+    const json_t *list = json_object_get(o, "gpu_ids");
+    size_t n = json_array_size(list);
+    int64_t gpus = get_int(o, "gpus", SPEC_GPUS_DEFAULT);
+    char *ids[SPEC_GPUS_MAX];
+    if (n > SPEC_GPUS_MAX || gpus < SPEC_GPUS_DEFAULT || gpus > SPEC_GPUS_MAX)
+        return bad(e, "gpus");
+    for (size_t i = 0; i < n; i++) {
+        const char *text = json_string_value(json_array_get(list, i));
+        if (!text)
+            return bad(e, "gpu_ids");
+        ids[i] = (char *)(uintptr_t)text; /* copied, never written */
+    }
+    spec_gpus_set(s, (int)gpus, ids, n);
+    return 0;
+}
+
 static void parse_scalars(const json_t *o, struct spec *s)
 {
     const char *text = json_string_value(json_object_get(o, "cwd"));
@@ -162,6 +184,8 @@ int runs_spec_parse(const char *json, struct spec *out, struct err *e)
     int rc = parse_argv(o, out, e);
     if (rc == 0)
         rc = parse_params(o, out, e);
+    if (rc == 0)
+        rc = parse_gpus(o, out, e);
     json_decref(o);
     if (rc < 0)
         spec_fini(out);

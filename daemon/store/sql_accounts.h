@@ -15,11 +15,17 @@
     X(DEVICE_TAKE, "INSERT INTO device_owner(device, run, boot, t0_ns) SELECT DISTINCT device,"    \
                    " ?1, ?2, ?3 FROM channel WHERE scope IN ('gpu', 'module') AND device <> ''"    \
                    " ON CONFLICT(device, boot, t0_ns, run) DO NOTHING")                            \
+    X(DEVICE_PUT, "INSERT INTO device_owner(device, run, boot, t0_ns) VALUES(?1, ?2, ?3, ?4)"      \
+                  " ON CONFLICT(device, boot, t0_ns, run) DO NOTHING")                             \
+    X(DEVICE_OF_RUN, "SELECT DISTINCT device FROM device_owner WHERE run = ?1 AND (?2 = 0 OR"      \
+                     " (boot = ?3 AND t1_ns IS NULL)) ORDER BY device")                            \
     X(DEVICE_LEAVE, "UPDATE device_owner SET t1_ns = max(t0_ns, ?2) WHERE run = ?1"                \
                     " AND t1_ns IS NULL")                                                          \
     X(DEVICE_CLOSE, "UPDATE device_owner SET t1_ns = max(t0_ns, coalesce((SELECT max(e.t1_ns)"     \
                     " FROM epoch e WHERE e.boot = device_owner.boot), t0_ns)) WHERE t1_ns IS"      \
-                    " NULL")                                                                       \
+                    " NULL AND NOT EXISTS (SELECT 1 FROM run r WHERE r.id = device_owner.run AND"  \
+                    " r.boot = ?1 AND device_owner.boot = ?1 AND r.state IN ('starting',"          \
+                    " 'running', 'paused', 'stopping'))")                                          \
     X(DEVICE_SLOT, "SELECT sc.uid FROM channel c JOIN device_owner d ON d.device = c.device"       \
                    " AND c.device <> '' JOIN slot_owner o ON o.run = d.run AND o.boot = d.boot"    \
                    " JOIN channel sc ON sc.id = o.channel WHERE c.id = ?1 AND d.boot = ?2 AND"     \

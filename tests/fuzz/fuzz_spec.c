@@ -19,8 +19,11 @@ static void read_back(const struct spec *a)
         abort();
     if (b.argc != a->argc || b.envc != a->envc || b.nparams != a->nparams ||
         strcmp(b.cwd, a->cwd) != 0 || strcmp(b.label, a->label) != 0 || b.priority != a->priority ||
-        b.umask != a->umask)
+        b.umask != a->umask || b.gpus != a->gpus || spec_gpu_ids(&b) != spec_gpu_ids(a))
         abort();
+    for (size_t i = 0; i < spec_gpu_ids(a); i++)
+        if (strcmp(a->gpu_ids[i], b.gpu_ids[i]) != 0)
+            abort();
     for (size_t i = 0; i < a->argc; i++)
         if (strcmp(a->argv[i], b.argv[i]) != 0)
             abort();
@@ -60,6 +63,11 @@ static void fuzz_text(const char *text)
     if (spec_expand(text, &p, 1, NULL, &out, NULL) == 0)
         free(out);
     (void)spec_param_type(text);
+    struct spec s;
+    spec_init(&s);
+    if (spec_gpus_parse(&s, text, NULL) == 0 && s.gpus < (int)spec_gpu_ids(&s))
+        abort();
+    spec_fini(&s);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -155,8 +155,7 @@ static void seat(struct planned *r, int64_t t_ns)
         return;
     rec_must(slots_assign(slots, (size_t)r->slot, -1, getpid(), &e), &e, "assign");
     begin();
-    rec_must(accounts_slot_take(rec.store, rec.id[SLOT0 + r->slot], r->id, t_ns, false, &e), &e,
-             "take");
+    rec_must(accounts_slot_take(rec.store, rec.id[SLOT0 + r->slot], r->id, t_ns, &e), &e, "take");
     commit();
 }
 

@@ -61,6 +61,8 @@ static void test_defaults(void **state)
     assert_int_equal(s.grace_ns, 30 * NS_PER_S);
     assert_int_equal(s.log_cap_bytes, 256 << 20);
     assert_true(s.exclusive && !s.wait_children && !s.hold);
+    assert_int_equal(s.gpus, SPEC_GPUS_DEFAULT);
+    assert_null(s.gpu_ids);
     assert_null(s.stdin_path);
     assert_null(s.argv[s.argc]);
     assert_null(s.env[s.envc]);
@@ -88,6 +90,11 @@ static void everything(struct wire_out *o)
     wire_put_int(o, "time_limit_ns", 5);
     wire_put_int(o, "grace_ns", 0);
     wire_put_int(o, "log_cap_bytes", 0);
+    wire_put_int(o, "gpus", 2);
+    wire_begin_array(o, "gpu_ids");
+    wire_put_str(o, NULL, "gpu1");
+    wire_put_str(o, NULL, "GPU-8f3a0000");
+    wire_end(o);
     wire_put_bool(o, "exclusive", false);
     wire_put_bool(o, "wait_children", true);
     wire_put_bool(o, "hold", true);
@@ -177,6 +184,10 @@ static void test_all_of_it_survives_the_wire(void **state)
     assert_int_equal(b.grace_ns, 0);
     assert_int_equal(b.log_cap_bytes, 0);
     assert_true(!b.exclusive && b.wait_children && b.hold);
+    assert_int_equal(b.gpus, 2);
+    assert_int_equal(spec_gpu_ids(&b), 2);
+    assert_string_equal(b.gpu_ids[1], "GPU-8f3a0000");
+    assert_null(b.gpu_ids[2]);
     assert_int_equal(b.nparams, 2);
     assert_string_equal(b.params[1].key, "seed");
     assert_string_equal(b.params[1].value, "3");
@@ -184,8 +195,66 @@ static void test_all_of_it_survives_the_wire(void **state)
     spec_fini(&b);
 }
 
+/* ---- GPUs on a command line ---------------------------------------------------------------------- */
+
+static void test_gpus(void **state)
+{
+    static const struct {
+        const char *text;
+        int gpus; /* -2 = refused */
+        size_t ids;
+    } rows[] = {{"0", 0, 0},         {"1", 1, 0},
+                {"32", 32, 0},       {"33", -2, 0},
+                {"gpu1", 1, 1},      {"0,1", 2, 2},
+                {"GPU-8f3a", 1, 1},  {"", -2, 0},
+                {"1,", -2, 0},       {",", -2, 0},
+                {"-1", 1, 1},        {"a b", -2, 0},
+                {"99999999", -2, 0}, {"gpu0,gpu1,gpu2", 3, 3},
+                {"x=1", -2, 0}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct spec s;
+        struct err e = {0};
+        spec_init(&s);
+        int rc = spec_gpus_parse(&s, rows[i].text, &e);
+        if (rc != (rows[i].gpus == -2 ? WATTQ_E_USAGE : 0))
+            fail_msg("%s: %d %s", rows[i].text, rc, e.text);
+        if (rc == 0)
+            assert_int_equal(s.gpus, rows[i].gpus);
+        assert_int_equal(spec_gpu_ids(&s), rows[i].ids);
+        spec_fini(&s);
+    }
+}
+
 /* ---- bounds: each edit breaks one thing ---------------------------------------------------------- */
 
+static void gpus_disagree(struct wire_out *o)
+{
+    base(o);
+    wire_put_int(o, "gpus", 1);
+    wire_begin_array(o, "gpu_ids");
+    wire_put_str(o, NULL, "a");
+    wire_put_str(o, NULL, "b");
+    wire_end(o);
+}
+static void gpus_too_many(struct wire_out *o)
+{
+    base(o);
+    wire_put_int(o, "gpus", SPEC_GPUS_MAX + 1);
+}
+static void gpus_badly_named(struct wire_out *o)
+{
+    base(o);
+    wire_begin_array(o, "gpu_ids");
+    wire_put_str(o, NULL, "a,b");
+    wire_end(o);
+}
+static void gpus_none_named(struct wire_out *o)
+{
+    base(o);
+    wire_begin_array(o, "gpu_ids");
+    wire_end(o);
+}
 static void no_argv(struct wire_out *o)
 {
     wire_put_str(o, "cwd", "/"), put_env(o, NULL);
@@ -343,6 +412,8 @@ static void test_every_bound_is_checked(void **state)
         int rc;
         const char *names;
     } rows[] = {
+        {gpus_disagree, WATTQ_E_USAGE, "gpus"},    {gpus_too_many, WATTQ_E_USAGE, "gpus"},
+        {gpus_badly_named, WATTQ_E_USAGE, "GPU"},  {gpus_none_named, WATTQ_E_USAGE, "gpu_ids"},
         {no_argv, WATTQ_E_USAGE, "argv"},          {empty_argv, WATTQ_E_USAGE, "command"},
         {argv_of_ints, WATTQ_E_USAGE, "argv"},     {argv_not_utf8, WATTQ_E_USAGE, "argv"},
         {argv_bin, WATTQ_E_USAGE, "argv"},         {argv_many, WATTQ_E_LIMIT, "argv"},
@@ -529,6 +600,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_all_of_it_survives_the_wire),
+        cmocka_unit_test(test_gpus),
         cmocka_unit_test(test_pause),
         cmocka_unit_test(test_every_bound_is_checked),
         cmocka_unit_test(test_types_of_values),

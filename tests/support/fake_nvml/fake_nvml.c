@@ -17,8 +17,8 @@
  *   sentinel 1        power and energy read as all ones
  *   hang 1            every reading waits until the file says 0
  *   busy 30           percent of the time in which a kernel ran
- *   proc_P 4096       process P holds so many bytes (-1: not told), on every GPU
- *   use_P 60          and keeps the multiprocessors busy for so many percent
+ *   proc_P 4096       process P holds so many bytes (-1: not told), on every GPU; proc_P@1 on GPU 1 alone
+ *   use_P 60          and keeps the multiprocessors busy for so many percent; use_P@1 as well
  *
  * "key@1 value" is of GPU 1 alone. Energy is power_mw x (now - reset_ns), refreshed every 20 ms like a
  * board's. nvmlInit and nvmlShutdown are counted; without the first every call is UNINITIALIZED. */
@@ -299,8 +299,9 @@ nvml_return nvmlDeviceGetUtilizationRates(nvml_device device, struct nvml_utiliz
     return control(device, "mig", 0) ? NVML_NOT_SUPPORTED : gate(device);
 }
 
-/* Calls fn for each line of that prefix: the process and its value. */
-static unsigned each(const char *prefix, unsigned *pids, long long *values, unsigned most)
+/* Each line of that prefix that is about this GPU: the process and its value. */
+static unsigned each(nvml_device device, const char *prefix, unsigned *pids, long long *values,
+                     unsigned most)
 {
     const char *path = getenv("FAKE_NVML_CONTROL");
     FILE *f = path ? fopen(path, "re") : NULL;
@@ -308,7 +309,9 @@ static unsigned each(const char *prefix, unsigned *pids, long long *values, unsi
     long long v = 0;
     unsigned n = 0;
     while (f && n < most && fscanf(f, "%63s %lld", name, &v) == 2) {
-        if (strncmp(name, prefix, strlen(prefix)) == 0) {
+        const char *at = strchr(name, '@');
+        bool here = !at || strtoul(at + 1, NULL, 10) == index_of(device);
+        if (here && strncmp(name, prefix, strlen(prefix)) == 0) {
             pids[n] = (unsigned)strtoul(name + strlen(prefix), NULL, 10);
             values[n++] = v;
         }
@@ -324,7 +327,7 @@ nvml_return nvmlDeviceGetComputeRunningProcesses_v3(nvml_device device, unsigned
 {
     unsigned pids[ROWS_MAX];
     long long bytes[ROWS_MAX];
-    unsigned n = each("proc_", pids, bytes, ROWS_MAX);
+    unsigned n = each(device, "proc_", pids, bytes, ROWS_MAX);
     nvml_return rc = n > *count ? NVML_INSUFFICIENT_SIZE : gate(device);
     for (unsigned i = 0; rc == NVML_OK && i < n; i++) {
         out[i] = (struct nvml_process){.pid = pids[i], .bytes = (unsigned long long)bytes[i]};
@@ -339,7 +342,7 @@ nvml_return nvmlDeviceGetProcessUtilization(nvml_device device, struct nvml_proc
 {
     unsigned pids[ROWS_MAX];
     long long percent[ROWS_MAX];
-    unsigned n = each("use_", pids, percent, ROWS_MAX);
+    unsigned n = each(device, "use_", pids, percent, ROWS_MAX);
     nvml_return rc = control(device, "mig", 0) ? NVML_NOT_SUPPORTED : gate(device);
     if (rc != NVML_OK || n == 0) {
         return rc != NVML_OK ? rc : NVML_NOT_FOUND;

@@ -1,0 +1,189 @@
+/* GPUs in the queue: what the table of resources knows comes from the meter's lists, who holds what from
+ * claims and, after a restart, from the rows. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/units.h"
+#include "daemon/meter/gpu_procs.h"
+#include "daemon/meter/slots.h"
+#include "daemon/queue/queue_private.h"
+
+/* A list that the driver refuses says nothing against the GPU; one that has gone or hangs does. */
+static bool answers(const struct gpu_use *u)
+{
+    return u->state != READING_GONE && u->state != READING_STALE;
+}
+
+static unsigned strangers(const struct gpu_use *u)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < u->n; i++)
+        n += u->procs[i].compute && u->procs[i].root == 0;
+    return n;
+}
+
+void queue_gpus_look(struct queue *q)
+{
+    size_t n = q->cfg.gpu_procs ? gpu_procs_count(q->cfg.gpu_procs) : 0;
+    if (n == 0)
+        return;
+    struct gpu_use *u CLEANUP(base_freep) = base_alloc(sizeof(*u));
+    int64_t now_ns = clock_boot_ns();
+    for (size_t i = 0; i < n && gpu_procs_get(q->cfg.gpu_procs, i, now_ns, u); i++)
+        if (resources_can_give(u->device))
+            resources_see(&q->resources, u->device, u->label, answers(u), strangers(u));
+}
+
+const struct resources *queue_resources(const struct queue *q)
+{
+    return &q->resources;
+}
+
+int64_t queue_run_of(const struct queue *q, int64_t shepherd)
+{
+    int slot = q->cfg.slots ? slots_find(q->cfg.slots, shepherd) : -1;
+    for (size_t i = 0; slot >= 0 && i < q->active.n; i++)
+        if (q->active.at[i]->slot == slot)
+            return q->active.at[i]->row.id;
+    return RUN_NONE;
+}
+
+int queue_gpus_settle(struct queue *q, struct spec *specs, size_t n, struct err *e)
+{
+    int rc = 0;
+    queue_gpus_look(q);
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        rc = resources_settle(&q->resources, &specs[i], (size_t)q->cfg.default_gpus, e);
+    return rc;
+}
+
+/* ---- choosing ----------------------------------------------------------------------------------- */
+
+enum resources_answer queue_gpus_choose(struct queue *q, struct queue_item *r, gpu_set barred,
+                                        gpu_set *out)
+{
+    struct resources_want want;
+    struct err e;
+    *out = 0;
+    if (queue_item_spec(r, &e) < 0)
+        return RESOURCES_FIT; /* it fails at its start, which says why */
+    if (!resources_want(&q->resources, r->spec, &want))
+        return RESOURCES_GONE;
+    return resources_choose(&q->resources, &want, barred, out);
+}
+
+gpu_set queue_gpus_named(struct queue *q, struct queue_item *r)
+{
+    struct resources_want want;
+    struct err e;
+    if (queue_item_spec(r, &e) < 0 || !resources_want(&q->resources, r->spec, &want))
+        return 0;
+    return want.named ? want.named : ~(gpu_set)0;
+}
+
+/* Not kept with the run: a list of many thousand that wait is asked for now and then. */
+static int spec_of(const struct queue_item *r, struct spec *own, const struct spec **out)
+{
+    struct err e;
+    *out = r->spec ? r->spec : own;
+    return r->spec ? 0 : runs_spec_parse(r->row.spec_json, own, &e);
+}
+
+const char *queue_waits_gpus(struct queue *q, int64_t run, char *buf, size_t cap)
+{
+    const struct queue_item *r = queue_item_find(q, run);
+    struct spec own = {0};
+    const struct spec *s = NULL;
+    struct resources_want want;
+    gpu_set ignored;
+    char text[RESOURCES_TEXT];
+    bool waits = false;
+    if (!r || q->resources.ngpus == 0 || spec_of(r, &own, &s) < 0)
+        return NULL;
+    if (s->gpus > 0 && !resources_want(&q->resources, s, &want)) {
+        snprintf(buf, cap, "a GPU that is not there now: %.60s", s->gpu_ids[0]);
+        waits = true;
+    } else if (s->gpus > 0) {
+        enum resources_answer a = resources_choose(&q->resources, &want, 0, &ignored);
+        waits = a == RESOURCES_GONE || (a == RESOURCES_WAIT && !want.all);
+        if (waits)
+            base_strcpy(buf, cap, resources_why(&q->resources, &want, text));
+    }
+    spec_fini(&own);
+    return waits ? buf : NULL;
+}
+
+/* ---- having ------------------------------------------------------------------------------------- */
+
+void queue_gpus_take(struct queue_item *r, gpu_set set)
+{
+    struct queue *q = r->q;
+    resources_take(&q->resources, set, r->row.id, clock_boot_ns());
+    free(r->gpus);
+    r->gpus = set ? resources_uuids(&q->resources, set) : NULL;
+    r->has_devices = true;
+    r->gpu_wait_ns = 0;
+}
+
+void queue_gpus_free(struct queue_item *r)
+{
+    resources_free(&r->q->resources, r->row.id);
+    free(r->gpus);
+    r->gpus = NULL;
+}
+
+void queue_gpus_found(struct queue_item *r)
+{
+    struct queue *q = r->q;
+    char *list CLEANUP(base_freep) = base_strdup(r->gpus ? r->gpus : "");
+    char *rest = NULL;
+    gpu_set set = 0;
+    for (char *one = strtok_r(list, ",", &rest); one; one = strtok_r(NULL, ",", &rest)) {
+        if (resources_can_give(one) && resources_find(&q->resources, one) < 0)
+            resources_see(&q->resources, one, "", false, 0);
+        int at = resources_can_give(one) ? resources_find(&q->resources, one) : -1;
+        set |= at >= 0 ? (gpu_set)1 << at : 0;
+    }
+    queue_gpus_take(r, set);
+}
+
+char *queue_gpus_visible(const struct queue_item *r)
+{
+    const struct resources *all = &r->q->resources;
+    struct resources_want want;
+    gpu_set set = resources_held(all, r->row.id);
+    if (r->spec && resources_want(all, r->spec, &want))
+        set = resources_visible(all, &want, set);
+    return resources_uuids(all, set);
+}
+
+static bool same_name(const char *a, const char *b)
+{
+    size_t n = strcspn(b, "=") + 1;
+    return strncmp(a, b, n) == 0;
+}
+
+static bool has_name(char *const *list, const char *pair)
+{
+    for (size_t i = 0; list[i]; i++)
+        if (same_name(list[i], pair))
+            return true;
+    return false;
+}
+
+char **queue_gpus_env(const struct queue_item *r, char *const *env, char ***more)
+{
+    char *uuids CLEANUP(base_freep) = queue_gpus_visible(r);
+    *more = resources_env(r->spec, uuids, has_name(env, "CUDA_VISIBLE_DEVICES="));
+    size_t n = 0, kept = 0, added = 0;
+    while (env[n])
+        n++;
+    while ((*more)[added])
+        added++;
+    char **out = base_alloc((n + added + 1) * sizeof(*out));
+    for (size_t i = 0; i < n; i++)
+        if (!has_name(*more, env[i]))
+            out[kept++] = env[i];
+    memcpy(out + kept, *more, added * sizeof(*out));
+    return out;
+}

@@ -1,0 +1,97 @@
+/* What runs are given of the machine beside CPU time: its GPUs, by UUID. Pure, no thread of its own: the
+ * queue's table, on the loop. Written down as rows of `device_owner` with the moves of the runs, so that it
+ * survives wattqd.
+ *
+ * A GPU belongs to one run or to nobody. An exclusive run owns all of them, whatever it asked to see. Others
+ * get whole GPUs: so many, or those they name. Given are, in this order: GPUs that answer and on which no
+ * process of nobody's stands, then the others; within each, by the number the driver gives them (PCI order).
+ * A GPU that has gone (lost, driver unloaded, hanging) is given to nobody; who holds it keeps it to his end.
+ *
+ * A resource that is counted and not named (CPUs, memory) joins as a field of `resources` and of
+ * `resources_want`, a line in resources_choose (is there enough?) and one in take and free.
+ *
+ * Of GPUs that CUDA knows, an environment can say which a program sees (resources_env). Others, AMD's and
+ * Intel's, are not given out: exclusive runs own them, beside shared runs their energy is nobody's. */
+#ifndef DAEMON_QUEUE_RESOURCES_H
+#define DAEMON_QUEUE_RESOURCES_H
+
+#include "common/spec.h"
+
+#define RESOURCES_GPUS_MAX  SPEC_GPUS_MAX
+#define RESOURCES_TEXT      256
+#define RESOURCES_NOBODY    INT64_MIN /* as RUN_NONE */
+#define RESOURCES_ID_LEAST  6         /* of a UUID's beginning, "GPU-" included */
+#define RESOURCES_NAME_SIZE 64
+
+typedef uint32_t gpu_set; /* one bit per index into `gpus` */
+
+struct resources_gpu {
+    char uuid[RESOURCES_NAME_SIZE];
+    char label[48];     /* "gpu0 NVIDIA H100" */
+    unsigned number;    /* the driver's: 0 of "gpu0" */
+    bool here;          /* it answers */
+    unsigned strangers; /* processes on it that are no run's */
+    int64_t run;        /* who holds it; RESOURCES_NOBODY */
+    int64_t since_ns;   /* CLOCK_BOOTTIME */
+};
+struct resources {                                 /* zero-initialise */
+    struct resources_gpu gpus[RESOURCES_GPUS_MAX]; /* an index is a GPU's for ever */
+    size_t ngpus;
+};
+
+/* What a run wants. */
+struct resources_want {
+    bool all;      /* exclusive: everything there is */
+    size_t gpus;   /* so many; 0 = none */
+    gpu_set named; /* these; 0 = any */
+};
+
+/* Is that a GPU that can be given to a run? By the form of its name: NVIDIA's "GPU-8-4-4-4-12" */
+bool resources_can_give(const char *uuid);
+/* Seen (again): here, strangers and label are taken over. One that is new is added; RESOURCES_GPUS_MAX are
+ * kept, more are as if they were not there. */
+void resources_see(struct resources *r, const char *uuid, const char *label, bool here,
+                   unsigned strangers);
+size_t resources_here(const struct resources *r);
+/* By UUID, its beginning, "gpu0" or "0". -1 = there is none, -2 = several begin so. */
+int resources_find(const struct resources *r, const char *name);
+
+/* At submission. Says how many a run gets that did not say (`deflt`, or what is there if that is less; an
+ * exclusive run stays without a number: it gets what is there at its start), turns names into UUIDs, and
+ * refuses what this machine can never give: WATTQ_E_USAGE in one sentence with how many there are. */
+int resources_settle(const struct resources *r, struct spec *s, size_t deflt,
+                     struct err *e) MUST_USE;
+/* What a settled run wants now. A named GPU that is not known: false. */
+bool resources_want(const struct resources *r, const struct spec *s, struct resources_want *out);
+
+enum resources_answer {
+    RESOURCES_FIT,
+    RESOURCES_WAIT, /* others hold what it takes */
+    RESOURCES_GONE  /* there is not so much now, whoever holds it */
+};
+/* barred: not to be given, somebody who waits has a better right to them. */
+enum resources_answer resources_choose(const struct resources *r, const struct resources_want *w,
+                                       gpu_set barred, gpu_set *out);
+/* "1 GPU: held by run 12", for a run that does not fit. */
+const char *resources_why(const struct resources *r, const struct resources_want *w,
+                          char buf[RESOURCES_TEXT]);
+
+void resources_take(struct resources *r, gpu_set set, int64_t run, int64_t now_ns);
+void resources_free(struct resources *r, int64_t run);
+gpu_set resources_held(const struct resources *r, int64_t run);
+
+/* Which of those it holds a run is to see: all of them, but of an exclusive one that asked for a number or
+ * for names these alone. */
+gpu_set resources_visible(const struct resources *r, const struct resources_want *w, gpu_set held);
+/* UUIDs of a set in the driver's order with commas between, in new memory; "" for none. */
+char *resources_uuids(const struct resources *r, gpu_set set);
+
+/* What a run with these GPUs finds in its environment, "K=V" in new memory, NULL-terminated, at most 3:
+ * CUDA_VISIBLE_DEVICES (UUIDs; empty = it sees none), CUDA_DEVICE_ORDER=PCI_BUS_ID, WATTQ_GPUS. Nothing at
+ * all where it did not say and there are none. own: it has a CUDA_VISIBLE_DEVICES of its own, which stays
+ * where it is exclusive and asked for no number. uuids: what it may see, with commas between.
+ * source: CUDA C++ Programming Guide, environment variables. */
+char **resources_env(const struct spec *s, const char *uuids, bool own);
+void resources_env_free(char **env);
+
+#endif

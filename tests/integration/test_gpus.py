@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+"""GPUs are a resource of the queue: who is given which, what a run sees of them, whose energy it is and who
+computes on somebody else's. The real daemon on the tests' own NVIDIA library with two GPUs."""
+import json
+import os
+import subprocess
+import sys
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from harness import BIN, Daemon, Refused, until  # noqa: E402
+
+LIBRARY = os.path.abspath(os.path.join(BIN, "tests/support/fake/libnvidia-ml.so.1"))
+GPU = [f"GPU-fa4e0000-0000-0000-0000-{i:012}" for i in range(2)]
+SHOW = 'echo "$CUDA_VISIBLE_DEVICES $CUDA_DEVICE_ORDER $WATTQ_GPUS"'
+
+
+@unittest.skipUnless(os.path.exists(LIBRARY), "the fake NVML is not built")
+class Gpus(unittest.TestCase):
+    def setUp(self):
+        self.d = Daemon("--disable", "perf,powercap,hwmon,battery,ipmi,estimate", "--nvml", LIBRARY, "--parallel", "3",
+                        "--others-period", "200ms")
+        self.control = os.path.join(self.d.dir, "nvml_control")
+        self.set(power_mw=100000)
+        os.environ["FAKE_NVML_CONTROL"] = self.control
+        self.d.__enter__()
+
+    def tearDown(self):
+        self.d.__exit__(*sys.exc_info())
+        del os.environ["FAKE_NVML_CONTROL"]
+
+    def set(self, **keys):
+        """Keys of the control file; '_at_' stands for '@'."""
+        with open(self.control + ".new", "w") as f:
+            f.write("gpus 2\n" + "".join(f"{k.replace('_at_', '@')} {v}\n" for k, v in keys.items()))
+        os.rename(self.control + ".new", self.control)
+
+    def wattq(self, *args, code=0):
+        p = subprocess.run([os.path.join(BIN, "client", "wattq"), "--socket", self.d.socket, *args],
+                           capture_output=True, text=True, timeout=60)
+        self.assertEqual(p.returncode, code, p.stdout + p.stderr)
+        return p.stdout + p.stderr
+
+    def shared(self, command, **keys):
+        return self.d.sh(command, exclusive=False, **keys)
+
+    def log(self, run):
+        return self.d.logs(run)[0]
+
+    def given(self, run):
+        return self.d.show(run).get("gpu_ids")
+
+    def test_what_a_run_is_given(self):
+        a = self.shared(SHOW + "; sleep 60")
+        b = self.shared(SHOW + "; sleep 60", gpus=1)
+        for i, run in enumerate((a, b)):
+            self.d.until_state(run, "running")
+            until(lambda: self.log(run), "it has written what it sees")
+            self.assertEqual(self.log(run).split(), [GPU[i], "PCI_BUS_ID", GPU[i]])
+            self.assertEqual(self.given(run), [GPU[i]])
+        # Both are taken: one that wants a GPU waits and says for what; one that wants none passes it.
+        wants = self.shared("true", gpus=1)
+        none = self.shared(SHOW, gpus=0)
+        self.d.wait(none)
+        self.assertEqual(self.log(none), " PCI_BUS_ID \n")
+        self.assertEqual(self.given(none), [])
+        self.assertEqual(self.d.state(wants), "queued")
+        self.assertIn(f"1 GPU: held by run {a}, run {b}", self.wattq("queue", "-a"))
+        # What a run holds it still holds when wattqd was killed under it.
+        self.d.kill()
+        self.d.start()
+        until(lambda: self.d.state(a) == "running" and self.d.state(b) == "running", "both are found again")
+        self.assertEqual(self.d.state(wants), "queued")
+        row = next(r for r in self.d.call("queue")["runs"] if r["run"] == b)
+        self.assertEqual(row["gpu_ids"], [GPU[1]])
+        self.d.call("cancel", runs=[b], signal="KILL")
+        self.d.wait(wants)
+        self.assertEqual(self.given(wants), [GPU[1]])
+        named = self.shared("true", gpu_ids=["gpu0"])
+        self.assertEqual(self.d.state(named), "queued")
+        self.assertIn(f"gpu0: held by run {a}", self.wattq("queue", "-a"))
+        self.d.call("cancel", runs=[a], signal="KILL")
+        self.d.wait(named)
+        self.assertEqual(self.given(named), [GPU[0]])
+
+    def test_asking(self):
+        text = self.wattq("submit", "--shared", "--", "true")
+        self.assertIn("(1 GPU)", text)
+        self.assertIn("(no GPU)", self.wattq("submit", "--shared", "-G", "0", "--", "true"))
+        self.assertIn("3 GPUs were asked for, but this machine has 2", self.wattq("submit", "--gpus", "3", "--", "true",
+                                                                                 code=2))
+        self.assertIn("no GPU here is called 'gpu5'", self.wattq("exec", "--shared", "-G", "gpu5", "--", "true", code=2))
+        with self.assertRaises(Refused):
+            self.d.submit(["true"], gpus=3)
+        # A run in the foreground sees its own; an exclusive one all, unless it asked for fewer.
+        self.assertIn(GPU[1] + " PCI_BUS_ID", self.wattq("exec", "--shared", "-G", "gpu1", "--", "sh", "-c", SHOW))
+        self.assertIn(",".join(GPU), self.wattq("exec", "--", "sh", "-c", SHOW))
+        one = self.d.sh(SHOW, gpus=1)
+        own = self.d.submit(["sh", "-c", SHOW], env={"CUDA_VISIBLE_DEVICES": "1"})
+        self.d.wait(one, own)
+        self.assertEqual(self.log(one).split(), [GPU[0], "PCI_BUS_ID", GPU[0]])
+        self.assertEqual(self.log(own).split(), ["1", ",".join(GPU)])
+        self.assertEqual(self.given(one), GPU)
+        # A retry asks for the same.
+        again = self.shared("false", gpu_ids=["1"])
+        self.d.wait(again)
+        retried = self.d.call("retry", runs=[again])["runs"][0]["run"]
+        self.d.wait(retried)
+        self.assertEqual(self.given(retried), [GPU[1]])
+        self.assertIn(GPU[1], self.wattq("show", str(retried)))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,262 @@
+/* resources: which GPUs a run gets, what is refused, and that one GPU is never two runs'. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/random.h"
+#include "daemon/queue/resources.h"
+
+#define UUID(n) "GPU-fa4e000" #n "-0000-0000-0000-00000000000" #n
+
+static const char *const uuids[] = {UUID(0), UUID(1), UUID(2), UUID(3)};
+
+/* Found in another order than the driver counts them. */
+static struct resources four(void)
+{
+    struct resources r = {0};
+    for (size_t i = 4; i-- > 0;) {
+        char label[24];
+        snprintf(label, sizeof(label), "gpu%zu Fake", i);
+        resources_see(&r, uuids[i], label, true, 0);
+    }
+    return r;
+}
+
+static struct spec shared(int gpus)
+{
+    struct spec s;
+    spec_init(&s);
+    s.exclusive = false;
+    s.gpus = gpus;
+    return s;
+}
+
+static enum resources_answer choose(const struct resources *r, const struct spec *s, gpu_set barred,
+                                    gpu_set *out)
+{
+    struct resources_want w;
+    assert_true(resources_want(r, s, &w));
+    return resources_choose(r, &w, barred, out);
+}
+
+static void names_of(const struct resources *r, gpu_set set, const char *want)
+{
+    char *text = resources_uuids(r, set);
+    assert_string_equal(text, want);
+    free(text);
+}
+
+static void lowest_free_first(void **state)
+{
+    (void)state;
+    struct resources r = four();
+    struct spec two = shared(2), one = shared(1);
+    gpu_set set = 0;
+    assert_int_equal(choose(&r, &two, 0, &set), RESOURCES_FIT);
+    names_of(&r, set, UUID(0) "," UUID(1));
+    resources_take(&r, set, 7, 100);
+    assert_true(resources_held(&r, 7) == set);
+    assert_int_equal(choose(&r, &one, 0, &set), RESOURCES_FIT);
+    names_of(&r, set, UUID(2));
+    resources_free(&r, 7);
+    assert_int_equal(choose(&r, &one, 0, &set), RESOURCES_FIT);
+    names_of(&r, set, UUID(0));
+}
+
+static void strangers_come_last(void **state)
+{
+    (void)state;
+    struct resources r = four();
+    struct spec one = shared(1), all = shared(4);
+    gpu_set set = 0;
+    resources_see(&r, uuids[0], "gpu0 Fake", true, 1);
+    assert_int_equal(choose(&r, &one, 0, &set), RESOURCES_FIT);
+    names_of(&r, set, UUID(1));
+    assert_int_equal(choose(&r, &all, 0, &set), RESOURCES_FIT);
+    names_of(&r, set, UUID(0) "," UUID(1) "," UUID(2) "," UUID(3));
+}
+
+static void a_lost_one(void **state)
+{
+    (void)state;
+    struct resources r = four();
+    struct spec one = shared(1), all = shared(4);
+    gpu_set set = 0;
+    char why[RESOURCES_TEXT];
+    assert_int_equal(choose(&r, &one, 0, &set), RESOURCES_FIT);
+    resources_take(&r, set, 7, 1);
+    resources_see(&r, uuids[0], "", false, 0); /* while run 7 has it */
+    names_of(&r, resources_held(&r, 7), UUID(0));
+    resources_free(&r, 7);
+    assert_int_equal(choose(&r, &one, 0, &set), RESOURCES_FIT);
+    names_of(&r, set, UUID(1));
+    assert_int_equal(choose(&r, &all, 0, &set), RESOURCES_GONE);
+    struct resources_want w = {.gpus = 4};
+    assert_string_equal(resources_why(&r, &w, why), "4 GPUs: 3 of the 4 here answer");
+    resources_see(&r, uuids[0], "", true, 0);
+    assert_int_equal(choose(&r, &all, 0, &set), RESOURCES_FIT);
+}
+
+static void names(void **state)
+{
+    (void)state;
+    struct resources r = four();
+    assert_string_equal(r.gpus[resources_find(&r, "gpu2")].uuid, UUID(2));
+    assert_string_equal(r.gpus[resources_find(&r, "3")].uuid, UUID(3));
+    assert_string_equal(r.gpus[resources_find(&r, "GPU-fa4e0001")].uuid, UUID(1));
+    assert_string_equal(r.gpus[resources_find(&r, UUID(0))].uuid, UUID(0));
+    assert_int_equal(resources_find(&r, "GPU-fa4e"), -2);
+    assert_int_equal(resources_find(&r, "GPU-"), -1);
+    assert_int_equal(resources_find(&r, "gpu"), -1);
+    assert_int_equal(resources_find(&r, "gpu4"), -1);
+    assert_int_equal(resources_find(&r, "99999999999999999999"), -1);
+    assert_true(resources_can_give(UUID(0)));
+    assert_false(resources_can_give("GPU-1234567890abcdef"));
+    assert_false(resources_can_give("0000:03:00.0"));
+}
+
+static void submission(void **state)
+{
+    (void)state;
+    struct resources r = four(), none = {0};
+    struct err e = {0};
+    struct spec s = shared(SPEC_GPUS_DEFAULT);
+    assert_int_equal(resources_settle(&r, &s, 1, &e), 0);
+    assert_int_equal(s.gpus, 1);
+    s = shared(SPEC_GPUS_DEFAULT);
+    assert_int_equal(resources_settle(&r, &s, 9, &e), 0);
+    assert_int_equal(s.gpus, 4);
+    s = shared(SPEC_GPUS_DEFAULT); /* where there are none nothing is said */
+    assert_int_equal(resources_settle(&none, &s, 1, &e), 0);
+    assert_int_equal(s.gpus, SPEC_GPUS_DEFAULT);
+    s.exclusive = true; /* all there are, at its start */
+    assert_int_equal(resources_settle(&r, &s, 1, &e), 0);
+    assert_int_equal(s.gpus, SPEC_GPUS_DEFAULT);
+    s = shared(5);
+    assert_int_equal(resources_settle(&r, &s, 1, &e), WATTQ_E_USAGE);
+    assert_string_equal(e.text, "5 GPUs were asked for, but this machine has 4");
+    s = shared(1);
+    assert_int_equal(resources_settle(&none, &s, 1, &e), WATTQ_E_USAGE);
+    assert_non_null(strstr(e.text, "has none"));
+}
+
+static void submission_by_name(void **state)
+{
+    (void)state;
+    struct resources r = four();
+    struct err e = {0};
+    struct spec s;
+    gpu_set set = 0;
+    spec_init(&s);
+    s.exclusive = false;
+    assert_int_equal(spec_gpus_parse(&s, "gpu3,1", &e), 0);
+    assert_int_equal(resources_settle(&r, &s, 1, &e), 0);
+    assert_string_equal(s.gpu_ids[0], UUID(3));
+    assert_int_equal(choose(&r, &s, 0, &set), RESOURCES_FIT);
+    names_of(&r, set, UUID(1) "," UUID(3));
+    assert_int_equal(spec_gpus_parse(&s, "gpu3,3", &e), 0);
+    assert_int_equal(resources_settle(&r, &s, 1, &e), WATTQ_E_USAGE);
+    assert_int_equal(spec_gpus_parse(&s, "gpu7", &e), 0);
+    assert_int_equal(resources_settle(&r, &s, 1, &e), WATTQ_E_USAGE);
+    assert_string_equal(e.text, "no GPU here is called 'gpu7'; this machine has 4");
+    spec_fini(&s);
+}
+
+static void exclusive_owns_all(void **state)
+{
+    (void)state;
+    struct resources r = four();
+    struct spec s = shared(2), one = shared(1);
+    struct resources_want w;
+    gpu_set set = 0;
+    char why[RESOURCES_TEXT];
+    s.exclusive = true;
+    assert_int_equal(choose(&r, &s, 0, &set), RESOURCES_FIT);
+    assert_int_equal(set, 15);
+    assert_true(resources_want(&r, &s, &w));
+    names_of(&r, resources_visible(&r, &w, set), UUID(0) "," UUID(1));
+    s.gpus = SPEC_GPUS_DEFAULT;
+    assert_true(resources_want(&r, &s, &w));
+    assert_true(resources_visible(&r, &w, set) == set);
+    resources_take(&r, set, 12, 1);
+    assert_int_equal(choose(&r, &one, 0, &set), RESOURCES_WAIT);
+    assert_true(resources_want(&r, &one, &w));
+    assert_string_equal(resources_why(&r, &w, why), "1 GPU: held by run 12");
+    one.gpus = 0;
+    assert_int_equal(choose(&r, &one, 0, &set), RESOURCES_FIT);
+    assert_int_equal(set, 0);
+}
+
+static void what_is_kept_for_another(void **state)
+{
+    (void)state;
+    struct resources r = four();
+    struct spec one = shared(1);
+    gpu_set set = 0;
+    assert_int_equal(choose(&r, &one, ~(gpu_set)0, &set), RESOURCES_WAIT);
+    assert_int_equal(choose(&r, &one, 8 + 4, &set), RESOURCES_FIT); /* gpu0 is the fourth found */
+    assert_false(set & (8 + 4));
+}
+
+static void in_the_environment(void **state)
+{
+    (void)state;
+    struct spec s = shared(1);
+    char **env = resources_env(&s, UUID(1), true);
+    assert_string_equal(env[0], "CUDA_VISIBLE_DEVICES=" UUID(1));
+    assert_string_equal(env[1], "CUDA_DEVICE_ORDER=PCI_BUS_ID");
+    assert_string_equal(env[2], "WATTQ_GPUS=" UUID(1));
+    assert_null(env[3]);
+    resources_env_free(env);
+    s.gpus = 0;
+    env = resources_env(&s, "", false);
+    assert_string_equal(env[0], "CUDA_VISIBLE_DEVICES=");
+    resources_env_free(env);
+    s.gpus = SPEC_GPUS_DEFAULT; /* a machine without GPUs */
+    env = resources_env(&s, "", false);
+    assert_null(env[0]);
+    resources_env_free(env);
+    s.exclusive = true; /* his own choice among all that are his */
+    env = resources_env(&s, UUID(0) "," UUID(1), true);
+    assert_string_equal(env[0], "WATTQ_GPUS=" UUID(0) "," UUID(1));
+    assert_null(env[1]);
+    resources_env_free(env);
+}
+
+/* Whatever comes and goes: a GPU is one run's, and a run that fits has exactly what it wants. */
+static void never_two_owners(void **state)
+{
+    (void)state;
+    struct resources r = four();
+    uint64_t seed = 20260101;
+    for (int64_t run = 1; run < 2000; run++) {
+        struct spec s = shared((int)(random_next(&seed) % 5));
+        gpu_set set = 0, before = 0;
+        for (int64_t k = 1; k < run; k++)
+            before |= resources_held(&r, k);
+        resources_see(&r, uuids[random_next(&seed) % 4], "", random_next(&seed) % 3 > 0,
+                      random_next(&seed) % 2);
+        if (choose(&r, &s, 0, &set) == RESOURCES_FIT) {
+            assert_int_equal(__builtin_popcount(set), s.gpus);
+            assert_true((set & before) == 0);
+            resources_take(&r, set, run, run);
+        }
+        resources_free(&r, 1 + (int64_t)(random_next(&seed) % (uint64_t)run));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lowest_free_first),  cmocka_unit_test(strangers_come_last),
+        cmocka_unit_test(a_lost_one),         cmocka_unit_test(names),
+        cmocka_unit_test(submission),         cmocka_unit_test(submission_by_name),
+        cmocka_unit_test(exclusive_owns_all), cmocka_unit_test(what_is_kept_for_another),
+        cmocka_unit_test(in_the_environment), cmocka_unit_test(never_two_owners)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
