@@ -167,7 +167,10 @@ static int fill(struct store *s, const struct channel_row *ch, const struct ener
     f->known = true;
     if (a->at.provisional || b->at.provisional)
         energy_flag(f, "provisional");
+    const struct wrap_span span = {w->boot, a->t_ns, b->t_ns, a->at.e_uj, b->at.e_uj};
     int rc = flag_gaps(s, w, f, b->at.bridged_ns - a->at.bridged_ns, e);
+    if (rc == 0)
+        rc = flag_wrap(s, ch, &span, f, e);
     if (rc)
         return rc;
     if (is_counter(ch))

@@ -31,7 +31,7 @@ const char *energy_method_name(enum energy_method m); /* "counter" */
 
 /* Words in `flags`, space separated: bridged, unknown, reset, suspend, clock_step, stalled, overlap,
  * below_resolution, estimate, provisional, coarse, part_time (the sensor looks at a part of the time
- * only), disturbed. */
+ * only), disturbed, wrap (the register passed its range inside), throttled and power_capped (companions.h). */
 struct energy_figure {
     int64_t channel;   /* 0 = the total */
     bool known;        /* false: energy_uj means nothing, reason says why */
@@ -57,7 +57,7 @@ struct energy_figure {
         sampling_uj; /* integrals: how far steps between samples can have led astray; no hard bound */
     int64_t
         sampled_ppm; /* part of the time the sensor looks at; 0 = not told, 1000000 = all of it */
-    char flags[128];
+    char flags[160];
     char reason[160];
 };
 

@@ -9,6 +9,17 @@
 int bounds_of_counter(struct store *s, const struct channel_row *ch, const struct energy_window *w,
                       struct energy_figure *f, struct err *e) MUST_USE;
 
+/* A counter's way through a window: E at both edges, inside what was sampled. */
+struct wrap_span {
+    int64_t boot, t0_ns, t1_ns, e0_uj, e1_uj;
+};
+/* Flag `wrap`: the register passed its range at least once in it. What the register showed at t0 follows from
+ * the first reading of its epoch; after a reset or a sleep in between nobody knows it, and nothing is said. */
+int flag_wrap(struct store *s, const struct channel_row *ch, const struct wrap_span *x,
+              struct energy_figure *f, struct err *e) MUST_USE;
+/* How often a register of that range that stood at raw_uj passed it while moving on by moved_uj. Pure. */
+int64_t wraps_between(int64_t raw_uj, int64_t moved_uj, int64_t wrap_uj);
+
 /* The total of a set, from its figures and in_total. */
 void energy_set_sum(struct energy_set *x);
 

@@ -99,7 +99,7 @@ struct study_run {
     double train_j;   /* of train_s */
     double test_j;    /* of test_s */
     double unknown_s; /* of the window, not covered by its meter */
-    char flags[128];  /* words of the figure (daemon/energy/energy.h): "overlap bridged" */
+    char flags[160];  /* words of the figure (daemon/energy/energy.h): "overlap bridged" */
     double idle_w;    /* what the machine drew before and after with no run on */
     double idle_sd_w;
     double gain;     /* stated accuracy of the meter, relative; NAN = none stated */

@@ -8,6 +8,7 @@
 #include "daemon/energy/marginal.h"
 #include "daemon/energy/phases.h"
 #include "daemon/queue/queue_private.h"
+#include "daemon/store/beside.h"
 
 #define STUDY_BATCH 256
 
@@ -223,6 +224,19 @@ static int put_main(struct store *s, int64_t run, const struct queue_filing *f, 
     return runs_energy_put(s, run, "machine", "main", &set, clock_utc_ns(), e);
 }
 
+/* Before the figures are stored: what was beside them is said with each. */
+static int put_companions(struct store *s, int64_t run, const struct queue_filing *f,
+                          struct energy_set *set, struct err *e)
+{
+    struct companions c CLEANUP(companions_fini) = {0};
+    int rc = companions_of_window(s, &f->window, &c, e);
+    if (rc == 0)
+        rc = beside_keep(s, run, &c, e);
+    if (rc == 0)
+        companions_flag(&c, set);
+    return rc;
+}
+
 int queue_figures(struct store *s, int64_t run, struct queue_filing *f, struct err *e)
 {
     if (f->to_last_sample || f->window.t1_ns == RUN_NONE)
@@ -236,6 +250,8 @@ int queue_figures(struct store *s, int64_t run, struct queue_filing *f, struct e
     struct energy_set set CLEANUP(energy_set_fini) = {0};
     phases_window(s, &f->window, &set);
     int counted = energy_sampling(s, &f->window, &set, e);
+    if (counted == 0)
+        counted = put_companions(s, run, f, &set, e);
     if (counted < 0)
         return counted;
     if (f->overlapped)

@@ -23,6 +23,7 @@
 
 #include "daemon/store/sql_accounts.h"
 #include "daemon/store/sql_baselines.h"
+#include "daemon/store/sql_beside.h"
 #include "daemon/store/sql_export.h"
 #include "daemon/store/sql_import.h"
 #include "daemon/store/sql_marks.h"
@@ -39,7 +40,8 @@
     SQL_SAMPLES(X)                                                                                 \
     SQL_RUNS(X)                                                                                    \
     SQL_EXPORT(X)                                                                                  \
-    SQL_IMPORT(X) SQL_MARKS(X) SQL_MODELS(X) SQL_ACCOUNTS(X) SQL_BASELINES(X) SQL_OTHERS(X)
+    SQL_IMPORT(X)                                                                                  \
+    SQL_MARKS(X) SQL_MODELS(X) SQL_ACCOUNTS(X) SQL_BASELINES(X) SQL_OTHERS(X) SQL_BESIDE(X)
 
 enum stmt_id {
 #define STMT_ID(name, sql) STMT_##name,
