@@ -14,9 +14,9 @@
 #define SETTLE_AT_ONCE 200
 #define MARGIN_NS      (60 * NS_PER_S) /* windows nearer than this are asked for as one */
 
-static const char *const of_runs[] = {"run",    "run_param",   "metric",    "metric_head",
-                                      "energy", "energy_part", "run_total", "phase",
-                                      "event",  "tag",         "note",      "pin"};
+static const char *const of_runs[] = {
+    "run",   "run_param", "metric", "metric_head", "energy", "energy_part",  "run_total",
+    "phase", "event",     "tag",    "note",        "pin",    "run_companion"};
 static const char *const whole[] = {"sweep",  "code",         "machine", "origin", "boot",
                                     "anchor", "source",       "channel", "grp",    "grp_slot",
                                     "epoch",  "channel_note", "baseline"};

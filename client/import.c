@@ -343,9 +343,19 @@ static char *select_of(const char *table, const char *const *columns, size_t n)
     return sql;
 }
 
+/* A file of an earlier version has no table that came later. */
+static bool has_table(const struct import_file *f, const char *table)
+{
+    char *sql CLEANUP(base_freep) =
+        base_printf("SELECT count(*) FROM sqlite_master WHERE name = '%s'", table);
+    return localdb_int(f->db, sql, 0) > 0;
+}
+
 static int send_table(struct import_file *f, struct conn *c, size_t i, struct err *e)
 {
     struct sending s = {.c = c, .table = import_table(i), .row = 1, .e = e};
+    if (!has_table(f, s.table))
+        return 0;
     s.n = import_columns(s.table, s.columns);
     char *sql CLEANUP(base_freep) = select_of(s.table, s.columns, s.n);
     const struct localdb_sink to = {.row = send_row, .arg = &s};

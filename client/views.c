@@ -55,6 +55,12 @@ const struct view view_list[] = {
      "SELECT e.run, p.total, p.channel, c.label AS meter FROM energy_part p"
      " JOIN energy e ON e.id = p.total LEFT JOIN channel c ON c.id = p.channel",
      false},
+    {"companions", "run_companion",
+     "what explains a run's power: temperatures, clocks, limits and throttling beside it",
+     "SELECT b.run, b.channel, c.label AS meter, c.unit, b.samples, b.known_ns, b.min, b.mean,"
+     " b.max, b.first, b.last, b.gained, b.bits, b.limited_ns, b.capped_ns FROM run_companion b"
+     " LEFT JOIN channel c ON c.id = b.channel",
+     false},
     {"metrics", "metric", "every number that runs reported, line by line",
      "SELECT run, seq, step, key, value, t_ns, stamp FROM metric", true},
     {"metric_heads", "metric_head", "first, last, least and largest value of each metric of a run",

@@ -9,6 +9,7 @@
 #include "daemon/api/epochs.h"
 #include "daemon/api/ops_private.h"
 #include "daemon/store/accounts.h"
+#include "daemon/store/beside.h"
 #include "daemon/store/others.h"
 
 #define EVENTS_MAX  1000
@@ -190,6 +191,32 @@ static int put_other(void *arg, const struct other_use *u)
     return 0;
 }
 
+static int put_companion(void *arg, const struct beside_row *r)
+{
+    struct show_job *j = arg;
+    wire_begin_map(&j->o, NULL);
+    wire_put_int(&j->o, "channel", r->channel);
+    wire_put_str(&j->o, "label", r->label);
+    wire_put_str(&j->o, "uid", r->uid);
+    wire_put_str(&j->o, "device", r->device);
+    wire_put_str(&j->o, "scope", r->scope);
+    wire_put_str(&j->o, "unit", r->unit);
+    wire_put_int(&j->o, "samples", r->c.samples);
+    wire_put_int(&j->o, "known_ns", r->c.known_ns);
+    encode_opt(&j->o, "min", r->c.min);
+    encode_opt(&j->o, "mean", r->c.mean);
+    encode_opt(&j->o, "max", r->c.max);
+    wire_put_int(&j->o, "first", r->c.first);
+    wire_put_int(&j->o, "last", r->c.last);
+    encode_opt(&j->o, "gained", r->c.gained);
+    encode_opt(&j->o, "bits", r->c.bits);
+    encode_opt(&j->o, "limited_ns", r->c.limited_ns);
+    encode_opt(&j->o, "capped_ns", r->c.capped_ns);
+    encode_opt(&j->o, "default_uw", r->default_uw);
+    wire_end(&j->o);
+    return 0;
+}
+
 static int put_figure(void *arg, const struct run_energy *f)
 {
     struct show_job *j = arg;
@@ -223,6 +250,11 @@ static int put_lists(struct store *s, struct show_job *j, struct err *e)
         return rc;
     wire_begin_array(&j->o, "others");
     rc = others_of_run(s, j->run, put_other, j, e);
+    wire_end(&j->o);
+    if (rc < 0)
+        return rc;
+    wire_begin_array(&j->o, "companions");
+    rc = beside_of_run(s, j->run, put_companion, j, e);
     wire_end(&j->o);
     return rc < 0 ? rc : 0;
 }

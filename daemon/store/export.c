@@ -16,6 +16,7 @@ static const struct handed tables[] = {
     {"metric_head", EXPORT_RUNS, STMT_X_METRIC_HEAD},
     {"energy", EXPORT_RUNS, STMT_X_ENERGY},
     {"energy_part", EXPORT_RUNS, STMT_X_ENERGY_PART},
+    {"run_companion", EXPORT_RUNS, STMT_X_RUN_COMPANION},
     {"run_total", EXPORT_RUNS, STMT_X_RUN_TOTAL},
     {"phase", EXPORT_RUNS, STMT_X_PHASE},
     {"event", EXPORT_RUNS, STMT_X_EVENT},

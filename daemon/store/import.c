@@ -135,6 +135,22 @@ static const struct table tables[] = {
                                            {"idle_uj", K_INT, 0},     {"range_lo_uj", K_INT, 0},
                                            {"range_hi_uj", K_INT, 0}}},
     {"energy_part", STMT_I_PART, REF_NONE, {{"total", K_ENERGY, N}, {"channel", K_CHANNEL, N}}},
+    {"run_companion",
+     STMT_I_COMPANION,
+     REF_NONE,
+     {{"run", K_RUN, N},
+      {"channel", K_CHANNEL, N},
+      {"samples", K_INT, N},
+      {"known_ns", K_INT, N},
+      {"min", K_INT, 0},
+      {"mean", K_INT, 0},
+      {"max", K_INT, 0},
+      {"first", K_INT, N},
+      {"last", K_INT, N},
+      {"gained", K_INT, 0},
+      {"bits", K_INT, 0},
+      {"limited_ns", K_INT, 0},
+      {"capped_ns", K_INT, 0}}},
     {"phase",
      STMT_I_PHASE,
      REF_NONE,
@@ -373,6 +389,16 @@ static int check_energy(const struct table *t, const struct wire_val *row, struc
     return 0;
 }
 
+static int check_companion(const struct table *t, const struct wire_val *row, struct err *e)
+{
+    static const char *const amounts[] = {"samples", "known_ns",   "gained",
+                                          "bits",    "limited_ns", "capped_ns"};
+    for (size_t i = 0; i < ARRAY_LEN(amounts); i++)
+        if (wire_as_int(value_of(t, row, amounts[i]), 0) < 0)
+            return err_set(e, WATTQ_E_INVALID, "column %s of a companion is below 0", amounts[i]);
+    return 0;
+}
+
 static int check_key(const char *key, struct err *e)
 {
     if (*key && strlen(key) < SPEC_KEY_MAX)
@@ -387,6 +413,8 @@ static int check_row(const struct table *t, const struct wire_val *row, struct e
         return check_run(t, row, e);
     if (t->own == REF_ENERGY)
         return check_energy(t, row, e);
+    if (t->stmt == STMT_I_COMPANION)
+        return check_companion(t, row, e);
     if (t->stmt == STMT_I_PARAM || t->stmt == STMT_I_METRIC)
         return check_key(wire_as_str(value_of(t, row, "key"), ""), e);
     if (t->stmt == STMT_I_PHASE)

@@ -48,6 +48,8 @@
           "e.run") " AND NOT EXISTS(SELECT 1 FROM energy n"                                        \
                    " WHERE n.run = e.run AND n.supersedes = e.id)"                                 \
                    " ORDER BY e.run, e.id, p.channel" EXPORT_PAGE)                                 \
+    X(X_RUN_COMPANION, "SELECT run, * FROM run_companion" EXPORT_OF_RUNS(                          \
+                           "run") " ORDER BY run, channel" EXPORT_PAGE)                            \
     X(X_RUN_TOTAL,                                                                                 \
       "SELECT run, * FROM run_total" EXPORT_OF_RUNS("run") " ORDER BY run" EXPORT_PAGE)            \
     X(X_PHASE,                                                                                     \

@@ -34,6 +34,10 @@
       " range_lo_uj, range_hi_uj) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"  \
       " ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26) RETURNING id")            \
     X(I_PART, "INSERT INTO energy_part(total, channel) VALUES(?1, ?2) ON CONFLICT DO NOTHING")     \
+    X(I_COMPANION,                                                                                 \
+      "INSERT INTO run_companion(run, channel, samples, known_ns, min, mean, max, first, last,"    \
+      " gained, bits, limited_ns, capped_ns)"                                                      \
+      " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")                           \
     X(I_PHASE, "INSERT INTO phase(run, name, t0_ns, t1_ns) VALUES(?1, ?2, ?3, ?4)")                \
     X(I_TAG, "INSERT INTO tag(run, tag) VALUES(?1, ?2) ON CONFLICT DO NOTHING")                    \
     X(I_NOTE, "INSERT INTO note(run, utc_ns, text, uid) VALUES(?1, ?2, ?3, ?4)")
