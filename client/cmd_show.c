@@ -543,7 +543,7 @@ int cmd_show(struct app *app, struct err *e)
             (void)fputs(i > 0 ? "\n\n" : "", app->print.out);
             const struct wire_val *run = wire_get(wire_msg_root(m), "run");
             if (args_has(&app->args, OPT_ENERGY))
-                show_energy(app, run);
+                show_energy(app, c, run);
             else
                 show_run(app, c, run);
         }

@@ -4,6 +4,7 @@
 
 #include "client/cmd.h"
 
-void show_energy(const struct app *app, const struct wire_val *run);
+/* run: the answer to `show`. Of a run that is still on, what is known so far is asked for over c. */
+void show_energy(const struct app *app, struct conn *c, const struct wire_val *run);
 
 #endif

@@ -49,7 +49,9 @@ const struct view view_list[] = {
      " AND p.channel = e.channel) AS in_total, e.algo, e.policy, e.baseline, e.id,"
      " e.computed_utc_ns, e.samples, e.max_gap_ns, e.sampling_uj / 1e6 AS sampling_j,"
      " e.sampled_ppm, e.idle_uj / 1e6 AS idle_j, e.range_lo_uj / 1e6 AS range_lo_j,"
-     " e.range_hi_uj / 1e6 AS range_hi_j FROM energy e LEFT JOIN channel c ON c.id = e.channel",
+     " e.range_hi_uj / 1e6 AS range_hi_j, e.version, e.lag_ns, e.lag_basis,"
+     " e.uncovered_uj / 1e6 AS uncovered_j, e.uncovered_beyond"
+     " FROM energy e LEFT JOIN channel c ON c.id = e.channel",
      false},
     {"energy_parts", "energy_part", "which channels a total was taken over",
      "SELECT e.run, p.total, p.channel, c.label AS meter FROM energy_part p"

@@ -20,3 +20,11 @@ CREATE TABLE run_companion(
     capped_ns INTEGER,               -- masks: time in which the bit of the power limit was set
     PRIMARY KEY(run, channel)
 ) STRICT, WITHOUT ROWID;
+
+-- What a reader of a figure wants to know of how it was made. NULL = the row is older than these columns. Writer:
+-- queue, with the figures.
+ALTER TABLE energy ADD COLUMN version TEXT;          -- of the program that computed it
+ALTER TABLE energy ADD COLUMN lag_ns INTEGER;        -- by this much later its curve was read at both edges; 0 = not moved; NULL also for totals
+ALTER TABLE energy ADD COLUMN lag_basis TEXT;        -- 'declared','learned'; NULL = not moved
+ALTER TABLE energy ADD COLUMN uncovered_uj INTEGER;  -- totals of one outer meter: what it saw beyond those inside it; NULL = not known
+ALTER TABLE energy ADD COLUMN uncovered_beyond TEXT; -- their names

@@ -36,7 +36,7 @@ void conform_put(struct wire_out *o, const char *key, const struct conform *c)
     if (c->max_gap_ns == RUN_NONE)
         wire_put_nil(o, "rate_1hz");
     else
-        wire_put_bool(o, "rate_1hz", c->max_gap_ns <= NS_PER_S);
+        wire_put_bool(o, "rate_1hz", c->max_gap_ns <= NS_PER_S && c->period_ns <= NS_PER_S);
     wire_put_bool(o, "idle_phase", c->idle);
     if (class == 0)
         wire_put_nil(o, "accuracy_class");

@@ -132,6 +132,9 @@ static void put_sampling(struct wire_out *o, const struct run_energy *f)
     encode_opt(o, "range_hi_uj", f->range_hi_uj);
     encode_opt(o, "algo", f->algo);
     encode_opt(o, "computed_utc_ns", f->computed_utc_ns);
+    wire_put_str(o, "version", f->version);
+    encode_opt(o, "lag_ns", f->lag_ns);
+    wire_put_str(o, "lag_basis", f->lag_basis);
 }
 
 void encode_stored(struct wire_out *o, const char *key, const struct run_energy *f)
@@ -195,6 +198,9 @@ void encode_figure(struct wire_out *o, const char *key, const struct encode_figu
         .sampled_ppm = f->sampled_ppm ? f->sampled_ppm : RUN_NONE,
         .algo = ENERGY_ALGO_VERSION,
         .computed_utc_ns = RUN_NONE,
+        .version = WATTQ_VERSION,
+        .lag_ns = f->lag_ns < 0 ? RUN_NONE : f->lag_ns,
+        .lag_basis = f->lag_basis[0] ? f->lag_basis : NULL,
     };
     encode_stored(o, key, &r);
 }

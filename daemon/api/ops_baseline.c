@@ -51,6 +51,15 @@ static void put_values(struct wire_out *o, const struct baseline *b)
     encode_opt(o, "busy_ppm", b->busy_ppm >= 0 ? b->busy_ppm : RUN_NONE);
 }
 
+void ops_put_baseline(struct wire_out *o, const struct baseline *b, const struct channel_row *c)
+{
+    wire_begin_map(o, NULL);
+    wire_put_int(o, "channel", b->channel);
+    put_names(o, c);
+    put_values(o, b);
+    wire_end(o);
+}
+
 static int put_baseline(void *arg, const struct baseline *b)
 {
     struct list_job *j = arg;

@@ -176,6 +176,7 @@ struct pin_job {
     bool settle;
     enum share_policy policy;
     int64_t changed;
+    struct energy_figure *totals; /* settle: one per run; channel < 0 = unchanged */
     int64_t uid;
     char reason[200];
 };
@@ -185,8 +186,10 @@ static int pin_work(struct store *s, struct storage_job *job, struct err *e)
     struct pin_job *j = container_of(job, struct pin_job, job);
     int rc = 0;
     for (size_t i = 0; rc >= 0 && i < j->n; i++) {
-        rc = j->settle ? queue_settle(s, j->runs[i], j->policy, e)
+        rc = j->settle ? queue_settle(s, j->runs[i], j->policy, &j->totals[i], e)
                        : runs_pin(s, j->runs[i], j->uid, clock_utc_ns(), j->reason, e);
+        if (j->settle && rc <= 0)
+            j->totals[i].channel = -1;
         j->changed += rc > 0;
     }
     return rc < 0 ? rc : 0;
@@ -201,7 +204,11 @@ static void pin_done(struct storage_job *job, int rc, const struct err *e)
         wire_put_int(&o, "settled", j->changed);
     else
         wire_put_int(&o, "pinned", (int64_t)j->n);
+    for (size_t i = 0; rc >= 0 && j->settle && !j->t.d->stopping && i < j->n; i++)
+        if (j->totals[i].channel == 0)
+            queue_refresh(j->t.d->queue, j->runs[i], &j->totals[i]);
     ops_answer(&j->t, &o, rc, e);
+    free(j->totals);
     free(j->runs);
     free(j);
 }
@@ -219,6 +226,7 @@ static int submit(struct op_call *c, bool settle, struct err *e)
     }
     j->job = (struct storage_job){.work = pin_work, .done = pin_done};
     j->settle = settle;
+    j->totals = settle ? base_alloc((j->n + 1) * sizeof(*j->totals)) : NULL;
     j->policy = SHARE_EQUAL;
     (void)share_policy_parse(c->d->config.share_policy, &j->policy); /* checked with the options */
     j->uid = (int64_t)peer_uid(c->p);

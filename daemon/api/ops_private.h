@@ -91,6 +91,11 @@ struct store;
 int ops_put_calibrated(struct store *s, struct wire_out *o, const struct energy_set *set,
                        struct err *e) MUST_USE;
 
+/* A row of idle power as `show` has it; c NULL = its channel is not known. */
+struct baseline;
+struct channel_row;
+void ops_put_baseline(struct wire_out *o, const struct baseline *b, const struct channel_row *c);
+
 /* The machine's power now, over the channels of its total. power_uw RUN_NONE: reason says why. */
 struct meter_total {
     char label[128]; /* "package-0 + dram-0" */

@@ -8,13 +8,16 @@
 #include "daemon/api/encode_db.h"
 #include "daemon/api/epochs.h"
 #include "daemon/api/ops_private.h"
+#include "daemon/energy/stored.h"
 #include "daemon/store/accounts.h"
+#include "daemon/store/baselines.h"
 #include "daemon/store/beside.h"
 #include "daemon/store/others.h"
 
 #define EVENTS_MAX  1000
 #define PHASES_MAX  2000
 #define FIGURES_MAX 500
+#define IDLES_MAX   64
 
 struct show_job {
     struct reader_job job;
@@ -26,6 +29,8 @@ struct show_job {
     struct store *s;
     size_t n; /* elements of the list at hand */
     struct conform conform;
+    int64_t idles[IDLES_MAX]; /* rows of idle power that the marginal figure used */
+    size_t nidles;
 };
 
 /* ---- what was asked for ------------------------------------------------------------------------- */
@@ -224,7 +229,28 @@ static int put_figure(void *arg, const struct run_energy *f)
         return 1;
     encode_stored(&j->o, NULL, f);
     conform_take(&j->conform, f);
+    if (strcmp(f->figure, "marginal") == 0 && strcmp(f->part, "window") == 0 &&
+        f->baseline != RUN_NONE && j->nidles < IDLES_MAX)
+        j->idles[j->nidles++] = f->baseline;
     return 0;
+}
+
+/* Which idle power was taken off, from when, and how well it is known. */
+static int put_idles(struct store *s, struct show_job *j, struct err *e)
+{
+    int rc = 0;
+    wire_begin_array(&j->o, "baselines");
+    for (size_t i = 0; rc >= 0 && i < j->nidles; i++) {
+        struct baseline b;
+        struct channel_row ch;
+        rc = baselines_get(s, j->idles[i], &b, e);
+        if (rc == 0)
+            rc = samples_channel(s, b.channel, &ch, e);
+        if (rc == 0)
+            ops_put_baseline(&j->o, &b, &ch);
+    }
+    wire_end(&j->o);
+    return rc < 0 ? rc : 0;
 }
 
 static int put_lists(struct store *s, struct show_job *j, struct err *e)
@@ -245,7 +271,8 @@ static int put_lists(struct store *s, struct show_job *j, struct err *e)
     j->n = 0;
     rc = runs_energy(s, j->run, put_figure, j, e);
     wire_end(&j->o);
-    conform_put(&j->o, "conformance", &j->conform);
+    if (rc >= 0)
+        rc = put_idles(s, j, e);
     if (rc < 0)
         return rc;
     wire_begin_array(&j->o, "others");
@@ -292,14 +319,26 @@ static void put_identity(struct wire_out *o, const struct channel_row *ch)
     wire_end(o);
 }
 
-/* What the total is over, and what it leaves out: computed again from the samples, as the run's set. */
-static void put_meter(struct store *s, struct wire_out *o, const struct run_row *row)
+/* As its maker states it, else as watched. */
+static int64_t refresh_ns(const struct channel_row *ch)
 {
+    return ch->period_declared || ch->period_learned_ns <= 0 ? ch->period_ns
+                                                             : ch->period_learned_ns;
+}
+
+/* What the total is over and what it leaves out, as the stored figures say; and what better meters would have
+ * shown, where one was fitted to them. */
+static int put_meter(struct store *s, struct show_job *j, int64_t run, struct err *e)
+{
+    struct wire_out *o = &j->o;
     struct energy_set set CLEANUP(energy_set_fini) = {0};
-    struct err e;
-    const struct energy_window w = {row->boot, row->t0_ns, row->t1_ns};
-    if (row->t0_ns == RUN_NONE || row->t1_ns == RUN_NONE || energy_of_window(s, &w, &set, &e) < 0)
-        return;
+    int rc = energy_stored(s, run, &set, e);
+    for (size_t i = 0; i < set.n; i++)
+        if (set.in_total[i] && refresh_ns(&set.channels[i]) > j->conform.period_ns)
+            j->conform.period_ns = refresh_ns(&set.channels[i]);
+    conform_put(o, "conformance", &j->conform);
+    if (rc < 0 || set.n == 0)
+        return rc;
     wire_put_str(o, "meter", set.meter);
     wire_put_str(o, "covers", set.covers);
     if (set.has_uncovered) {
@@ -310,6 +349,7 @@ static void put_meter(struct store *s, struct wire_out *o, const struct run_row 
     for (size_t i = 0; i < set.n; i++)
         put_identity(o, &set.channels[i]);
     wire_end(o);
+    return ops_put_calibrated(s, o, &set, e);
 }
 
 static int put_all(struct store *s, struct show_job *j, const struct run_row *row, struct err *e)
@@ -339,7 +379,7 @@ static int put_all(struct store *s, struct show_job *j, const struct run_row *ro
     if (rc == 0)
         rc = put_metrics(s, j, row, e);
     if (rc == 0)
-        put_meter(s, &j->o, row);
+        rc = put_meter(s, j, row->id, e);
     return rc;
 }
 

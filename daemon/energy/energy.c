@@ -18,8 +18,8 @@ const char *energy_method_name(enum energy_method m)
 
 void energy_figure_init(struct energy_figure *f)
 {
-    *f =
-        (struct energy_figure){.random_uj = -1, .samples = -1, .max_gap_ns = -1, .sampling_uj = -1};
+    *f = (struct energy_figure){
+        .random_uj = -1, .samples = -1, .max_gap_ns = -1, .sampling_uj = -1, .lag_ns = -1};
 }
 
 void energy_flag(struct energy_figure *f, const char *word)

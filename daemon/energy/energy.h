@@ -57,6 +57,9 @@ struct energy_figure {
         sampling_uj; /* integrals: how far steps between samples can have led astray; no hard bound */
     int64_t
         sampled_ppm; /* part of the time the sensor looks at; 0 = not told, 1000000 = all of it */
+    int64_t
+        lag_ns; /* by this much later its curve was read at both edges; -1 = a counter, a total */
+    char lag_basis[12]; /* "declared", "learned"; "" = not moved */
     char flags[160];
     char reason[160];
 };

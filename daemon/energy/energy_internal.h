@@ -22,5 +22,7 @@ int64_t wraps_between(int64_t raw_uj, int64_t moved_uj, int64_t wrap_uj);
 
 /* The total of a set, from its figures and in_total. */
 void energy_set_sum(struct energy_set *x);
+/* meter and covers, from channels and in_total. */
+void energy_set_name(struct energy_set *x);
 
 #endif

@@ -232,9 +232,10 @@ static void add_bounds(struct energy_set *x, size_t i, bool first)
     struct energy_figure *t = &x->total;
     const struct energy_figure *f = &x->figures[i];
     if (!f->bounded) {
+        const char *why = starts(f->bound_basis, "none: ") ? f->bound_basis + 6 : "no bound";
         if (t->bounded || first)
-            snprintf(t->bound_basis, sizeof(t->bound_basis), "none: %.30s has no bound",
-                     x->channels[i].label);
+            snprintf(t->bound_basis, sizeof(t->bound_basis), "none: %.30s: %.55s",
+                     x->channels[i].label, why);
         t->bounded = false;
         return;
     }
@@ -381,6 +382,12 @@ static void name_covered(struct energy_set *x)
         name_uncovered(x);
 }
 
+void energy_set_name(struct energy_set *x)
+{
+    name_meter(x);
+    name_covered(x);
+}
+
 int energy_of_window(struct store *s, const struct energy_window *w, struct energy_set *out,
                      struct err *e)
 {
@@ -395,7 +402,6 @@ int energy_of_window(struct store *s, const struct energy_window *w, struct ener
         return rc;
     }
     energy_set_sum(out);
-    name_meter(out);
-    name_covered(out);
+    energy_set_name(out);
     return 0;
 }

@@ -248,6 +248,18 @@ void queue_get_counts(const struct queue *q, struct queue_counts *out)
     }
 }
 
+void queue_refresh(struct queue *q, int64_t run, const struct energy_figure *total)
+{
+    for (size_t i = 0; i < QUEUE_RECENT && q->recent[i]; i++) {
+        struct queue_item *r = q->recent[i];
+        if (r->row.id != run)
+            continue;
+        queue_item_wake(r);
+        r->live->total = *total;
+        r->live->has_total = true;
+    }
+}
+
 void queue_recent(struct queue *q, int (*fn)(void *arg, const struct queue_run *r), void *arg)
 {
     struct queue_run snap;

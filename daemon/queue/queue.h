@@ -204,7 +204,11 @@ enum queue_idle_phase queue_idle_state(const struct queue *q, int64_t *left_ns);
 /* Storage thread, inside a transaction: compute the figures of an ended run again where samples that came
  * after its end say more than was known at its end - a slow meter's next reading gives a bound, an edge
  * is no longer provisional. New rows supersede the old ones. 1 = they are stored, 0 = all is as it was (or
- * the run was measured elsewhere, or its samples are gone). */
-int queue_settle(struct store *s, int64_t run, enum share_policy policy, struct err *e) MUST_USE;
+ * the run was measured elsewhere, or its samples are gone). total gets the new figure with 1: once the
+ * transaction is committed the loop hands it to queue_refresh. */
+int queue_settle(struct store *s, int64_t run, enum share_policy policy,
+                 struct energy_figure *total, struct err *e) MUST_USE;
+/* Loop: what memory shows of a run that has ended follows what the disk has. */
+void queue_refresh(struct queue *q, int64_t run, const struct energy_figure *total);
 
 #endif

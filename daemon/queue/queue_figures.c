@@ -298,7 +298,7 @@ static int compare_figure(void *arg, const struct run_energy *f)
 }
 
 static int settle_row(struct store *s, const struct run_row *r, enum share_policy policy,
-                      struct err *e)
+                      struct energy_figure *total, struct err *e)
 {
     struct queue_filing f = {
         .window = {r->boot, r->t0_ns, r->t1_ns}, .policy = policy, .main_exit_ns = r->main_exit_ns};
@@ -311,10 +311,12 @@ static int settle_row(struct store *s, const struct run_row *r, enum share_polic
     f.disturbed = x.disturbed;
     if (rc == 0 && x.differs)
         rc = queue_figures(s, r->id, &f, e);
+    *total = f.total;
     return rc < 0 ? rc : x.differs;
 }
 
-int queue_settle(struct store *s, int64_t run, enum share_policy policy, struct err *e)
+int queue_settle(struct store *s, int64_t run, enum share_policy policy,
+                 struct energy_figure *total, struct err *e)
 {
     struct run_row r CLEANUP(run_row_fini) = {0};
     int rc = runs_get(s, run, &r, e);
@@ -327,5 +329,5 @@ int queue_settle(struct store *s, int64_t run, enum share_policy policy, struct 
     if (!run_state_ended(r.state) || r.boot == RUN_NONE || r.t0_ns == RUN_NONE ||
         r.t1_ns == RUN_NONE || r.t1_ns <= r.t0_ns)
         return 0;
-    return settle_row(s, &r, policy, e);
+    return settle_row(s, &r, policy, total, e);
 }

@@ -17,6 +17,8 @@ struct queue_late {
     struct queue *q;
     int64_t run;
     int64_t due_ns;
+    bool changed;
+    struct energy_figure total; /* then */
 };
 
 /* Until the slowest meter has shown what happened just now; 0 = all have. */
@@ -56,7 +58,8 @@ void queue_late_add(struct queue *q, int64_t run)
 static int late_work(struct store *s, struct storage_job *job, struct err *e)
 {
     struct queue_late *l = container_of(job, struct queue_late, job);
-    int rc = queue_settle(s, l->run, l->q->cfg.policy, e);
+    int rc = queue_settle(s, l->run, l->q->cfg.policy, &l->total, e);
+    l->changed = rc > 0;
     return rc < 0 ? rc : 0;
 }
 
@@ -66,6 +69,8 @@ static void late_done(struct storage_job *job, int rc, const struct err *e)
     if (rc < 0)
         log_warn("run %lld: its figures could not be computed again: %s", (long long)l->run,
                  e->text);
+    else if (l->changed)
+        queue_refresh(l->q, l->run, &l->total);
     queue_job_back(l->q);
     free(l);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/energy/stored.h"
 #include "daemon/log.h"
 #include "daemon/queue/queue_private.h"
 #include "daemon/store/accounts.h"
@@ -65,35 +66,17 @@ static int take_recent(void *arg, const struct run_row *row)
     return 0;
 }
 
-/* The total of the window, as far as a list shows it. */
-static int take_total(void *arg, const struct run_energy *f)
+/* The total of the window. */
+static int read_total(struct store *s, struct queue_item *r, struct err *e)
 {
-    struct queue_item *r = arg;
-    if (f->channel != 0 || strcmp(f->figure, "machine") != 0 || strcmp(f->part, "window") != 0)
-        return 0;
+    struct energy_figure total;
+    int rc = energy_stored_total(s, r->row.id, &total, e);
+    if (rc != 0)
+        return rc < 0 ? rc : 0;
     queue_item_wake(r);
-    struct energy_figure *t = &r->live->total;
-    *t = (struct energy_figure){.known = f->energy_uj != RUN_NONE,
-                                .energy_uj = f->energy_uj,
-                                .bounded = f->lo_uj != RUN_NONE && f->hi_uj != RUN_NONE,
-                                .lo_uj = f->lo_uj,
-                                .hi_uj = f->hi_uj,
-                                .covered_ns = f->covered_ns,
-                                .bridged_uj = f->bridged_uj,
-                                .unknown_ns = f->unknown_ns,
-                                .random_uj = f->random_uj == RUN_NONE ? -1 : f->random_uj,
-                                .gain_ppm = f->gain_ppm == RUN_NONE ? 0 : f->gain_ppm};
-    for (unsigned m = ENERGY_COUNTER; m <= ENERGY_SHARE; m++)
-        if (strcmp(energy_method_name((enum energy_method)m), f->method) == 0)
-            t->method = (enum energy_method)m;
-    for (unsigned k = QUALITY_MEASURED; k <= QUALITY_NONE; k++)
-        if (strcmp(channel_quality_name((enum channel_quality)k), f->quality) == 0)
-            t->quality = (enum channel_quality)k;
-    base_strcpy(t->bound_basis, sizeof(t->bound_basis), f->bound_basis);
-    base_strcpy(t->flags, sizeof(t->flags), f->flags);
-    base_strcpy(t->reason, sizeof(t->reason), f->reason ? f->reason : "");
+    r->live->total = total;
     r->live->has_total = true;
-    r->alone = strstr(f->flags, "overlap") == NULL;
+    r->alone = strstr(total.flags, "overlap") == NULL;
     return 0;
 }
 
@@ -130,7 +113,7 @@ static int load(struct load *j, struct store *s, struct err *e)
     if (rc == 0)
         rc = runs_recent(s, QUEUE_RECENT, take_recent, j, e);
     for (size_t i = 0; rc == 0 && i < j->nrecent; i++)
-        rc = runs_energy(s, j->recent[i]->row.id, take_total, j->recent[i], e);
+        rc = read_total(s, j->recent[i], e);
     if (rc == 0)
         rc = runs_sweep_get(s, RUN_NONE, take_sweep, j, e);
     for (size_t i = 0; rc == 0 && i < j->n; i++)

@@ -36,7 +36,7 @@ int import_end(struct import *im, struct err *e) MUST_USE;
 
 /* The tables that can be imported, in the order they must come; NULL behind the last. Their columns, in
  * order, into names: how many; 0 = no such table. */
-#define IMPORT_COLUMNS_MAX 32
+#define IMPORT_COLUMNS_MAX 40
 const char *import_table(size_t i);
 size_t import_columns(const char *table, const char *names[IMPORT_COLUMNS_MAX]);
 

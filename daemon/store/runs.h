@@ -201,6 +201,9 @@ struct run_energy {
     const char *policy;
     int64_t samples, max_gap_ns, range_lo_uj, range_hi_uj, sampling_uj, sampled_ppm, algo,
         computed_utc_ns; /* RUN_NONE = NULL */
+    /* How it was made (schema 0004); NULL, RUN_NONE = the row is older. */
+    const char *version, *lag_basis, *uncovered_beyond;
+    int64_t lag_ns, uncovered_uj;
 };
 int runs_energy(struct store *s, int64_t run, int (*fn)(void *, const struct run_energy *),
                 void *arg, struct err *e) MUST_USE; /* newest figures only */

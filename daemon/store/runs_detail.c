@@ -154,7 +154,12 @@ static void take_figure(sqlite3_stmt *st, struct run_energy *f)
                              .sampling_uj = stmt_opt(st, 27),
                              .sampled_ppm = stmt_opt(st, 28),
                              .algo = stmt_int(st, 29),
-                             .computed_utc_ns = stmt_int(st, 30)};
+                             .computed_utc_ns = stmt_int(st, 30),
+                             .version = stmt_text(st, 31),
+                             .lag_ns = stmt_opt(st, 32),
+                             .lag_basis = stmt_text(st, 33),
+                             .uncovered_uj = stmt_opt(st, 34),
+                             .uncovered_beyond = stmt_text(st, 35)};
 }
 
 int runs_energy(struct store *s, int64_t run, int (*fn)(void *, const struct run_energy *),

@@ -94,7 +94,19 @@ struct put_figure {
     const char *figure;
     const char *part;
     int64_t utc_ns;
+    const struct energy_set *set;
 };
+
+/* By what, and from where on its curve. */
+static void bind_making(sqlite3_stmt *st, const struct put_figure *p, const struct energy_figure *f)
+{
+    bool beyond = f == &p->set->total && p->set->has_uncovered && strcmp(p->figure, "machine") == 0;
+    stmt_bind_text(st, 25, WATTQ_VERSION);
+    stmt_bind_opt(st, 26, f->lag_ns < 0 ? STMT_NULL : f->lag_ns);
+    stmt_bind_text(st, 27, f->lag_basis[0] ? f->lag_basis : NULL);
+    stmt_bind_opt(st, 28, beyond ? p->set->uncovered_uj : STMT_NULL);
+    stmt_bind_text(st, 29, beyond ? p->set->inner : NULL);
+}
 
 static int put_figure(struct store *s, const struct put_figure *p, const struct energy_figure *f,
                       int64_t *id, struct err *e)
@@ -124,6 +136,7 @@ static int put_figure(struct store *s, const struct put_figure *p, const struct 
     stmt_bind_opt(st, 22, f->has_idle ? f->idle_uj : STMT_NULL);
     stmt_bind_opt(st, 23, f->sampling_uj < 0 ? STMT_NULL : f->sampling_uj);
     stmt_bind_opt(st, 24, f->sampled_ppm ? f->sampled_ppm : STMT_NULL);
+    bind_making(st, p, f);
     int rc = stmt_run(st, e);
     if (rc == 0)
         *id = stmt_last_id(s);
@@ -149,7 +162,7 @@ static int put_run_total(struct store *s, int64_t total, struct err *e)
 int runs_energy_put(struct store *s, int64_t run, const char *figure, const char *part,
                     const struct energy_set *set, int64_t utc_ns, struct err *e)
 {
-    const struct put_figure p = {run, figure, part, utc_ns};
+    const struct put_figure p = {run, figure, part, utc_ns, set};
     int64_t total = 0;
     int64_t id = 0;
     int rc = put_figure(s, &p, &set->total, &total, e);

@@ -31,8 +31,9 @@
       "INSERT INTO energy(run, channel, figure, part, method, algo, policy, energy_uj, lo_uj,"     \
       " hi_uj, bound_basis, covered_ns, bridged_uj, unknown_ns, random_uj, gain_ppm, flags,"       \
       " reason, computed_utc_ns, samples, max_gap_ns, sampling_uj, sampled_ppm, idle_uj,"          \
-      " range_lo_uj, range_hi_uj) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"  \
-      " ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26) RETURNING id")            \
+      " range_lo_uj, range_hi_uj, version, lag_ns, lag_basis, uncovered_uj, uncovered_beyond)"     \
+      " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,"   \
+      " ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31) RETURNING id")            \
     X(I_PART, "INSERT INTO energy_part(total, channel) VALUES(?1, ?2) ON CONFLICT DO NOTHING")     \
     X(I_COMPANION,                                                                                 \
       "INSERT INTO run_companion(run, channel, samples, known_ns, min, mean, max, first, last,"    \

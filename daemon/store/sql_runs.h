@@ -82,9 +82,10 @@
       "INSERT INTO energy(run, channel, figure, part, method, algo, energy_uj, lo_uj, hi_uj,"      \
       " bound_basis, covered_ns, bridged_uj, unknown_ns, random_uj, gain_ppm, flags, reason,"      \
       " computed_utc_ns, baseline, samples, max_gap_ns, idle_uj, sampling_uj, sampled_ppm,"        \
-      " supersedes) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,"      \
-      " ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, (SELECT max(id) FROM energy WHERE run = ?1"   \
-      " AND figure = ?3 AND part = ?4 AND channel IS ?2))")                                        \
+      " version, lag_ns, lag_basis, uncovered_uj, uncovered_beyond, supersedes)"                   \
+      " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,"   \
+      " ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, (SELECT max(id) FROM energy"        \
+      " WHERE run = ?1 AND figure = ?3 AND part = ?4 AND channel IS ?2))")                         \
     X(ENERGY_PART_PUT, "INSERT INTO energy_part(total, channel) VALUES(?1, ?2)")                   \
     X(RUN_TOTAL_PUT,                                                                               \
       "INSERT INTO run_total(run, energy, energy_uj, lo_uj, hi_uj, quality, flags)"                \
@@ -106,7 +107,8 @@
       " WHERE t.run = e.run AND t.figure = e.figure AND t.part = e.part AND t.channel IS NULL"     \
       " AND p.channel = e.channel AND NOT " SQL_SUPERSEDED(                                        \
           "t") "), e.policy, e.baseline, e.samples, e.max_gap_ns, e.idle_uj, e.range_lo_uj,"       \
-               " e.range_hi_uj, e.sampling_uj, e.sampled_ppm, e.algo, e.computed_utc_ns"           \
+               " e.range_hi_uj, e.sampling_uj, e.sampled_ppm, e.algo, e.computed_utc_ns,"          \
+               " e.version, e.lag_ns, e.lag_basis, e.uncovered_uj, e.uncovered_beyond"             \
                " FROM energy e LEFT JOIN channel c ON c.id = e.channel WHERE e.run = ?1"           \
                " AND NOT " SQL_SUPERSEDED("e") " ORDER BY e.id")                                   \
     X(RUN_PLACE,                                                                                   \

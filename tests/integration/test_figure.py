@@ -65,7 +65,7 @@ class Figure(unittest.TestCase):
         self.assertIs(shown["conformance"]["whole_run"], False)
         text = self.record(d, run)
         self.assertIn("stalled: the sampler did not get to run", text)
-        self.assertIn("whole run covered not met", text)
+        self.assertIn("not met the whole run was covered", text)
 
     def test_short_and_late(self):
         """Shorter than the meter's period: a bound and never a bare 0. The late reading comes by itself."""
@@ -79,6 +79,10 @@ class Figure(unittest.TestCase):
         self.assertGreater(f["hi_uj"], 0)
         self.assertIn("below_resolution", f["flags"])
         self.assertIn("below_resolution: too short", self.record(d, run))
+        # What memory shows follows the disk, without a restart.
+        recent = until(lambda: [r for r in d.call("queue")["runs"] if r["energy"]["lo_uj"] is not None],
+                       "the same in the list of ended runs")
+        self.assertEqual((recent[0]["run"], recent[0]["energy"]["hi_uj"]), (run, f["hi_uj"]))
 
 
 if __name__ == "__main__":
