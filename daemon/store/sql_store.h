@@ -3,6 +3,8 @@
 #define DAEMON_STORE_SQL_STORE_H
 
 #define SQL_STORE(X)                                                                               \
+    X(BEGIN_WRITE, "BEGIN IMMEDIATE")                                                              \
+    X(COMMIT, "COMMIT")                                                                            \
     X(META_PUT, "INSERT INTO meta(k, v) VALUES(?1, ?2) ON CONFLICT(k) DO NOTHING")                 \
     X(BOOT_FIND, "SELECT id FROM boot WHERE boot_id = ?1")                                         \
     X(BOOT_INSERT, "INSERT INTO boot(boot_id, machine) VALUES(?1, ?2)")                            \

@@ -7,7 +7,8 @@
 #include "daemon/store/opinions.h"
 #include "daemon/store/storage_internal.h"
 
-#define FLUSH_NS       (900 * NS_PER_MS) /* a kill costs what came since: < 1 s */
+#define FLUSH_NS       (800 * NS_PER_MS) /* a kill costs what came since: < 1 s */
+#define REST_NS        (5 * NS_PER_S)    /* nothing is pending: the sampler says when to look */
 #define BACKOFF_MIN_NS NS_PER_S          /* while commits fail */
 #define BACKOFF_MAX_NS (30 * NS_PER_S)
 
@@ -268,7 +269,9 @@ static void end_epoch(struct storage *st)
 
 static int64_t wait_ns(const struct storage *st)
 {
-    int64_t every = st->backoff_ns ? st->backoff_ns : FLUSH_NS;
+    int64_t every = st->backoff_ns                      ? st->backoff_ns
+                    : samples_pending(st->samples) == 0 ? REST_NS
+                                                        : FLUSH_NS;
     int64_t left = st->flushed_ns + every - clock_mono_ns();
     return left > 0 ? left : 0;
 }
@@ -404,8 +407,8 @@ void storage_wake(void *arg)
     struct storage *st = arg;
     uv_mutex_lock(&st->lock);
     st->woken = true;
-    uv_cond_signal(&st->cond);
     uv_mutex_unlock(&st->lock);
+    uv_cond_signal(&st->cond); /* after the lock: who wakes need not wait for it */
 }
 
 /* After stop there is nobody to do the work: say so, but never from inside the caller's call. */

@@ -56,7 +56,9 @@ struct storage_feed {
 };
 void storage_set_feed(struct storage *st, const struct storage_feed *feed);
 int storage_start(struct storage *st, struct err *e) MUST_USE;
-void storage_wake(void *st); /* any thread; fits meter_start's notify */
+/* Any thread; fits meter_start's notify. There is something in the ring: it is committed if the last commit is
+ * 0.8 s ago, else then. Who fills the ring calls it about once a second: nobody looks by himself. */
+void storage_wake(void *st);
 void storage_submit(struct storage *st, struct storage_job *job); /* loop thread */
 /* Loop thread: drain ring and jobs, commit FULL, end the epoch with reason 'stop', checkpoint, join.
  * Every job's done is called before it returns. */

@@ -19,7 +19,9 @@
 
 #define QUICK_CHECK_MAX (INT64_C(64) << 20) /* about 0.3 s; above it SQLite's own checks remain */
 #define BUSY_MS         2000                /* somebody's sqlite3 shell may hold a lock briefly */
-#define NORMAL_PER_FULL 10   /* at most this many seconds of samples at a power loss */
+/* A power loss costs at most 10 s of samples: commits come 0.8 to 2 s apart. */
+#define NORMAL_PER_FULL 10
+#define NORMAL_NS       (INT64_C(8800) * NS_PER_MS)
 #define WAL_PASSIVE     1000 /* frames: checkpoint when the log is longer */
 #define WAL_RESTART     4096 /* frames, 16 MiB: a reader holds it, wait for it */
 
@@ -29,7 +31,9 @@ struct store {
     char path[WATTQ_PATH_MAX];
     bool writer;
     int64_t boot;
-    int normal_commits; /* since the last FULL one */
+    int normal_commits;   /* since the last FULL one ... */
+    int64_t full_mono_ns; /* ... which began then */
+    bool synchronous_known, synchronous_full;
     bool always_full;
     int wal_frames;
     struct blocks *blocks; /* what this connection has read of samples */
@@ -491,22 +495,40 @@ void store_set_full(struct store *s, bool always)
     s->always_full = always;
 }
 
+/* synchronous acts while the pragma is prepared, and not inside a transaction; it then stays. */
+static int set_synchronous(struct store *s, bool full, struct err *e)
+{
+    if (s->synchronous_known && s->synchronous_full == full)
+        return 0;
+    int rc = stmt_exec(s, full ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", e);
+    s->synchronous_known = rc == 0;
+    s->synchronous_full = full;
+    return rc;
+}
+
 int store_begin(struct store *s, bool full, struct err *e)
 {
     if (!s->writer)
         return stmt_exec(s, "BEGIN", e);
-    if (!full && (s->always_full || ++s->normal_commits >= NORMAL_PER_FULL))
+    int64_t now = clock_mono_ns();
+    if (!full && (s->always_full || ++s->normal_commits >= NORMAL_PER_FULL ||
+                  now - s->full_mono_ns >= NORMAL_NS))
         full = true;
-    if (full)
+    if (full) {
         s->normal_commits = 0;
-    /* synchronous acts while the pragma is prepared, and not inside a transaction. */
-    int rc = stmt_exec(s, full ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", e);
-    return rc ? rc : stmt_exec(s, "BEGIN IMMEDIATE", e);
+        s->full_mono_ns = now;
+    }
+    int rc = set_synchronous(s, full, e);
+    if (rc)
+        return rc;
+    STMT_USE(st, s, BEGIN_WRITE);
+    return stmt_run(st, e);
 }
 
 int store_commit(struct store *s, struct err *e)
 {
-    int rc = stmt_exec(s, "COMMIT", e);
+    STMT_USE(st, s, COMMIT);
+    int rc = stmt_run(st, e);
     if (rc)
         store_rollback(s);
     return rc;

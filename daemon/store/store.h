@@ -31,7 +31,7 @@ int64_t store_boot(const struct store *s); /* boot.id of the running kernel */
 void store_set_full(struct store *s,
                     bool always); /* `durability = full`: every transaction is FULL */
 /* Transactions of the writer. full: `synchronous=FULL` by a fresh exec before BEGIN, for anything that
- * is acknowledged to somebody; else NORMAL, and FULL on every 10th. On a reader: one snapshot for all
+ * is acknowledged to somebody; else NORMAL, and FULL on every 10th or after 8.8 s. On a reader: one snapshot for all
  * that is read until the commit. */
 int store_begin(struct store *s, bool full, struct err *e) MUST_USE;
 int store_commit(struct store *s, struct err *e) MUST_USE;

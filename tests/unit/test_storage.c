@@ -264,13 +264,16 @@ static void test_readers(void **state)
 
 /* ---- kill -9 ------------------------------------------------------------------------------------ */
 
-/* Writes 100 ticks per second and says through shared memory where it began and how far it got. */
+/* Writes 100 ticks per second, wakes the storage thread as the sampler does, and says through shared memory
+ * where it began and how far it got. */
 static void writer(struct rig *r, volatile int64_t *made)
 {
     rig_open(r);
     int64_t value = r->rec.e0[0];
-    for (;;) {
+    for (int n = 1;; n++) {
         int64_t t = rig_tick(r, ++value);
+        if (n % 85 == 0)
+            storage_wake(r->storage);
         if (t) {
             made[1] = made[1] ? made[1] : t;
             made[0] = t;
