@@ -251,7 +251,9 @@ void watch_put(struct watch *w, size_t i, const struct watch_sample *s)
     } else if (counter) {
         c->energy_j = (double)s->value * 1e-6;
     }
-    if (c->moved_ns == 0 || s->value != c->value) {
+    if (c->moved_ns == 0 && c->opinion.doubt == METER_DOUBT_FROZEN) {
+        c->moved_ns = c->opinion.since_ns; /* nobody has seen it move since then */
+    } else if (c->moved_ns == 0 || s->value != c->value) {
         c->moved_ns = s->t_ns;
     }
     note_power(c, s);
@@ -277,6 +279,8 @@ void watch_step(struct watch *w, int64_t t_ns)
     for (size_t i = 0; i < w->n; i++) {
         const struct watched *c = &w->ch[i];
         int64_t newest = c->reset_ns[(c->resets + WATCH_RESETS - 1) % WATCH_RESETS];
+        newest =
+            newest > c->opinion.since_ns ? newest : c->opinion.since_ns; /* of an earlier life */
         if (c->opinion.doubt == METER_DOUBT_BACKWARDS && t_ns - newest > WATCH_CALM_NS) {
             watch_restore(w, i, t_ns);
         }

@@ -497,6 +497,43 @@ static void frozen_gauge_that_moves_is_back(void **ctx)
     assert_int_equal(opinion(0).doubt, METER_DOUBT_NONE);
 }
 
+/* What an earlier life of the daemon had found stands until its own end comes, however long the machine is
+ * up: nothing that this life has not seen yet counts as calm, or as a move. */
+static void doubts_of_an_earlier_life_stand(void **ctx)
+{
+    (void)ctx;
+    static const enum meter_doubt found[] = {METER_DOUBT_BACKWARDS, METER_DOUBT_FROZEN,
+                                             METER_DOUBT_NONE, METER_DOUBT_DISAGREES};
+    add("counter", CHANNEL_COUNTER, SCOPE_OTHER, constant_100);
+    add("node", CHANNEL_GAUGE, SCOPE_NODE, bursts_outer)->quantum = 1000000;
+    add("package-0", CHANNEL_COUNTER, SCOPE_PACKAGE, bursts);
+    add("rival", CHANNEL_COUNTER, SCOPE_PACKAGE, bursts)->mirror_of = 2;
+    sim.scale[0] = 0.01; /* the node contains it too */
+    sim.scale[3] = 0.5;
+    begin();
+    sim.t_ns = 36000 * SEC;
+    sim.stuck[1] = true;
+    for (size_t i = 0; i < 4; i++) {
+        if (found[i] == METER_DOUBT_NONE) {
+            continue;
+        }
+        watch_set(sim.w, i,
+                  &(struct meter_opinion){
+                      .doubt = found[i], .about = i == 3 ? 2 : -1, .since_ns = 35000 * SEC});
+    }
+    pass(15 * SEC); /* less than it takes to find any of them anew */
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(opinion(i).doubt, found[i]);
+        assert_int_equal(opinion(i).since_ns, i == 2 ? 0 : 35000 * SEC);
+    }
+    sim.stuck[1] = false;
+    pass(2700 * SEC); /* an hour since the last time that it ran backwards */
+    assert_int_equal(opinion(0).doubt, METER_DOUBT_NONE);
+    assert_int_equal(opinion(1).doubt, METER_DOUBT_NONE);
+    assert_int_equal(opinion(3).doubt, METER_DOUBT_DISAGREES);
+    assert_int_equal(opinion(3).since_ns, 35000 * SEC);
+}
+
 /* ---- lag ---------------------------------------------------------------------------------------- */
 
 static void lag_of_a_slow_meter_is_learned(void **ctx)
@@ -621,6 +658,7 @@ int main(void)
         SIM(gauge_that_stands_still_is_frozen),
         SIM(steady_load_is_not_frozen),
         SIM(frozen_gauge_that_moves_is_back),
+        SIM(doubts_of_an_earlier_life_stand),
         SIM(lag_of_a_slow_meter_is_learned),
         SIM(lag_is_not_guessed),
         SIM(learned_values_are_bounded),
