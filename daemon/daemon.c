@@ -361,6 +361,7 @@ static int start_running(struct daemon *d, struct err *e)
         .owners = d->owners,
         .disturbed_ppm = d->config.disturbed_percent * 10000,
         .idle_busy_ppm = d->config.idle_busy_percent * 10000,
+        .idle_learn_ns = d->config.idle_learn_ns,
         .on_change = daemon_on_change,
         .arg = d,
     };

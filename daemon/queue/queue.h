@@ -50,6 +50,7 @@ struct queue_config {
     int64_t
         disturbed_ppm; /* of all CPUs used by others beside a run: more, and it is `disturbed` */
     int64_t idle_busy_ppm; /* of all CPUs: busier seconds are not idle */
+    int64_t idle_learn_ns; /* of idle time, from which idle power is learned; 0 = never */
     /* After each committed move; also once with the final figures. */
     void (*on_change)(void *arg, const struct queue_run *r, enum run_state from);
     void *arg;

@@ -10,8 +10,6 @@
 #include "daemon/log.h"
 #include "daemon/queue/queue_private.h"
 
-#define LEARN_NS       (90 * NS_PER_S)
-#define LEARN_LEAST    60               /* calm seconds of them */
 #define LEARN_AGAIN_NS (60 * NS_PER_S)  /* after a try that found no calm */
 #define LEARN_EVERY_NS (600 * NS_PER_S) /* after one that did */
 #define EDGE_NS        (1 * NS_PER_S) /* behind the end of a run: what it left is being put away */
@@ -109,13 +107,17 @@ static int64_t calm_since(const struct queue *q)
 static void learn(struct queue *q, int64_t now)
 {
     struct storage_status st;
-    if (q->idle.learning || now < q->idle.next_ns || now < calm_since(q) + LEARN_NS + EDGE_NS)
+    int64_t learn_ns = q->cfg.idle_learn_ns;
+    if (learn_ns == 0 || q->idle.learning || now < q->idle.next_ns ||
+        now < calm_since(q) + learn_ns + EDGE_NS)
         return;
     storage_get_status(q->cfg.storage, &st);
     if (st.degraded)
         return;
     q->idle.learning = true;
-    submit(q, BASELINE_LEARNED, now - LEARN_NS - EDGE_NS, now - EDGE_NS, LEARN_LEAST, learned);
+    int64_t calm = learn_ns * 2 / 3 / NS_PER_S;
+    submit(q, BASELINE_LEARNED, now - learn_ns - EDGE_NS, now - EDGE_NS, calm > 3 ? calm : 3,
+           learned);
 }
 
 /* ---- on request --------------------------------------------------------------------------------- */
