@@ -86,7 +86,7 @@ class Learn(unittest.TestCase):
 
     @unittest.skipUnless(FULL, "takes 20 minutes: WATTQ_IDLE_FULL=1")
     def test_at_real_times(self):
-        self.d = self.begin("--disable", "perf,powercap,hwmon,battery,ipmi,nvml", "--estimate", "yes")
+        self.d = self.begin("--disable", "perf,powercap,hwmon,battery,ipmi,nvml", "--estimate")
         with open(self.d.path("package.py"), "w", encoding="utf-8") as f:
             f.write(PACKAGE)
         with open(self.d.path("meters.conf"), "w", encoding="utf-8") as f:
