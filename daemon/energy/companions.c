@@ -230,6 +230,14 @@ static bool same_device(const struct channel_row *a, const struct channel_row *b
     return a->device[0] && strcmp(a->device, b->device) == 0;
 }
 
+/* Do both uids name one thing, but for their last part? */
+static bool same_stem(const struct channel_row *a, const struct channel_row *b)
+{
+    const char *slash = strrchr(a->uid, '/');
+    size_t n = slash ? (size_t)(slash - a->uid) + 1 : 0;
+    return n > 0 && strncmp(a->uid, b->uid, n) == 0 && !strchr(b->uid + n, '/');
+}
+
 /* Another channel of the device of i, with that unit; NULL = there is none. */
 static const struct companion *beside(const struct companions *c, size_t i, const char *unit)
 {
@@ -247,8 +255,10 @@ bool companions_throttled(const struct companions *c, size_t i)
         return notable(x->limited_ns, x->known_ns);
     if (strcmp(c->channels[i].unit, "n") != 0 || x->gained <= 0)
         return false;
-    const struct companion *time = beside(c, i, "ms");
-    return !time || time->gained == 0;
+    for (size_t k = 0; k < c->n; k++)
+        if (strcmp(c->channels[k].unit, "ms") == 0 && same_stem(&c->channels[i], &c->channels[k]))
+            return c->at[k].gained == 0;
+    return true;
 }
 
 bool companions_capped(const struct companions *c, size_t i)

@@ -15,7 +15,7 @@
  * Flags (companions_flag), in the words of energy.h; a part of a run is of the time known of that channel:
  *   throttled     held back to protect a device or its supply: a mask's THROTTLE_LIMITED bits for more than
  *                 1 % of the run, or a count of ms that grew by more than 1 % of it, or a count of events that
- *                 grew while the count of ms beside it (same device) did not: one goes on, or how long is not
+ *                 grew while the count of ms beside it (uids alike but for the last part) did not: one goes on, or how long is not
  *                 told. Clocks that are low because nothing is to do are no such thing.
  *   power_capped  a mask's THROTTLE_POWER_CAP for more than 1 % of the run; of a device without a mask (RAPL):
  *                 its limit changed inside the window, or was more than 1 % below its default. A limit that is

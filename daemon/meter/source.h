@@ -64,7 +64,9 @@ const char *channel_scope_name(enum channel_scope s);     /* "package" */
 struct channel_desc {
     char uid[160];  /* stable: sysfs path below the root, GPU UUID + field; never a bare label */
     char label[48]; /* what a person reads: "package-0" */
-    char unit[8];   /* "uJ" "uW" "us" "mC" "kHz" "ppm" "mask": the unit of reading.value */
+    char
+        unit[8]; /* "uJ" "uW" "us" "mC" "kHz" "ppm" "mask" "n" "ms": the unit of reading.value; what
+                       the units of companions mean: energy/companions.h */
     char
         covers[80]; /* "CPU package: cores, caches, memory controller; not DRAM, GPU, board, PSU" */
     char remedy[160]; /* the command that would make it readable; empty when it is */

@@ -1,6 +1,8 @@
 /* What explains power: temperatures and the CPU clock. Companions, once per second.
  * source: thermal zones (milli-degrees), hwmon tempN_input of CPU drivers (milli-degrees), cpufreq
- * scaling_cur_freq (kHz; the largest over all policies, so one core's turbo is seen). */
+ * scaling_cur_freq (kHz; the largest over all policies, so one core's turbo is seen, and their mean). What a
+ * driver answers there is the clock a CPU ran at lately (on x86 from the hardware's counters, APERF/MPERF),
+ * idle or not. */
 #include "daemon/meter/attr.h"
 
 #include <dirent.h>
@@ -13,10 +15,10 @@
 
 struct source {
     struct attr attrs[CHANNELS_MAX]; /* of the temperatures */
-    struct channel_desc descs[CHANNELS_MAX + 1];
+    struct channel_desc descs[CHANNELS_MAX + 2];
     size_t n; /* temperatures */
     struct attr policies[POLICIES_MAX];
-    size_t npolicies; /* > 0: one more channel, the clock */
+    size_t npolicies; /* > 0: two more channels, the clock */
 };
 
 static void describe(struct channel_desc *d, const char *unit, const char *label,
@@ -130,6 +132,15 @@ static void close_thermal(struct source *s)
     free(s);
 }
 
+static void describe_clock(struct channel_desc *d, const char *what, const char *covers)
+{
+    char label[32];
+    (void)snprintf(label, sizeof(label), "cpu clock (%s)", what);
+    describe(d, "kHz", label, covers);
+    attr_uid(d, "thermal/cpufreq/%s", what);
+    attr_driver(d, "cpufreq");
+}
+
 static int open_thermal(struct source **out, const struct meter_config *cfg, struct err *e)
 {
     (void)e;
@@ -146,10 +157,8 @@ static int open_thermal(struct source **out, const struct meter_config *cfg, str
         return 1;
     }
     if (s->npolicies > 0) {
-        struct channel_desc *d = &s->descs[s->n];
-        describe(d, "kHz", "cpu clock (max)", "highest clock of any CPU");
-        attr_uid(d, "thermal/cpufreq/max");
-        attr_driver(d, "cpufreq");
+        describe_clock(&s->descs[s->n], "max", "highest clock of any CPU");
+        describe_clock(&s->descs[s->n + 1], "mean", "mean clock over all CPUs, idle ones too");
     }
     *out = s;
     return 0;
@@ -158,19 +167,29 @@ static int open_thermal(struct source **out, const struct meter_config *cfg, str
 static size_t channels(struct source *s, const struct channel_desc **out)
 {
     *out = s->descs;
-    return s->n + (s->npolicies > 0);
+    return s->n + (s->npolicies > 0 ? 2 : 0);
 }
 
-static struct reading clock_max(struct source *s, int64_t boot_ns)
+/* Over the policies that answer; all of one CPU each on most machines. */
+static void read_clock(struct source *s, int64_t boot_ns, struct reading out[2])
 {
     struct reading best = {.state = READING_GONE};
+    int64_t sum = 0;
+    int64_t n = 0;
     for (size_t i = 0; i < s->npolicies; i++) {
         struct reading r = attr_read(&s->policies[i], boot_ns);
         if (best.state != READING_OK || (r.state == READING_OK && r.value > best.value)) {
             best = r;
         }
+        if (r.state == READING_OK) {
+            sum += r.value;
+            n++;
+        }
     }
-    return best;
+    out[0] = out[1] = best;
+    if (n > 0) {
+        out[1].value = sum / n;
+    }
 }
 
 static void read_all(struct source *s, int64_t boot_ns, struct reading *out)
@@ -179,7 +198,7 @@ static void read_all(struct source *s, int64_t boot_ns, struct reading *out)
         out[i] = attr_read(&s->attrs[i], boot_ns);
     }
     if (s->npolicies > 0) {
-        out[s->n] = clock_max(s, boot_ns);
+        read_clock(s, boot_ns, &out[s->n]);
     }
 }
 

@@ -395,11 +395,17 @@ static void test_counts_flag(void **state)
     struct scene x;
     scene_init(&x);
     struct companion *events = add(&x, "n", "package-0");
+    strcpy(x.ch[0].uid, "throttle/package-0/cores/events");
     events->gained = 0;
     flagged(&x, "", "", "");
     events->gained = 3;
     flagged(&x, "throttled", "throttled", ""); /* nobody says for how long */
+    struct companion *other = add(&x, "ms", "package-0");
+    strcpy(x.ch[1].uid, "throttle/package-0/package/time");
+    other->gained = other->limited_ns = 0;
+    flagged(&x, "throttled", "throttled", ""); /* that is another thing's time */
     struct companion *ms = add(&x, "ms", "package-0");
+    strcpy(x.ch[2].uid, "throttle/package-0/cores/time");
     ms->gained = 20;
     ms->limited_ns = 20 * NS_PER_MS;
     flagged(&x, "", "", ""); /* too short to matter */
