@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/units.h"
+#include "daemon/api/glance.h"
 #include "daemon/api/ops.h"
 #include "daemon/api/stream.h"
 #include "daemon/log.h"
@@ -74,9 +75,9 @@ static void daemon_on_handle_closed(uv_handle_t *handle)
 
 static void stop_handles(struct daemon *d)
 {
-    uv_handle_t *const handles[] = {(uv_handle_t *)&d->sigterm, (uv_handle_t *)&d->sigint,
-                                    (uv_handle_t *)&d->sighup, (uv_handle_t *)&d->sigchld,
-                                    (uv_handle_t *)&d->heartbeat};
+    uv_handle_t *const handles[] = {(uv_handle_t *)&d->sigterm,   (uv_handle_t *)&d->sigint,
+                                    (uv_handle_t *)&d->sighup,    (uv_handle_t *)&d->sigchld,
+                                    (uv_handle_t *)&d->heartbeat, (uv_handle_t *)&d->second};
     for (size_t i = 0; i < ARRAY_LEN(handles); i++)
         uv_close(handles[i], daemon_on_handle_closed);
 }
@@ -127,6 +128,8 @@ static bool stop_one(struct daemon *d, enum stop_step step)
     case STOP_METER:
         d->storage = NULL;
         ops_watch_free(d);
+        glance_free(d->glance);
+        d->glance = NULL;
         ledger_close(d->ledger);
         d->ledger = NULL;
         meter_close(d->meter);
@@ -160,6 +163,7 @@ static void stop(struct daemon *d)
     d->stop_step = STOP_LISTENING;
     sd_notify(0, "STOPPING=1");
     uv_timer_stop(&d->heartbeat);
+    uv_timer_stop(&d->second);
     stop_next(d);
 }
 
@@ -231,7 +235,9 @@ static void init_handles(struct daemon *d)
     uv_signal_init(&d->loop, &d->sigchld);
     uv_timer_init(&d->loop, &d->heartbeat);
     d->sigterm.data = d->sigint.data = d->sighup.data = d->sigchld.data = d->heartbeat.data = d;
-    d->handles = 5;
+    uv_timer_init(&d->loop, &d->second);
+    d->second.data = d;
+    d->handles = 6;
     uv_signal_start(&d->sigchld, daemon_on_child, SIGCHLD);
     uv_signal_start(&d->sigterm, daemon_on_stop_signal, SIGTERM);
     uv_signal_start(&d->sigint, daemon_on_stop_signal, SIGINT);
@@ -382,14 +388,28 @@ static int start_serving(struct daemon *d, struct err *e)
     return server_open(&d->server, &d->loop, &sc, e);
 }
 
+/* Just behind each whole second of the clock that samples are stored by. */
+static void daemon_on_second(uv_timer_t *timer)
+{
+    struct daemon *d = timer->data;
+    int64_t now = clock_boot_ns();
+    glance_take(d->glance, now);
+    uv_timer_start(timer, daemon_on_second, (uint64_t)((NS_PER_S - now % NS_PER_S) / NS_PER_MS) + 1,
+                   0);
+}
+
 /* Whatever fails, stop() undoes what was started: one way out. */
 static int start(struct daemon *d, struct err *e)
 {
     int rc = start_measuring(d, e);
     if (rc < 0)
         return rc;
+    d->glance = glance_new(d->meter);
+    if (rights_shared(&d->policy))
+        daemon_on_second(&d->second);
     const struct streams_config stc = {.loop = &d->loop,
                                        .meter = d->meter,
+                                       .glance = d->glance,
                                        .put_run = ops_put_run,
                                        .visit_runs = daemon_visit_runs,
                                        .arg = d};

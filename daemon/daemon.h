@@ -36,10 +36,12 @@ struct daemon {
     struct queue *queue;
     struct server *server;
     struct ops_watch *audit; /* of itself: api/ops_audit.c */
+    struct glance *glance;   /* what meters say, for peers who get it by whole seconds */
     struct streams *streams; /* api/stream.h: live power and run events to subscribers */
     uv_signal_t sigterm, sigint, sighup, sigchld;
+    uv_timer_t second;    /* where others than the owner look: glance_take */
     uv_timer_t heartbeat; /* sd_notify watchdog and status, storage state */
-    unsigned handles;     /* of the five above, not closed yet */
+    unsigned handles;     /* of the six above, not closed yet */
     int stop_step;        /* how far the stop has come: daemon.c */
     bool degraded;        /* storage state that was logged last */
     int lock_fd;

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/api/coarse.h"
+
 #define COMMAND_MAX 500 /* bytes of argv in one line */
 
 void encode_opt(struct wire_out *o, const char *key, int64_t value)
@@ -42,7 +44,7 @@ static void put_command(struct wire_out *o, const struct spec *s)
     wire_put_strn(o, "command", line, n);
 }
 
-static void put_spec(struct wire_out *o, const struct run_row *row)
+static void put_spec(struct wire_out *o, const struct run_row *row, bool see)
 {
     struct spec s;
     struct err e;
@@ -50,7 +52,10 @@ static void put_spec(struct wire_out *o, const struct run_row *row)
         wire_put_nil(o, "command");
         return;
     }
-    put_command(o, &s);
+    if (see)
+        put_command(o, &s);
+    else
+        wire_put_nil(o, "command");
     wire_put_bool(o, "exclusive", s.exclusive);
     encode_opt(o, "gpus", s.gpus >= 0 ? s.gpus : RUN_NONE);
     wire_put_int(o, "time_limit_ns", s.time_limit_ns);
@@ -68,17 +73,20 @@ static void put_gpus(struct wire_out *o, const char *list)
     wire_end(o);
 }
 
-static void put_total(struct wire_out *o, const struct queue_run *live)
+static void put_total(struct wire_out *o, const struct queue_run *live, const struct rights *as)
 {
     if (!live || !live->total)
         return;
     const struct encode_figure f = {live->total, NULL, "machine", "window", false};
-    encode_figure(o, "energy", &f);
+    encode_figure(o, "energy", &f, as);
 }
 
 void encode_run(struct encode *enc, struct wire_out *o, const struct run_row *row,
                 const struct queue_run *live)
 {
+    bool see = rights_may_see(&enc->as, row->uid);
+    if (!see)
+        wire_put_bool(o, "hidden", true);
     wire_put_int(o, "run", row->id);
     wire_put_str(o, "uuid", row->uuid);
     wire_put_int(o, "uid", row->uid);
@@ -87,7 +95,7 @@ void encode_run(struct encode *enc, struct wire_out *o, const struct run_row *ro
     wire_put_str(o, "kind", runs_kind_name(row->kind));
     wire_put_str(o, "label", row->label);
     wire_put_str(o, "project", row->project);
-    put_spec(o, row);
+    put_spec(o, row, see);
     encode_opt(o, "sweep", row->sweep);
     encode_opt(o, "sweep_index", row->sweep_index);
     encode_opt(o, "retry_of", row->retry_of);
@@ -101,7 +109,7 @@ void encode_run(struct encode *enc, struct wire_out *o, const struct run_row *ro
     encode_opt(o, "elapsed_ns", elapsed);
     encode_opt(o, "exit_code", row->exit_code);
     encode_opt(o, "term_signal", row->term_signal);
-    wire_put_str(o, "reason", row->reason);
+    wire_put_str(o, "reason", see ? row->reason : NULL);
     wire_put_str(o, "mode", row->mode);
     encode_opt(o, "cpu_us", row->cpu_us);
     wire_put_str(o, "cpu_basis", row->cpu_basis);
@@ -117,7 +125,7 @@ void encode_run(struct encode *enc, struct wire_out *o, const struct run_row *ro
         put_gpus(o, live->gpus);
     if (live && live->position > 0)
         wire_put_int(o, "position", live->position);
-    put_total(o, live);
+    put_total(o, live, &enc->as);
 }
 
 /* How well it was sampled, what idling would have taken, how it was divided. */
@@ -137,8 +145,14 @@ static void put_sampling(struct wire_out *o, const struct run_energy *f)
     wire_put_str(o, "lag_basis", f->lag_basis);
 }
 
-void encode_stored(struct wire_out *o, const char *key, const struct run_energy *f)
+void encode_stored(struct wire_out *o, const char *key, const struct run_energy *exact,
+                   const struct rights *as)
 {
+    char flags[160];
+    struct run_energy shown = *exact;
+    const struct run_energy *f = &shown;
+    if (!as->raw)
+        coarse_figure(&shown, flags, sizeof(flags));
     wire_begin_map(o, key);
     encode_opt(o, "channel", f->channel ? f->channel : RUN_NONE);
     wire_put_str(o, "label", f->channel ? f->label : "total");
@@ -165,7 +179,8 @@ void encode_stored(struct wire_out *o, const char *key, const struct run_energy 
     wire_end(o);
 }
 
-void encode_figure(struct wire_out *o, const char *key, const struct encode_figure *x)
+void encode_figure(struct wire_out *o, const char *key, const struct encode_figure *x,
+                   const struct rights *as)
 {
     const struct energy_figure *f = x->f;
     const struct run_energy r = {
@@ -202,5 +217,5 @@ void encode_figure(struct wire_out *o, const char *key, const struct encode_figu
         .lag_ns = f->lag_ns < 0 ? RUN_NONE : f->lag_ns,
         .lag_basis = f->lag_basis[0] ? f->lag_basis : NULL,
     };
-    encode_stored(o, key, &r);
+    encode_stored(o, key, &r, as);
 }

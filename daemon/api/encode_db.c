@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/api/coarse.h"
+
 #define PARTS_MAX  64 /* channels of one total */
 #define PHASES_MAX 16 /* names of phases with a figure */
 
@@ -23,6 +25,7 @@ struct phase_figure {
 
 struct energies {
     struct wire_out *o;
+    const struct rights *as;
     struct part parts[PARTS_MAX];
     size_t n;
     struct phase_figure phases[PHASES_MAX];
@@ -40,15 +43,20 @@ static void take_phase(struct energies *x, const struct run_energy *f)
     base_strcpy(p->name, sizeof(p->name), f->part + strlen("phase:"));
 }
 
-static int take_energy(void *arg, const struct run_energy *f)
+static int take_energy(void *arg, const struct run_energy *exact)
 {
     struct energies *x = arg;
+    char flags[160];
+    struct run_energy shown = *exact;
+    const struct run_energy *f = &shown;
+    if (!x->as->raw)
+        coarse_figure(&shown, flags, sizeof(flags));
     if (strcmp(f->figure, "machine") == 0 && strncmp(f->part, "phase:", strlen("phase:")) == 0)
         take_phase(x, f);
     if (strcmp(f->figure, "machine") != 0 || strcmp(f->part, "window") != 0)
         return 0;
     if (f->channel == 0) {
-        encode_stored(x->o, "energy", f);
+        encode_stored(x->o, "energy", f, x->as);
         x->has_total = true;
         x->overlap = strstr(f->flags, "overlap") != NULL;
     } else if (f->in_total && x->n < PARTS_MAX) {
@@ -77,9 +85,10 @@ static void put_phases(struct wire_out *o, const struct energies *x)
     wire_end(o);
 }
 
-static int put_energy(struct store *s, struct wire_out *o, const struct run_row *row, struct err *e)
+static int put_energy(struct store *s, const struct rights *as, struct wire_out *o,
+                      const struct run_row *row, struct err *e)
 {
-    struct energies x = {.o = o};
+    struct energies x = {.o = o, .as = as};
     int rc = runs_energy(s, row->id, take_energy, &x, e);
     if (rc < 0)
         return rc;
@@ -96,7 +105,8 @@ static int put_energy(struct store *s, struct wire_out *o, const struct run_row 
         wire_end(o);
     }
     wire_end(o);
-    put_phases(o, &x);
+    if (rights_may_see(as, row->uid))
+        put_phases(o, &x);
     return 0;
 }
 
@@ -283,7 +293,9 @@ int encode_row(struct store *s, struct encode *enc, struct wire_out *o, const st
     int rc = 0;
     encode_run(enc, o, row, live);
     if (w->energy && (!live || run_state_ended(row->state)))
-        rc = put_energy(s, o, row, e);
+        rc = put_energy(s, &enc->as, o, row, e);
+    if (!rights_may_see(&enc->as, row->uid))
+        return rc;
     if (rc == 0 && (w->energy || w->params))
         rc = put_tags(s, o, row->id, e);
     if (rc == 0 && w->params)

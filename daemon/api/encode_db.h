@@ -8,7 +8,8 @@ struct encode_want {
     bool energy; /* energy, energy_parts, alone, tags */
     bool params; /* params, info, summary, j_per_datum, last_metrics, metric_heads, tags */
 };
-/* Summary keys of an ended or stored run into the open map. live: what memory knows beside it, or NULL. */
+/* Summary keys of an ended or stored run into the open map. live: what memory knows beside it, or NULL. To whom
+ * may not see its details tags and params are left out. */
 int encode_row(struct store *s, struct encode *enc, struct wire_out *o, const struct run_row *row,
                const struct queue_run *live, const struct encode_want *w, struct err *e) MUST_USE;
 /* `params`, `info`, `summary`, `j_per_datum`, `last_metrics`. */

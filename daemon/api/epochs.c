@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/units.h"
+#include "daemon/api/coarse.h"
 
 #define CHANNELS_MAX 64
 #define VALUES_MAX   64
@@ -20,6 +21,7 @@ struct epochs {
     struct channel_row channels[CHANNELS_MAX]; /* of the run's total */
     size_t nchannels;
     bool estimated;
+    bool coarse;
     int64_t phase_t0_ns; /* of the newest phase that began before the line at hand */
     int64_t prev_ns;
     int64_t seq, step, t_ns; /* of the line that is being gathered; seq -1 = none */
@@ -46,6 +48,12 @@ static const char *energy_between(struct epochs *x, int64_t t0_ns, int64_t t1_ns
     *uj = 0;
     if (x->nchannels == 0)
         return "nothing measured energy";
+    if (x->coarse) {
+        t0_ns = coarse_floor(t0_ns);
+        t1_ns = coarse_floor(t1_ns);
+        if (t1_ns == t0_ns)
+            return "no whole second: to you readings are given by whole seconds";
+    }
     for (size_t i = 0; i < x->nchannels; i++) {
         const struct channel_row *c = &x->channels[i];
         if (t1_ns - t0_ns < resolution(c))
@@ -156,9 +164,11 @@ static int count_lines(void *arg, const struct run_metric *m)
     return 0;
 }
 
-int epochs_put(struct store *s, struct wire_out *o, const struct run_row *row, struct err *e)
+int epochs_put(struct store *s, const struct rights *as, struct wire_out *o,
+               const struct run_row *row, struct err *e)
 {
-    struct epochs x = {.s = s, .o = o, .row = row, .phase_t0_ns = RUN_NONE, .seq = -1};
+    struct epochs x = {
+        .s = s, .o = o, .row = row, .coarse = !as->raw, .phase_t0_ns = RUN_NONE, .seq = -1};
     int rc = runs_metrics_tail(s, row->id, EPOCHS_MAX + 1, count_lines, &x, e);
     if (rc == 0)
         rc = runs_phases(s, row->id, take_phase, &x, e);

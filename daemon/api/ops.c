@@ -112,9 +112,10 @@ void ops_on_close(void *daemon, struct peer *p)
     free(s);
 }
 
-void ops_put_run(void *daemon, struct wire_out *o, const char *key, const struct queue_run *r)
+void ops_put_run(void *daemon, struct wire_out *o, const char *key, const struct queue_run *r,
+                 const struct rights *as)
 {
-    struct encode enc = {0};
+    struct encode enc = {.as = *as};
     (void)daemon;
     wire_begin_map(o, key);
     encode_run(&enc, o, r->row, r);
@@ -229,6 +230,27 @@ void ops_answer_list(struct ops_ticket *t, struct ops_list *l, int rc, const str
         ops_list_send(l, t->p);
     }
     ops_drop(t);
+}
+
+/* ---- rights --------------------------------------------------------------------------------------- */
+
+struct run_actor ops_actor(const struct op_call *c)
+{
+    const struct rights *as = peer_rights(c->p);
+    return (struct run_actor){as->uid, as->admin};
+}
+
+int ops_may_see(struct store *s, const struct rights *as, int64_t run, struct err *e)
+{
+    struct run_row row CLEANUP(run_row_fini) = {0};
+    int rc = as->details ? 0 : runs_get(s, run, &row, e);
+    if (rc > 0)
+        return ops_no_run(run, e);
+    if (rc < 0 || as->details || rights_may_see(as, row.uid))
+        return rc;
+    err_set(e, WATTQ_E_FORBIDDEN, "run %" PRId64 " is somebody else's: you see its summary only",
+            run);
+    return err_next(e, "wattq show %" PRId64, run);
 }
 
 /* ---- request keys ------------------------------------------------------------------------------- */

@@ -24,8 +24,10 @@ struct op {
 extern const struct op ops_table[];
 extern const size_t ops_count;
 
-/* One run summary under key (NULL inside an array); streams_config.put_run. arg is the daemon. */
-void ops_put_run(void *daemon, struct wire_out *o, const char *key, const struct queue_run *r);
+/* One run summary under key (NULL inside an array), for whoever has these rights; streams_config.put_run. arg is
+ * the daemon. */
+void ops_put_run(void *daemon, struct wire_out *o, const char *key, const struct queue_run *r,
+                 const struct rights *as);
 
 void ops_on_request(void *daemon, struct peer *p, const struct wire_val *request);
 void ops_on_close(void *daemon, struct peer *p);

@@ -103,7 +103,7 @@ static int act_on(struct op_call *c, enum queue_verb verb, struct err *e)
     if (rc < 0)
         return rc;
     const struct queue_act a = {.verb = verb,
-                                .uid = peer_uid(c->p),
+                                .by = ops_actor(c),
                                 .signal = (int)sig,
                                 .grace_ns = wire_int(c->req, "grace_ns", -1),
                                 .reason = wire_str(c->req, "reason", NULL)};
@@ -195,7 +195,7 @@ int op_phase(struct op_call *c, struct err *e)
         err_set(e, WATTQ_E_USAGE, "a phase is named like a variable: letters, digits and _.-");
         return err_next(e, "wattq phase train");
     }
-    queue_phase(c->d->queue, run, peer_uid(c->p), name, on_number, new_number(c, "t_ns"));
+    queue_phase(c->d->queue, run, ops_actor(c), name, on_number, new_number(c, "t_ns"));
     return 0;
 }
 
@@ -205,6 +205,6 @@ int op_sweep_release(struct op_call *c, struct err *e)
     int rc = ops_need_int(c, "sweep", &sweep, e);
     if (rc < 0)
         return rc;
-    queue_sweep_release(c->d->queue, sweep, peer_uid(c->p), on_number, new_number(c, "released"));
+    queue_sweep_release(c->d->queue, sweep, ops_actor(c), on_number, new_number(c, "released"));
     return 0;
 }

@@ -29,6 +29,7 @@ struct curve {
 struct curves_job {
     struct reader_job job;
     struct ops_ticket t;
+    struct rights as;
     struct ops_list l;
     int64_t *runs;
     size_t nruns;
@@ -46,6 +47,7 @@ struct meter_of {
     size_t n;
     int64_t boot;
     int64_t t0_ns; /* RUN_NONE = no joules can be told */
+    bool coarse;   /* by whole seconds (coarse.h) */
 };
 
 static void add_point(struct curve *c, const struct run_metric *m)
@@ -85,7 +87,8 @@ static int take_part(void *arg, const struct run_energy *f)
     return 0;
 }
 
-static int find_meter(struct store *s, int64_t run, struct meter_of *m, struct err *e)
+static int find_meter(struct store *s, const struct rights *as, int64_t run, struct meter_of *m,
+                      struct err *e)
 {
     struct run_row row CLEANUP(run_row_fini) = {0};
     struct run_place place;
@@ -101,7 +104,10 @@ static int find_meter(struct store *s, int64_t run, struct meter_of *m, struct e
     if (rc < 0)
         return rc;
     m->boot = row.boot;
-    m->t0_ns = m->n == 0 ? RUN_NONE : place.first_batch_ns;
+    m->coarse = !as->raw;
+    m->t0_ns = m->n == 0 || place.first_batch_ns == RUN_NONE ? RUN_NONE
+               : m->coarse                                   ? coarse_floor(place.first_batch_ns)
+                                                             : place.first_batch_ns;
     for (size_t i = 0; i < m->n && m->t0_ns != RUN_NONE; i++)
         if (samples_curve(s, m->channels[i], m->boot, m->t0_ns, &m->base[i], &ignored) != 0)
             m->t0_ns = RUN_NONE;
@@ -111,7 +117,9 @@ static int find_meter(struct store *s, int64_t run, struct meter_of *m, struct e
 static int64_t energy_to(struct store *s, const struct meter_of *m, int64_t t_ns)
 {
     int64_t uj = 0;
-    if (m->t0_ns == RUN_NONE || t_ns < m->t0_ns)
+    if (m->coarse)
+        t_ns = coarse_floor(t_ns);
+    if (m->t0_ns == RUN_NONE || t_ns < m->t0_ns || (m->coarse && t_ns == m->t0_ns))
         return RUN_NONE;
     for (size_t i = 0; i < m->n; i++) {
         struct curve_point b;
@@ -161,7 +169,9 @@ static int put_run(struct store *s, struct curves_job *j, int64_t run, struct er
         j->curves[i].n = j->curves[i].seen = 0;
         j->curves[i].least = INFINITY;
     }
-    int rc = find_meter(s, run, &m, e);
+    int rc = ops_may_see(s, &j->as, run, e);
+    if (rc == 0)
+        rc = find_meter(s, &j->as, run, &m, e);
     if (rc == 0)
         rc = runs_metrics(s, run, take_metric, j, e);
     for (size_t i = 0; rc == 0 && i < j->nkeys; i++)
@@ -226,6 +236,7 @@ int op_curves(struct op_call *c, struct err *e)
     struct curves_job *j = base_alloc(sizeof(*j));
     j->job = (struct reader_job){.work = curves_work, .done = curves_done, .slow = true};
     j->points = (size_t)points;
+    j->as = *peer_rights(c->p);
     j->records = wire_bool(c->req, "records", false);
     j->energy = wire_bool(c->req, "energy", false);
     int rc = take_keys(c, j, e);

@@ -11,7 +11,10 @@ struct energy_job {
     struct storage_job flush; /* samples of the last second are in the database before we look */
     struct reader_job job;
     struct ops_ticket t;
-    int64_t run; /* RUN_NONE: the window below */
+    struct rights as;
+    bool ended;   /* the run's window */
+    bool snapped; /* outward, to whole seconds */
+    int64_t run;  /* RUN_NONE: the window below */
     int64_t since_utc_ns, until_utc_ns;
     struct energy_window w;
     enum share_policy policy;
@@ -34,15 +37,15 @@ static void put_window(struct store *s, struct wire_out *o, const struct energy_
     wire_end(o);
 }
 
-static void put_set(struct wire_out *o, const struct energy_set *set)
+static void put_set(struct wire_out *o, const struct energy_set *set, const struct rights *as)
 {
     const struct encode_figure total = {&set->total, NULL, "machine", "window", false};
     wire_begin_array(o, "figures");
-    encode_figure(o, NULL, &total);
+    encode_figure(o, NULL, &total, as);
     for (size_t i = 0; i < set->n; i++) {
         const struct encode_figure f = {&set->figures[i], &set->channels[i], "machine", "window",
                                         set->in_total[i] != 0};
-        encode_figure(o, NULL, &f);
+        encode_figure(o, NULL, &f, as);
     }
     wire_end(o);
     wire_put_str(o, "meter", set->meter);
@@ -63,7 +66,8 @@ static int window_of_run(struct store *s, struct energy_job *j, struct err *e)
         return err_set(e, WATTQ_E_CONFLICT, "run %" PRId64 " is %s and has not started", j->run,
                        run_state_name(row.state));
     j->w = (struct energy_window){row.boot, row.t0_ns, row.t1_ns};
-    if (j->w.t1_ns == RUN_NONE)
+    j->ended = j->w.t1_ns != RUN_NONE;
+    if (!j->ended)
         j->w.t1_ns = clock_boot_ns();
     return rc;
 }
@@ -96,6 +100,16 @@ static int window_of_utc(struct store *s, struct energy_job *j, struct err *e)
     return 0;
 }
 
+/* The ends of an ended run of a second or more stay: its figure is the one that is stored. */
+static int snap(struct store *s, struct energy_job *j, struct err *e)
+{
+    bool whole = j->run != RUN_NONE && j->ended && j->w.t1_ns - j->w.t0_ns >= COARSE_NS;
+    if (j->as.raw || whole)
+        return 0;
+    j->snapped = true;
+    return coarse_window(&j->w, j->w.boot == store_boot(s) ? clock_boot_ns() : RUN_NONE, e);
+}
+
 static int energy_work(struct store *s, struct reader_job *job, struct err *e)
 {
     struct energy_job *j = container_of(job, struct energy_job, job);
@@ -106,17 +120,21 @@ static int energy_work(struct store *s, struct reader_job *job, struct err *e)
     else if (j->w.boot == RUN_NONE)
         rc = window_of_utc(s, j, e);
     if (rc == 0)
+        rc = snap(s, j, e);
+    if (rc == 0)
         rc = energy_of_window(s, &j->w, &set, e);
     if (rc < 0)
         return rc;
     ops_begin(&j->o, j->t.id);
     put_window(s, &j->o, &j->w);
-    put_set(&j->o, &set);
+    put_set(&j->o, &set, &j->as);
+    if (!j->as.raw)
+        wire_put_bool(&j->o, "snapped", j->snapped);
     if (j->calibrated)
         rc = ops_put_calibrated(s, &j->o, &set, e);
     if (rc < 0 || j->run == RUN_NONE)
         return rc;
-    const struct ops_share mine = {j->run, &j->w, j->policy, &set};
+    const struct ops_share mine = {j->run, &j->w, &j->as, j->policy, &set};
     return ops_put_shares(s, &j->o, &mine, e);
 }
 
@@ -171,6 +189,7 @@ int op_energy(struct op_call *c, struct err *e)
     }
     struct energy_job *j = new_job(c);
     j->policy = policy;
+    j->as = *peer_rights(c->p);
     j->calibrated = wire_bool(c->req, "calibrated", false);
     j->run = run;
     j->since_utc_ns = since;

@@ -177,7 +177,7 @@ struct pin_job {
     enum share_policy policy;
     int64_t changed;
     struct energy_figure *totals; /* settle: one per run; channel < 0 = unchanged */
-    int64_t uid;
+    struct run_actor by;
     char reason[200];
 };
 
@@ -186,8 +186,10 @@ static int pin_work(struct store *s, struct storage_job *job, struct err *e)
     struct pin_job *j = container_of(job, struct pin_job, job);
     int rc = 0;
     for (size_t i = 0; rc >= 0 && i < j->n; i++) {
-        rc = j->settle ? queue_settle(s, j->runs[i], j->policy, &j->totals[i], e)
-                       : runs_pin(s, j->runs[i], j->uid, clock_utc_ns(), j->reason, e);
+        rc = runs_act(s, j->runs[i], j->by, j->settle ? "figures again" : "pinned", e);
+        if (rc == 0)
+            rc = j->settle ? queue_settle(s, j->runs[i], j->policy, &j->totals[i], e)
+                           : runs_pin(s, j->runs[i], j->by.uid, clock_utc_ns(), j->reason, e);
         if (j->settle && rc <= 0)
             j->totals[i].channel = -1;
         j->changed += rc > 0;
@@ -229,7 +231,7 @@ static int submit(struct op_call *c, bool settle, struct err *e)
     j->totals = settle ? base_alloc((j->n + 1) * sizeof(*j->totals)) : NULL;
     j->policy = SHARE_EQUAL;
     (void)share_policy_parse(c->d->config.share_policy, &j->policy); /* checked with the options */
-    j->uid = (int64_t)peer_uid(c->p);
+    j->by = ops_actor(c);
     base_strcpy(j->reason, sizeof(j->reason), wire_str(c->req, "reason", ""));
     ops_keep(&j->t, c);
     storage_submit(c->d->storage, &j->job);

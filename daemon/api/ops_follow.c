@@ -16,6 +16,7 @@ struct target {
 struct wait_job {
     struct reader_job job;
     struct ops_ticket t;
+    struct rights as;
     enum stream_until until;
     int64_t sweep; /* RUN_NONE: the targets are the list */
     struct target *targets;
@@ -52,7 +53,7 @@ static struct wire_out *new_frame(struct wait_job *j)
 static int put_row(struct wait_job *j, const struct run_row *row)
 {
     static const struct encode_want want = {.energy = true};
-    struct encode enc = {0};
+    struct encode enc = {.as = j->as};
     struct wire_out *o = new_frame(j);
     wire_begin_map(o, "run");
     int rc = encode_row(j->s, &enc, o, row, NULL, &want, j->e);
@@ -135,7 +136,7 @@ static int sort_targets(struct wait_job *j, struct pending *p)
             p->ids[p->n++] = j->targets[i].run;
             continue;
         }
-        ops_put_run(j->t.d, new_frame(j), "run", &r);
+        ops_put_run(j->t.d, new_frame(j), "run", &r, &j->as);
         j->targets[i].answered = true;
     }
     return 0;
@@ -216,6 +217,7 @@ int op_wait(struct op_call *c, struct err *e)
         return rc;
     }
     ops_keep(&j->t, c);
+    j->as = *peer_rights(c->p);
     storage_read(c->d->storage, &j->job);
     return 0;
 }

@@ -20,6 +20,7 @@ struct idle_job {
     struct storage_job flush; /* samples of the last second are in the database before we look */
     struct reader_job job;
     struct ops_ticket t;
+    bool coarse;          /* stretches of whole seconds */
     int64_t since_utc_ns; /* RUN_NONE: the last hour */
     int64_t until_utc_ns;
     struct energy_window w;
@@ -38,12 +39,17 @@ struct stretch {
 struct stretches {
     struct stretch *at;
     size_t n;
+    bool coarse;
     int64_t free_from; /* up to here everything is known to be busy or taken */
     int64_t end_ns;
 };
 
 static void put_stretch(struct stretches *l, int64_t t0_ns, int64_t t1_ns)
 {
+    if (l->coarse) {
+        t0_ns = coarse_ceil(t0_ns);
+        t1_ns = coarse_floor(t1_ns);
+    }
     if (t1_ns - t0_ns < NS_PER_S)
         return;
     l->at = realloc(l->at, (l->n + 1) * sizeof(*l->at));
@@ -64,7 +70,7 @@ static int take_run(void *arg, int64_t t0_ns, int64_t t1_ns)
 static int find_stretches(struct store *s, const struct idle_job *j, struct stretches *l,
                           struct err *e)
 {
-    *l = (struct stretches){.free_from = j->w.t0_ns, .end_ns = j->w.t1_ns};
+    *l = (struct stretches){.coarse = j->coarse, .free_from = j->w.t0_ns, .end_ns = j->w.t1_ns};
     if (j->w.boot == j->boot_now && j->busy_from_ns != RUN_NONE && j->busy_from_ns < l->end_ns)
         l->end_ns = j->busy_from_ns;
     /* A run that ended just before the range still warms its beginning. */
@@ -267,6 +273,8 @@ static void put_total(struct store *s, struct idle_job *j, const struct channels
 static int find_range(struct store *s, struct idle_job *j, struct err *e)
 {
     j->boot_now = store_boot(s);
+    if (j->coarse && j->since_utc_ns == RUN_NONE)
+        j->w.t1_ns -= COARSE_NS;
     if (j->since_utc_ns == RUN_NONE) {
         j->w.boot = j->boot_now;
         return 0;
@@ -275,6 +283,8 @@ static int find_range(struct store *s, struct idle_job *j, struct err *e)
     if (rc < 0)
         return rc;
     int64_t now = clock_boot_ns();
+    if (j->coarse)
+        now -= COARSE_NS;
     if (j->w.boot == j->boot_now && j->w.t1_ns > now)
         j->w.t1_ns = now;
     return j->w.t1_ns > j->w.t0_ns ? 0
@@ -351,6 +361,7 @@ int op_idle(struct op_call *c, struct err *e)
     j->job = (struct reader_job){.work = idle_work, .done = idle_done, .slow = true};
     ops_keep(&j->t, c);
     j->since_utc_ns = since;
+    j->coarse = !peer_rights(c->p)->raw;
     j->until_utc_ns = until;
     j->idle_ns = seconds > 0 ? seconds * NS_PER_S : RUN_NONE;
     j->w.t1_ns = clock_boot_ns();

@@ -15,6 +15,7 @@
 struct ops_log {
     struct ops_log *next;
     struct ops_ticket t;
+    struct rights as;
     int64_t run;
     int64_t offset;
     bool follow;
@@ -118,7 +119,9 @@ static int state_work(struct store *s, struct reader_job *job, struct err *e)
 {
     struct ops_log *l = container_of(job, struct ops_log, job);
     struct run_row row CLEANUP(run_row_fini) = {0};
-    int rc = runs_get(s, l->run, &row, e);
+    int rc = ops_may_see(s, &l->as, l->run, e);
+    if (rc == 0)
+        rc = runs_get(s, l->run, &row, e);
     if (rc > 0)
         return ops_no_run(l->run, e);
     l->state = row.state;
@@ -201,6 +204,7 @@ int op_logs(struct op_call *c, struct err *e)
     struct ops_log *l = base_alloc(sizeof(*l));
     ops_keep(&l->t, c);
     l->run = run;
+    l->as = *peer_rights(c->p);
     l->fd = -1;
     l->follow = wire_bool(c->req, "follow", false);
     l->offset = wire_int(c->req, "offset", 0);

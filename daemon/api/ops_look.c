@@ -11,6 +11,16 @@
 
 static const char *const features[] = {"queue", "exec", "sweep", "metrics", "stream", "idle"};
 
+static void put_rights(struct wire_out *o, const struct rights *as)
+{
+    wire_begin_map(o, "rights");
+    wire_put_bool(o, "admin", as->admin);
+    wire_put_bool(o, "details", as->details);
+    wire_put_bool(o, "raw", as->raw);
+    wire_put_bool(o, "submit", as->may_submit);
+    wire_end(o);
+}
+
 int op_hello(struct op_call *c, struct err *e)
 {
     struct wire_out o = {0};
@@ -28,7 +38,8 @@ int op_hello(struct op_call *c, struct err *e)
     for (size_t i = 0; i < ARRAY_LEN(features); i++)
         wire_put_str(&o, NULL, features[i]);
     wire_end(&o);
-    wire_put_str(&o, "state_dir", c->d->paths.state);
+    put_rights(&o, peer_rights(c->p));
+    wire_put_str(&o, "state_dir", peer_rights(c->p)->details ? c->d->paths.state : NULL);
     wire_put_str(&o, "train_path", c->d->paths.train);
     wire_put_str(&o, "shepherd_path", c->d->paths.shepherd);
     peer_send(c->p, &o);
@@ -56,7 +67,7 @@ static void put_storage(struct op_call *c, struct wire_out *o)
     wire_put_int(o, "commits", st.commits);
     wire_put_int(o, "samples", st.samples);
     wire_put_int(o, "dropped", (int64_t)st.dropped_ticks);
-    wire_put_str(o, "path", path);
+    wire_put_str(o, "path", peer_rights(c->p)->details ? path : NULL);
     wire_put_int(o, "bytes", file_bytes(path, "") + file_bytes(path, "-wal"));
     wire_end(o);
 }
@@ -71,6 +82,15 @@ static void put_sampling(struct op_call *c, struct wire_out *o)
     wire_put_int(o, "cpu_us", cost.cpu_ns / NS_PER_US);
     wire_put_int(o, "span_ns", cost.since_ns ? clock_boot_ns() - cost.since_ns : 0);
     wire_end(o);
+}
+
+/* Its sentence names runs, meters and joules. */
+static void put_audit(const struct op_call *c, struct wire_out *o)
+{
+    const char *text = ops_watch_text(c->d);
+    if (text && !peer_rights(c->p)->details)
+        text = "the accounts do not add up: its owner sees where";
+    wire_put_str(o, "audit", text);
 }
 
 static int64_t own_rss(void)
@@ -111,7 +131,7 @@ int op_info(struct op_call *c, struct err *e)
     wire_put_int(&o, "held", n.held);
     wire_put_int(&o, "parallel", c->d->config.parallel);
     wire_end(&o);
-    wire_put_str(&o, "audit", ops_watch_text(c->d));
+    put_audit(c, &o);
     wire_put_int(&o, "uptime_ns", clock_boot_ns() - c->d->started_boot_ns);
     encode_opt(&o, "cpu_us", own_cpu());
     encode_opt(&o, "rss_bytes", own_rss());
@@ -182,7 +202,8 @@ static int put_run(void *arg, const struct queue_run *r)
     if (x->left-- <= 0 || ops_list_full(&x->l))
         return 1;
     struct wire_out *o = ops_list_row(&x->l);
-    const char *why = why_waiting(x, r);
+    bool see = rights_may_see(&x->enc.as, r->row->uid);
+    const char *why = see ? why_waiting(x, r) : NULL;
     wire_begin_map(o, NULL);
     encode_run(&x->enc, o, r->row, r);
     if (why)
@@ -196,7 +217,7 @@ static void put_power(struct op_call *c, struct wire_out *o)
 {
     struct meter_total t;
     wire_begin_map(o, "power");
-    ops_meter_total(c->d->meter, &t);
+    ops_meter_total(c, &t);
     wire_put_str(o, "channel", t.label);
     encode_opt(o, "power_uw", t.power_uw);
     wire_put_str(o, "quality", t.quality);
@@ -212,6 +233,7 @@ int op_queue(struct op_call *c, struct err *e)
     (void)e;
     storage_get_status(c->d->storage, &st);
     struct listing x = {.q = c->d->queue,
+                        .enc.as = *peer_rights(c->p),
                         .left = limit > 0 ? limit : 1000,
                         .uid = wire_bool(c->req, "all", true) ? RUN_NONE : (int64_t)peer_uid(c->p),
                         .blocked = st.degraded};
@@ -225,7 +247,7 @@ int op_queue(struct op_call *c, struct err *e)
     wire_put_int(o, "queued", n.queued);
     wire_put_int(o, "held", n.held);
     wire_put_str(o, "degraded", st.degraded ? st.reason : NULL);
-    wire_put_str(o, "audit", ops_watch_text(c->d));
+    put_audit(c, o);
     put_power(c, o);
     ops_list_send(&x.l, c->p);
     return 0;
@@ -236,6 +258,7 @@ int op_queue(struct op_call *c, struct err *e)
 struct sweeps_job {
     struct reader_job job;
     struct ops_ticket t;
+    struct rights as;
     struct ops_list l;
     int64_t id;
     struct store *s;
@@ -259,7 +282,7 @@ static int put_sweep(void *arg, const struct run_sweep *w)
     wire_put_str(o, "label", w->label);
     wire_put_int(o, "uid", w->uid);
     wire_put_str(o, "state", w->state);
-    wire_put_str(o, "reason", w->reason);
+    wire_put_str(o, "reason", rights_may_see(&j->as, w->uid) ? w->reason : NULL);
     wire_put_int(o, "total", total);
     wire_put_int(o, "queued", n[RUN_QUEUED] + n[RUN_HELD]);
     wire_put_int(o, "running", n[RUN_STARTING] + n[RUN_RUNNING] + n[RUN_PAUSED] + n[RUN_STOPPING]);
@@ -302,6 +325,7 @@ int op_sweeps(struct op_call *c, struct err *e)
     struct sweeps_job *j = base_alloc(sizeof(*j));
     j->job = (struct reader_job){.work = sweeps_work, .done = sweeps_done};
     j->id = wire_int(c->req, "sweep", RUN_NONE);
+    j->as = *peer_rights(c->p);
     ops_keep(&j->t, c);
     ops_list_begin(&j->l, c->id, "sweeps");
     storage_read(c->d->storage, &j->job);

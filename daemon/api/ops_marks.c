@@ -63,7 +63,7 @@ static int mark_runs(struct op_call *c, struct run_mark *mark, struct err *e)
     m->n = n;
     m->runs = base_alloc(n * sizeof(*ids));
     memcpy(m->runs, ids, n * sizeof(*ids));
-    queue_mark(c->d->queue, ids, n, peer_uid(c->p), mark, on_marked, m);
+    queue_mark(c->d->queue, ids, n, ops_actor(c), mark, on_marked, m);
     return 0;
 }
 

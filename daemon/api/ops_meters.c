@@ -25,23 +25,24 @@ static uint8_t *current_total(struct meter *m, size_t n)
     return in;
 }
 
-void ops_meter_total(struct meter *m, struct meter_total *out)
+void ops_meter_total(const struct op_call *c, struct meter_total *out)
 {
+    struct meter *m = c->d->meter;
     size_t count = meter_count(m);
     uint8_t *in CLEANUP(base_freep) = current_total(m, count);
     enum channel_quality worst = QUALITY_MEASURED;
     size_t found = 0;
     *out = (struct meter_total){.power_uw = 0};
     for (size_t i = 0; i < count; i++) {
-        const struct meter_channel *c = meter_channel(m, i);
+        const struct meter_channel *ch = meter_channel(m, i);
         struct meter_status st;
         size_t n = strlen(out->label);
         if (!in[i])
             continue;
-        meter_get_status(m, i, &st);
+        glance_status(c->d->glance, i, peer_rights(c->p), &st);
         snprintf(out->label + n, sizeof(out->label) - n, "%s%s", found++ ? " + " : "",
-                 c->desc.label);
-        worst = c->desc.quality > worst ? c->desc.quality : worst;
+                 ch->desc.label);
+        worst = ch->desc.quality > worst ? ch->desc.quality : worst;
         if (out->power_uw != RUN_NONE)
             out->power_uw = st.power_uw >= 0 ? out->power_uw + st.power_uw : RUN_NONE;
     }
@@ -103,10 +104,11 @@ static void put_opinion(struct wire_out *o, struct meter *m, const struct meter_
     encode_opt(o, "doubt_span_ns", numbers ? op->span_ns : RUN_NONE);
 }
 
-static void put_status(struct wire_out *o, struct meter *m, size_t i)
+static void put_status(struct wire_out *o, const struct op_call *c, size_t i)
 {
+    struct meter *m = c->d->meter;
     struct meter_status st;
-    meter_get_status(m, i, &st);
+    glance_status(c->d->glance, i, peer_rights(c->p), &st);
     wire_put_str(o, "state", reading_state_name(st.state));
     wire_put_str(o, "state_text", reading_state_text(st.state));
     encode_opt(o, "period_learned_ns", st.period_learned_ns ? st.period_learned_ns : RUN_NONE);
@@ -131,8 +133,9 @@ static int64_t sampled_ppm(const struct channel_desc *d)
                                      : units_muldiv_floor(d->box_ns, 1000000, d->period_ns);
 }
 
-static void put_meter(struct wire_out *o, struct meter *m, size_t i, bool in_total)
+static void put_meter(struct wire_out *o, const struct op_call *c, size_t i, bool in_total)
 {
+    struct meter *m = c->d->meter;
     const struct meter_channel *ch = meter_channel(m, i);
     put_desc(o, ch);
     wire_put_int(o, "sample_ns", meter_group_period_ns(m, ch->group));
@@ -140,7 +143,7 @@ static void put_meter(struct wire_out *o, struct meter *m, size_t i, bool in_tot
     encode_opt(o, "parent", id_of(m, ch->desc.parent));
     encode_opt(o, "mirror_of", id_of(m, ch->desc.mirror_of));
     wire_put_bool(o, "in_total", in_total);
-    put_status(o, m, i);
+    put_status(o, c, i);
 }
 
 int op_meters(struct op_call *c, struct err *e)
@@ -154,7 +157,7 @@ int op_meters(struct op_call *c, struct err *e)
     for (size_t i = 0; i < n && !ops_list_full(&l); i++) {
         struct wire_out *o = ops_list_row(&l);
         wire_begin_map(o, NULL);
-        put_meter(o, m, i, in[i] != 0);
+        put_meter(o, c, i, in[i] != 0);
         wire_end(o);
     }
     ops_list_end(&l);
@@ -224,7 +227,7 @@ int op_meter(struct op_call *c, struct err *e)
     j->channel = id;
     ops_keep(&j->t, c);
     ops_begin(&j->o, c->id);
-    put_meter(&j->o, m, i, in[i] != 0);
+    put_meter(&j->o, c, i, in[i] != 0);
     storage_read(c->d->storage, &j->job);
     return 0;
 }
@@ -238,12 +241,14 @@ struct series_job {
     int64_t since_utc_ns, until_utc_ns;
     int64_t channel; /* RUN_NONE = all */
     size_t pixels;
+    bool coarse; /* by whole seconds, and without extremes, which are of shorter ones */
 };
 
-static void put_pixels(struct wire_out *o, const struct series_pixel *px, size_t n, int64_t to_utc)
+static void put_pixels(struct wire_out *o, const struct series_job *j,
+                       const struct series_pixel *px, int64_t to_utc)
 {
     wire_begin_array(o, "pixels");
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < j->pixels; i++) {
         if (!px[i].valid) {
             wire_put_nil(o, NULL);
             continue;
@@ -252,8 +257,8 @@ static void put_pixels(struct wire_out *o, const struct series_pixel *px, size_t
         wire_put_int(o, NULL, px[i].t0_ns + to_utc);
         wire_put_int(o, NULL, px[i].t1_ns + to_utc);
         wire_put_f64(o, NULL, px[i].mean_w);
-        wire_put_f64(o, NULL, px[i].min_w);
-        wire_put_f64(o, NULL, px[i].max_w);
+        wire_put_f64(o, NULL, j->coarse ? px[i].mean_w : px[i].min_w);
+        wire_put_f64(o, NULL, j->coarse ? px[i].mean_w : px[i].max_w);
         wire_end(o);
     }
     wire_end(o);
@@ -278,12 +283,12 @@ static int put_series(struct store *s, struct series_job *j, const struct channe
     wire_put_str(o, "label", c->label);
     wire_put_str(o, "unit", power ? "W" : c->unit);
     wire_put_str(o, "quality", channel_quality_name(c->quality));
-    put_pixels(o, px, j->pixels, store_utc_of(s, w->boot, w->t1_ns) - w->t1_ns);
+    put_pixels(o, j, px, store_utc_of(s, w->boot, w->t1_ns) - w->t1_ns);
     wire_end(o);
     return 0;
 }
 
-static int find_window(struct store *s, const struct series_job *j, struct energy_window *w,
+static int find_window(struct store *s, struct series_job *j, struct energy_window *w,
                        struct err *e)
 {
     int rc = ops_window(s, j->since_utc_ns, j->until_utc_ns, w, e);
@@ -291,7 +296,11 @@ static int find_window(struct store *s, const struct series_job *j, struct energ
         return rc;
     if (w->t1_ns <= w->t0_ns)
         return err_set(e, WATTQ_E_USAGE, "the window ends before it begins");
-    return 0;
+    if (!j->coarse)
+        return 0;
+    rc = coarse_window(w, w->boot == store_boot(s) ? clock_boot_ns() : RUN_NONE, e);
+    j->pixels = rc == 0 ? coarse_pixels(w, j->pixels) : 0;
+    return rc;
 }
 
 static int series_work(struct store *s, struct reader_job *job, struct err *e)
@@ -340,6 +349,7 @@ int op_power(struct op_call *c, struct err *e)
     j->until_utc_ns = until;
     j->channel = wire_int(c->req, "channel", RUN_NONE);
     j->pixels = (size_t)pixels;
+    j->coarse = !peer_rights(c->p)->raw;
     ops_keep(&j->t, c);
     ops_list_begin(&j->l, c->id, "series");
     storage_read(c->d->storage, &j->job);

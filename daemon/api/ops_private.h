@@ -2,7 +2,9 @@
 #ifndef DAEMON_API_OPS_PRIVATE_H
 #define DAEMON_API_OPS_PRIVATE_H
 
+#include "daemon/api/coarse.h"
 #include "daemon/api/encode.h"
+#include "daemon/api/glance.h"
 #include "daemon/api/ops.h"
 #include "daemon/api/stream.h"
 #include "daemon/energy/shares.h"
@@ -79,11 +81,17 @@ int ops_need_runs(const struct op_call *c, int64_t **ids, size_t *n, struct err 
 int ops_window(struct store *s, int64_t since_utc_ns, int64_t until_utc_ns, struct energy_window *w,
                struct err *e) MUST_USE;
 int ops_no_run(int64_t run, struct err *e);
-/* Key "where": a filter, or NULL when it is absent; the caller frees it. And whose details the peer may see
- * (store/query.h): RUN_NONE = everybody's, for root and for the user whose daemon this is. */
+/* Key "where": a filter, or NULL when it is absent; the caller frees it. And what the peer may see in answers
+ * to it (store/query.h). */
 struct filter;
 int ops_where(const struct op_call *c, struct filter **out, struct err *e) MUST_USE;
-int64_t ops_visible_uid(const struct op_call *c);
+struct query;
+void ops_limit_query(const struct rights *as, struct query *q);
+/* Who acts on runs. */
+struct run_actor ops_actor(const struct op_call *c);
+/* May the peer see the details of that run: class DETAIL. WATTQ_E_NOT_FOUND, WATTQ_E_FORBIDDEN. A reader's
+ * thread. */
+int ops_may_see(struct store *s, const struct rights *as, int64_t run, struct err *e) MUST_USE;
 
 /* Array `calibrated`: figures of meters that were fitted to better ones, as those would have shown them. */
 struct energy_set;
@@ -103,13 +111,14 @@ struct meter_total {
     const char *reason;
     int64_t power_uw;
 };
-void ops_meter_total(struct meter *m, struct meter_total *out);
+void ops_meter_total(const struct op_call *c, struct meter_total *out);
 
 /* Key "shares": what of the machine's energy in that window is this run's; nothing where it was alone. Any
  * connection, its thread. */
 struct ops_share {
     int64_t run;
     const struct energy_window *w;
+    const struct rights *as;
     enum share_policy policy;
     const struct energy_set *machine;
 };

@@ -1,7 +1,6 @@
 /* runs: the history, newest first, a page at a time. */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/units.h"
 #include "daemon/api/encode_db.h"
@@ -16,7 +15,6 @@ struct runs_job {
     struct ops_ticket t;
     struct run_query q;
     struct filter *where; /* NULL = none was given */
-    int64_t visible_uid;
     char *label;
     struct encode_want want;
     struct encode enc;
@@ -80,7 +78,7 @@ static int find_runs(struct runs_job *j)
     query_init(q);
     q->base = j->q;
     q->where = j->where;
-    q->visible_uid = j->visible_uid;
+    ops_limit_query(&j->enc.as, q);
     return query_run(j->s, q, put_found, j, j->e);
 }
 
@@ -136,10 +134,10 @@ int ops_where(const struct op_call *c, struct filter **out, struct err *e)
     return filter_parse(out, text, clock_utc_ns(), e);
 }
 
-int64_t ops_visible_uid(const struct op_call *c)
+void ops_limit_query(const struct rights *as, struct query *q)
 {
-    uid_t uid = peer_uid(c->p);
-    return uid == 0 || uid == geteuid() ? RUN_NONE : (int64_t)uid;
+    q->visible_uid = as->details ? RUN_NONE : as->uid;
+    q->coarse = !as->raw;
 }
 
 int op_runs(struct op_call *c, struct err *e)
@@ -168,7 +166,7 @@ int op_runs(struct op_call *c, struct err *e)
     const char *label = wire_str(c->req, "label", NULL);
     j->job = (struct reader_job){.work = runs_work, .done = runs_done};
     j->where = where;
-    j->visible_uid = ops_visible_uid(c);
+    j->enc.as = *peer_rights(c->p);
     j->job.slow = where != NULL;
     j->label = label ? base_strdup(label) : NULL;
     j->q = (struct run_query){

@@ -25,7 +25,7 @@ int ops_put_shares(struct store *s, struct wire_out *o, const struct ops_share *
     const struct encode_figure total = {&mine.total, NULL, "attributed", "window", false};
     wire_begin_map(o, "shares");
     wire_put_str(o, "policy", share_policy_name(q->policy));
-    encode_figure(o, "attributed", &total);
+    encode_figure(o, "attributed", &total, q->as);
     encode_opt(o, "range_lo_uj", rest.known ? rest.range_lo_uj : RUN_NONE);
     encode_opt(o, "range_hi_uj", rest.known ? rest.range_hi_uj : RUN_NONE);
     encode_opt(o, "others_uj", rest.known ? rest.others_uj : RUN_NONE);

@@ -22,7 +22,9 @@
 struct show_job {
     struct reader_job job;
     struct ops_ticket t;
+    struct rights as;
     int64_t run;
+    bool see;  /* its details */
     bool live; /* what memory knows, copied: the row in it is not used */
     struct queue_run snap;
     struct wire_out o;
@@ -225,9 +227,12 @@ static int put_companion(void *arg, const struct beside_row *r)
 static int put_figure(void *arg, const struct run_energy *f)
 {
     struct show_job *j = arg;
-    if (j->n++ >= FIGURES_MAX)
+    if (j->n >= FIGURES_MAX)
         return 1;
-    encode_stored(&j->o, NULL, f);
+    if (!j->see && strncmp(f->part, "phase:", strlen("phase:")) == 0)
+        return 0;
+    j->n++;
+    encode_stored(&j->o, NULL, f, &j->as);
     conform_take(&j->conform, f);
     if (strcmp(f->figure, "marginal") == 0 && strcmp(f->part, "window") == 0 &&
         f->baseline != RUN_NONE && j->nidles < IDLES_MAX)
@@ -253,7 +258,16 @@ static int put_idles(struct store *s, struct show_job *j, struct err *e)
     return rc < 0 ? rc : 0;
 }
 
-static int put_lists(struct store *s, struct show_job *j, struct err *e)
+static int put_figures(struct store *s, struct show_job *j, struct err *e)
+{
+    wire_begin_array(&j->o, "energy");
+    j->n = 0;
+    int rc = runs_energy(s, j->run, put_figure, j, e);
+    wire_end(&j->o);
+    return rc >= 0 ? put_idles(s, j, e) : rc;
+}
+
+static int put_history(struct store *s, struct show_job *j, struct err *e)
 {
     wire_begin_array(&j->o, "events");
     j->n = 0;
@@ -265,14 +279,6 @@ static int put_lists(struct store *s, struct show_job *j, struct err *e)
     j->n = 0;
     rc = runs_phases(s, j->run, put_phase, j, e);
     wire_end(&j->o);
-    if (rc < 0)
-        return rc;
-    wire_begin_array(&j->o, "energy");
-    j->n = 0;
-    rc = runs_energy(s, j->run, put_figure, j, e);
-    wire_end(&j->o);
-    if (rc >= 0)
-        rc = put_idles(s, j, e);
     if (rc < 0)
         return rc;
     wire_begin_array(&j->o, "others");
@@ -297,7 +303,7 @@ static int put_metrics(struct store *s, struct show_job *j, const struct run_row
     wire_begin_map(&j->o, "metrics");
     wire_put_int(&j->o, "count", count);
     wire_end(&j->o);
-    return epochs_put(s, &j->o, row, e);
+    return epochs_put(s, &j->as, &j->o, row, e);
 }
 
 /* Which device this is, so that a reader of the record can tell it from another. */
@@ -341,7 +347,8 @@ static int put_meter(struct store *s, struct show_job *j, int64_t run, struct er
         return rc;
     wire_put_str(o, "meter", set.meter);
     wire_put_str(o, "covers", set.covers);
-    if (set.has_uncovered) {
+    bool shown = j->as.raw || set.total.covered_ns + set.total.unknown_ns >= COARSE_NS;
+    if (set.has_uncovered && shown) {
         wire_put_int(o, "uncovered_uj", set.uncovered_uj);
         wire_put_str(o, "uncovered_beyond", set.inner);
     }
@@ -349,22 +356,15 @@ static int put_meter(struct store *s, struct show_job *j, int64_t run, struct er
     for (size_t i = 0; i < set.n; i++)
         put_identity(o, &set.channels[i]);
     wire_end(o);
-    return ops_put_calibrated(s, o, &set, e);
+    return shown ? ops_put_calibrated(s, o, &set, e) : 0;
 }
 
-static int put_all(struct store *s, struct show_job *j, const struct run_row *row, struct err *e)
+/* What only those see who may see its details. */
+static int put_details(struct store *s, struct show_job *j, const struct run_row *row,
+                       struct err *e)
 {
-    static const struct encode_want want = {.params = true};
-    struct encode enc = {0};
-    int64_t by = RUN_NONE;
-    struct queue_run bare = j->snap;
-    bare.total = NULL; /* `energy` is the list of figures here */
-    int rc = encode_row(s, &enc, &j->o, row, j->live ? &bare : NULL, &want, e);
     put_spec(&j->o, row);
-    if (rc == 0)
-        rc = put_devices(s, &j->o, row->id, e);
-    if (rc == 0)
-        rc = encode_notes(s, &j->o, row->id, e);
+    int rc = encode_notes(s, &j->o, row->id, e);
     if (rc == 0)
         rc = put_env(s, &j->o, row, e);
     if (rc == 0 && row->code_hash)
@@ -372,12 +372,28 @@ static int put_all(struct store *s, struct show_job *j, const struct run_row *ro
     if (rc == 0)
         rc = put_machine(s, &j->o, row->id, e);
     if (rc == 0)
+        rc = put_history(s, j, e);
+    return rc == 0 ? put_metrics(s, j, row, e) : rc;
+}
+
+static int put_all(struct store *s, struct show_job *j, const struct run_row *row, struct err *e)
+{
+    static const struct encode_want want = {.params = true};
+    struct encode enc = {.as = j->as};
+    int64_t by = RUN_NONE;
+    struct queue_run bare = j->snap;
+    bare.total = NULL; /* `energy` is the list of figures here */
+    j->see = rights_may_see(&j->as, row->uid);
+    int rc = encode_row(s, &enc, &j->o, row, j->live ? &bare : NULL, &want, e);
+    if (rc == 0)
+        rc = put_devices(s, &j->o, row->id, e);
+    if (rc == 0 && j->see)
+        rc = put_details(s, j, row, e);
+    if (rc == 0)
         rc = runs_retried_by(s, row->id, &by, e);
     encode_opt(&j->o, "retried_by", by);
     if (rc == 0)
-        rc = put_lists(s, j, e);
-    if (rc == 0)
-        rc = put_metrics(s, j, row, e);
+        rc = put_figures(s, j, e);
     if (rc == 0)
         rc = put_meter(s, j, row->id, e);
     return rc;
@@ -416,6 +432,7 @@ int op_show(struct op_call *c, struct err *e)
     struct show_job *j = base_alloc(sizeof(*j));
     j->job = (struct reader_job){.work = show_work, .done = show_done};
     j->run = run;
+    j->as = *peer_rights(c->p);
     j->conform = (struct conform){.max_gap_ns = RUN_NONE, .gain_ppm = RUN_NONE};
     j->live = queue_find(c->d->queue, run, &j->snap) == 0;
     j->snap.row = NULL; /* not to be touched from the pool */

@@ -222,7 +222,7 @@ int op_table(struct op_call *c, struct err *e)
     j->next = RUN_NONE;
     j->q.base.limit = wire_int(c->req, "limit", LIMIT_DEFAULT);
     j->q.base.before_id = wire_int(c->req, "before", RUN_NONE);
-    j->q.visible_uid = ops_visible_uid(c);
+    ops_limit_query(peer_rights(c->p), &j->q);
     int rc = take_lists(c, &j->q, e);
     if (rc == 0)
         rc = check(&j->q, e);

@@ -6,13 +6,16 @@
 #include <string.h>
 
 #include "common/units.h"
+#include "daemon/api/coarse.h"
 
-/* Everybody with the same interval shares a timer and the encoded frame. */
+/* Everybody with the same interval, who may see the same, shares a timer and the encoded frame. */
 struct pace {
     uv_timer_t timer;
     struct streams *owner;
     struct pace *next;
     int64_t interval_ns;
+    struct rights
+        as; /* of nobody in particular: runs of a peer's own are as those of others here */
     size_t users;
 };
 
@@ -97,8 +100,9 @@ struct snapshot {
     uint8_t *in_total;
 };
 
-static void snapshot_take(struct snapshot *v, struct meter *m)
+static void snapshot_take(struct snapshot *v, const struct streams *s, const struct rights *as)
 {
+    struct meter *m = s->cfg.meter;
     v->n = meter_count(m);
     v->channels = base_alloc(v->n * sizeof(const struct meter_channel *));
     v->status = base_alloc(v->n * sizeof(*v->status));
@@ -106,7 +110,7 @@ static void snapshot_take(struct snapshot *v, struct meter *m)
     v->in_total = base_alloc(v->n);
     for (size_t i = 0; i < v->n; i++) {
         v->channels[i] = meter_channel(m, i);
-        meter_get_status(m, i, &v->status[i]);
+        glance_status(s->cfg.glance, i, as, &v->status[i]);
     }
     meter_views(m, v->views, v->n);
     (void)meter_antichain(v->channels, v->n, v->views, v->in_total);
@@ -120,20 +124,27 @@ static void snapshot_fini(struct snapshot *v)
     free(v->in_total);
 }
 
+struct live {
+    struct streams *s;
+    const struct rights *as;
+};
+
 static int put_live_run(void *arg, const struct queue_run *r)
 {
-    struct streams *s = arg;
+    const struct live *x = arg;
+    struct streams *s = x->s;
     enum run_state state = r->row->state;
     if (state == RUN_RUNNING || state == RUN_PAUSED || state == RUN_STOPPING)
-        s->cfg.put_run(s->cfg.arg, &s->frame, NULL, r);
+        s->cfg.put_run(s->cfg.arg, &s->frame, NULL, r, x->as);
     return 0;
 }
 
-static void encode_power(struct streams *s)
+static void encode_power(struct streams *s, const struct rights *as)
 {
+    struct live live = {s, as};
     struct snapshot v CLEANUP(snapshot_fini) = {0};
     struct wire_out *o = &s->frame;
-    snapshot_take(&v, s->cfg.meter);
+    snapshot_take(&v, s, as);
     wire_out_reset(o);
     wire_put_bool(o, "ok", true);
     wire_put_bool(o, "more", true);
@@ -145,14 +156,14 @@ static void encode_power(struct streams *s)
             put_channel(o, v.channels[i], &v.status[i], v.in_total[i]);
     wire_end(o);
     wire_begin_array(o, "runs");
-    s->cfg.visit_runs(s->cfg.arg, put_live_run, s);
+    s->cfg.visit_runs(s->cfg.arg, put_live_run, &live);
     wire_end(o);
 }
 
 /* Tell one subscriber of an interval (only), or all of them (only = NULL). */
 static void send_power(struct streams *s, const struct pace *pace, const struct sub *only)
 {
-    encode_power(s);
+    encode_power(s, &pace->as);
     if (wire_out_finish(&s->frame, NULL) < 0)
         return; /* more channels than fit into a megabyte: nothing that could be shown */
     for (const struct sub *b = s->subs; b; b = b->next)
@@ -166,16 +177,19 @@ static void stream_on_timer(uv_timer_t *timer)
     send_power(pace->owner, pace, NULL);
 }
 
-static struct pace *take_pace(struct streams *s, int64_t interval_ns)
+static struct pace *take_pace(struct streams *s, int64_t interval_ns, const struct rights *of)
 {
+    const struct rights as = {.uid = -1, .admitted = true, .details = of->details, .raw = of->raw};
     struct pace *p = s->paces;
-    while (p && p->interval_ns != interval_ns)
+    while (p &&
+           (p->interval_ns != interval_ns || p->as.details != as.details || p->as.raw != as.raw))
         p = p->next;
     if (!p) {
         uint64_t ms = (uint64_t)(interval_ns / NS_PER_MS);
         p = base_alloc(sizeof(*p));
         p->owner = s;
         p->interval_ns = interval_ns;
+        p->as = as;
         p->next = s->paces;
         s->paces = p;
         uv_timer_init(s->cfg.loop, &p->timer);
@@ -272,12 +286,14 @@ int stream_power_subscribe(struct streams *s, struct peer *p, int64_t id, int64_
     if (interval_ns > STREAM_INTERVAL_MAX_NS)
         interval_ns = STREAM_INTERVAL_MAX_NS;
     /* Whole steps keep the number of different timers small. */
-    interval_ns += STREAM_INTERVAL_MIN_NS - 1;
-    interval_ns -= interval_ns % STREAM_INTERVAL_MIN_NS;
+    const struct rights *as = peer_rights(p);
+    int64_t step_ns = as->raw ? STREAM_INTERVAL_MIN_NS : COARSE_NS;
+    interval_ns += step_ns - 1;
+    interval_ns -= interval_ns % step_ns;
     struct sub *b = add_sub(s, p, id, SUB_POWER, e);
     if (!b)
         return WATTQ_E_LIMIT;
-    b->pace = take_pace(s, interval_ns);
+    b->pace = take_pace(s, interval_ns, as);
     send_power(s, b->pace, b);
     return 0;
 }
@@ -395,39 +411,53 @@ static void send_wait(struct streams *s, struct sub *b, const struct queue_run *
     wire_put_int(o, "id", b->id);
     wire_put_bool(o, "ok", true);
     wire_put_bool(o, "more", b->remaining > 0);
-    s->cfg.put_run(s->cfg.arg, o, "run", r);
+    s->cfg.put_run(s->cfg.arg, o, "run", r, peer_rights(b->peer));
     peer_send(b->peer, o);
     if (b->remaining == 0)
         drop_sub(s, b);
 }
 
-static void send_watch(struct streams *s, const struct queue_run *r, enum run_state from)
+/* What a subscriber may see of that run, so that those who may see the same share a frame: 0 to 3. */
+static unsigned sight(const struct sub *b, const struct run_row *row)
+{
+    const struct rights *as = peer_rights(b->peer);
+    return (rights_may_see(as, row->uid) ? 1U : 0U) | (as->raw ? 2U : 0U);
+}
+
+static void send_watch(struct streams *s, const struct queue_run *r, enum run_state from,
+                       unsigned seen)
 {
     struct wire_out *o = &s->frame;
+    const struct rights as = {
+        .uid = -1, .admitted = true, .details = (seen & 1) != 0, .raw = (seen & 2) != 0};
     wire_out_reset(o);
     wire_put_bool(o, "ok", true);
     wire_put_bool(o, "more", true);
     wire_put_str(o, "from", run_state_name(from));
-    s->cfg.put_run(s->cfg.arg, o, "run", r);
+    s->cfg.put_run(s->cfg.arg, o, "run", r, &as);
     if (wire_out_finish(o, NULL) < 0)
         return; /* a summary is bounded far below a frame */
     for (const struct sub *b = s->subs; b; b = b->next)
-        if (b->kind == SUB_WATCH && matches(b, r->row))
+        if (b->kind == SUB_WATCH && matches(b, r->row) && sight(b, r->row) == seen)
             peer_stream_tagged(b->peer, b->id, o);
 }
 
-static bool watched(const struct streams *s, const struct run_row *row)
+/* Bit n: somebody of sight n watches it. */
+static unsigned watched(const struct streams *s, const struct run_row *row)
 {
+    unsigned by = 0;
     for (const struct sub *b = s->subs; b; b = b->next)
         if (b->kind == SUB_WATCH && matches(b, row))
-            return true;
-    return false;
+            by |= 1U << sight(b, row);
+    return by;
 }
 
 void stream_on_change(struct streams *s, const struct queue_run *r, enum run_state from)
 {
-    if (watched(s, r->row))
-        send_watch(s, r, from);
+    unsigned by = watched(s, r->row);
+    for (unsigned seen = 0; seen < 4; seen++)
+        if (by & (1U << seen))
+            send_watch(s, r, from, seen);
     for (struct sub *b = s->subs, *next; b; b = next) {
         next = b->next;
         if (b->kind == SUB_WAIT && matches(b, r->row) && arrived(b, from, r->row->state))

@@ -1,6 +1,8 @@
 /* Live power and run changes to whoever subscribed. Loop thread. Owns subscriptions and one timer per
  * distinct interval; nothing runs while nobody is subscribed. A frame is encoded once and sent to all
- * its subscribers; each gets its own `id` and `lost` in front (peer_stream_tagged).
+ * its subscribers that may see the same; each gets its own `id` and `lost` in front (peer_stream_tagged).
+ * Peers without the readings as taken get a frame of power once per second at most, with what the meters said
+ * at the last whole second (glance.h).
  *
  * Order for an operation that answers and then follows (docs/protocol.md: power live, watch, wait):
  * look at the queue in memory and subscribe in the same loop turn, so that no change falls between.
@@ -8,6 +10,7 @@
 #ifndef DAEMON_API_STREAM_H
 #define DAEMON_API_STREAM_H
 
+#include "daemon/api/glance.h"
 #include "daemon/api/server.h"
 #include "daemon/meter/meter.h"
 #include "daemon/queue/queue.h"
@@ -21,9 +24,12 @@ struct streams;
 
 struct streams_config {
     uv_loop_t *loop;
-    struct meter *meter; /* borrowed until streams_close */
-    /* Writes one run summary (docs/protocol.md) under key, or as array element when key is NULL. */
-    void (*put_run)(void *arg, struct wire_out *o, const char *key, const struct queue_run *r);
+    struct meter *meter; /* borrowed until streams_close, as is glance */
+    struct glance *glance;
+    /* Writes one run summary (docs/protocol.md) under key, or as array element when key is NULL, as whoever has
+     * these rights may see it. */
+    void (*put_run)(void *arg, struct wire_out *o, const char *key, const struct queue_run *r,
+                    const struct rights *as);
     /* Calls fn for each live run, running ones first: queue_visit without naming the queue. */
     void (*visit_runs)(void *arg, int (*fn)(void *fn_arg, const struct queue_run *r), void *fn_arg);
     void *arg;
@@ -34,7 +40,8 @@ struct streams *streams_new(const struct streams_config *cfg);
 void streams_close(struct streams *s, void (*closed)(void *arg), void *arg);
 
 /* Power of every channel and the runs that are on, now and then every interval_ns (rounded up to whole
- * 100 ms, at most an hour). 0; WATTQ_E_USAGE for an interval below 100 ms, WATTQ_E_LIMIT. */
+ * 100 ms, at most an hour; whole seconds for peers who get readings by them). 0; WATTQ_E_USAGE for an interval
+ * below 100 ms, WATTQ_E_LIMIT. */
 int stream_power_subscribe(struct streams *s, struct peer *p, int64_t id, int64_t interval_ns,
                            struct err *e) MUST_USE;
 

@@ -109,27 +109,28 @@ void queue_submit_sweep(struct queue *q, struct spec *specs, size_t n, const str
                         void (*done)(void *arg, int rc, const struct err *e, int64_t sweep,
                                      int64_t first, int64_t last),
                         void *arg);
-void queue_sweep_release(struct queue *q, int64_t sweep, int64_t uid, queue_done done, void *arg);
+void queue_sweep_release(struct queue *q, int64_t sweep, struct run_actor by, queue_done done,
+                         void *arg);
 
 enum queue_verb { QUEUE_CANCEL, QUEUE_HOLD, QUEUE_RELEASE, QUEUE_PAUSE, QUEUE_RESUME };
 struct queue_act {
     enum queue_verb verb;
-    int64_t uid;      /* who asks */
-    int signal;       /* QUEUE_CANCEL; 0 = TERM */
-    int64_t grace_ns; /* -1 = the run's own */
+    struct run_actor by; /* who asks */
+    int signal;          /* QUEUE_CANCEL; 0 = TERM */
+    int64_t grace_ns;    /* -1 = the run's own */
     const char *reason;
 };
 /* One run. WATTQ_E_NOT_FOUND, WATTQ_E_FORBIDDEN, WATTQ_E_CONFLICT with the state it is in. */
 void queue_act(struct queue *q, int64_t run, const struct queue_act *a, queue_done done, void *arg);
 void queue_retry(struct queue *q, int64_t run, int64_t uid, queue_done done, void *arg);
-void queue_phase(struct queue *q, int64_t run, int64_t uid, const char *name, queue_done done,
-                 void *arg);
+void queue_phase(struct queue *q, int64_t run, struct run_actor by, const char *name,
+                 queue_done done, void *arg);
 
 /* What people say of runs, live or long ended (runs_marks.h). runs (malloc'd) and what mark owns are taken
  * over. done: rc < 0 for all of them, else errs has one per run (code 0 = done). */
 typedef void (*queue_marked)(void *arg, int rc, const struct err *e, const struct err *errs);
-void queue_mark(struct queue *q, int64_t *runs, size_t n, int64_t uid, struct run_mark *mark,
-                queue_marked done, void *arg);
+void queue_mark(struct queue *q, int64_t *runs, size_t n, struct run_actor by,
+                struct run_mark *mark, queue_marked done, void *arg);
 
 /* Foreground runs: `turn` is called when it may start (the client then starts the shepherd in run_dir
  * and calls queue_exec_ready). A client that goes away before that is queue_exec_gone. */

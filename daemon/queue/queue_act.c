@@ -91,7 +91,7 @@ static int act(struct queue_item *r, const struct queue_act *a, const struct que
     static const char *const words[] = {"cancelled", "held", "released", "paused", "resumed"};
     struct run_change c;
     run_change_init(&c);
-    c.actor_uid = a->uid;
+    c.actor_uid = a->by.uid;
     c.reason = a->reason && a->reason[0] ? a->reason : words[a->verb];
     switch (a->verb) {
     case QUEUE_CANCEL:
@@ -107,8 +107,8 @@ static int act(struct queue_item *r, const struct queue_act *a, const struct que
     return pause_it(r, a->verb == QUEUE_PAUSE, &c, w, e);
 }
 
-/* The live run that uid may act on. */
-static int find_mine(struct queue *q, int64_t run, int64_t uid, struct queue_item **out,
+/* The live run that he may act on. */
+static int find_mine(struct queue *q, int64_t run, struct run_actor by, struct queue_item **out,
                      struct err *e)
 {
     *out = queue_item_find(q, run);
@@ -116,7 +116,7 @@ static int find_mine(struct queue *q, int64_t run, int64_t uid, struct queue_ite
         err_set(e, WATTQ_E_NOT_FOUND, "run %" PRId64 " is not waiting or running", run);
         return err_next(e, "wattq queue");
     }
-    if ((*out)->row.uid != uid && uid != 0)
+    if (!run_actor_may(by, (*out)->row.uid))
         return err_set(e, WATTQ_E_FORBIDDEN, "run %" PRId64 " is somebody else's", run);
     return 0;
 }
@@ -126,7 +126,7 @@ void queue_act(struct queue *q, int64_t run, const struct queue_act *a, queue_do
     struct err e = {0};
     struct queue_item *r = NULL;
     const struct queue_waiter w = {done, arg};
-    int rc = find_mine(q, run, a->uid, &r, &e);
+    int rc = find_mine(q, run, a->by, &r, &e);
     if (rc == 0)
         rc = act(r, a, &w, &e);
     if (rc != 0)
@@ -139,6 +139,7 @@ struct phase_job {
     struct storage_job job;
     struct queue *q;
     int64_t run;
+    struct run_actor by;
     int64_t t_ns;
     char *name; /* NULL closes */
     queue_done done;
@@ -148,7 +149,8 @@ struct phase_job {
 static int phase_work(struct store *s, struct storage_job *job, struct err *e)
 {
     struct phase_job *j = container_of(job, struct phase_job, job);
-    return runs_phase_open(s, j->run, j->name, j->t_ns, e);
+    int rc = runs_act(s, j->run, j->by, j->name ? "phase begun" : "phase ended", e);
+    return rc < 0 ? rc : runs_phase_open(s, j->run, j->name, j->t_ns, e);
 }
 
 static void phase_done(struct storage_job *job, int rc, const struct err *e)
@@ -160,12 +162,12 @@ static void phase_done(struct storage_job *job, int rc, const struct err *e)
     free(j);
 }
 
-void queue_phase(struct queue *q, int64_t run, int64_t uid, const char *name, queue_done done,
-                 void *arg)
+void queue_phase(struct queue *q, int64_t run, struct run_actor by, const char *name,
+                 queue_done done, void *arg)
 {
     struct err e = {0};
     struct queue_item *r = NULL;
-    int rc = find_mine(q, run, uid, &r, &e);
+    int rc = find_mine(q, run, by, &r, &e);
     if (rc == 0 && !r->window_open)
         rc = err_set(&e, WATTQ_E_CONFLICT, "run %" PRId64 " is not running", run);
     if (rc < 0) {
@@ -176,6 +178,7 @@ void queue_phase(struct queue *q, int64_t run, int64_t uid, const char *name, qu
     j->job = (struct storage_job){.work = phase_work, .done = phase_done};
     j->q = q;
     j->run = run;
+    j->by = by;
     j->t_ns = clock_boot_ns();
     j->name = name ? base_strdup(name) : NULL;
     j->done = done;

@@ -7,7 +7,7 @@
 struct mark_job {
     struct storage_job job;
     struct queue *q;
-    int64_t uid;
+    struct run_actor by;
     struct run_mark mark;
     int64_t *runs;
     size_t n;
@@ -23,7 +23,7 @@ static int mark_work(struct store *s, struct storage_job *job, struct err *e)
     int64_t utc_ns = clock_utc_ns();
     for (size_t i = 0; i < j->n; i++) {
         struct err *why = &j->errs[i];
-        int rc = runs_mark(s, j->runs[i], j->uid, &j->mark, utc_ns, why);
+        int rc = runs_mark(s, j->runs[i], j->by, &j->mark, utc_ns, why);
         if (rc == WATTQ_E_STORAGE || rc == WATTQ_E_CORRUPT) {
             *e = *why;
             return rc;
@@ -67,13 +67,13 @@ static void mark_done(struct storage_job *job, int rc, const struct err *e)
     free(j);
 }
 
-void queue_mark(struct queue *q, int64_t *runs, size_t n, int64_t uid, struct run_mark *mark,
-                queue_marked done, void *arg)
+void queue_mark(struct queue *q, int64_t *runs, size_t n, struct run_actor by,
+                struct run_mark *mark, queue_marked done, void *arg)
 {
     struct mark_job *j = base_alloc(sizeof(*j));
     j->job = (struct storage_job){.work = mark_work, .done = mark_done};
     j->q = q;
-    j->uid = uid;
+    j->by = by;
     j->mark = *mark;
     *mark = (struct run_mark){0};
     j->runs = runs;

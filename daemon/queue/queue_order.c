@@ -153,13 +153,17 @@ struct sweep_job {
     struct queue *q;
     int64_t id;
     const char *state; /* literal */
+    int64_t by_uid;    /* somebody else than its owner; RUN_NONE */
     char reason[160];
 };
 
 static int sweep_work(struct store *s, struct storage_job *job, struct err *e)
 {
     struct sweep_job *j = container_of(job, struct sweep_job, job);
-    return runs_sweep_state(s, j->id, j->state, j->reason[0] ? j->reason : NULL, e);
+    int rc = runs_sweep_state(s, j->id, j->state, j->reason[0] ? j->reason : NULL, e);
+    if (rc == 0 && j->by_uid != RUN_NONE)
+        rc = runs_sweep_act(s, j->id, j->by_uid, "sweep released", e);
+    return rc;
 }
 
 static void sweep_done(struct storage_job *job, int rc, const struct err *e)
@@ -171,13 +175,15 @@ static void sweep_done(struct storage_job *job, int rc, const struct err *e)
     free(j);
 }
 
-static void write_sweep(struct queue *q, int64_t id, const char *state, const char *reason)
+static void write_sweep(struct queue *q, int64_t id, const char *state, const char *reason,
+                        int64_t by_uid)
 {
     struct sweep_job *j = base_alloc(sizeof(*j));
     j->job = (struct storage_job){.work = sweep_work, .done = sweep_done};
     j->q = q;
     j->id = id;
     j->state = state;
+    j->by_uid = by_uid;
     base_strcpy(j->reason, sizeof(j->reason), reason);
     queue_submit_job(q, &j->job);
 }
@@ -192,7 +198,7 @@ static bool failed_quickly(const struct queue_item *r)
 
 void queue_sweep_end(struct queue *q, struct queue_sweep_state *sw)
 {
-    write_sweep(q, sw->id, "ended", "");
+    write_sweep(q, sw->id, "ended", "", RUN_NONE);
     *sw = q->sweeps[--q->nsweeps];
 }
 
@@ -212,7 +218,7 @@ void queue_sweep_ended_run(struct queue *q, const struct queue_item *r)
                  " runs in a row failed within 10 s of their start, the last was %" PRId64,
                  sw->fails, r->row.id);
         log_warn("sweep %" PRId64 " held: %s", sw->id, sw->reason);
-        write_sweep(q, sw->id, "held", sw->reason);
+        write_sweep(q, sw->id, "held", sw->reason, RUN_NONE);
     }
 }
 
@@ -222,15 +228,17 @@ const char *queue_sweep_reason(struct queue *q, int64_t sweep)
     return sw && sw->held ? sw->reason : NULL;
 }
 
-void queue_sweep_release(struct queue *q, int64_t sweep, int64_t uid, queue_done done, void *arg)
+void queue_sweep_release(struct queue *q, int64_t sweep, struct run_actor by, queue_done done,
+                         void *arg)
 {
     struct err e = {0};
     struct queue_sweep_state *sw = queue_sweep_find(q, sweep);
     int rc = 0;
-    (void)uid; /* user mode: the socket answers one uid only */
     if (!sw) {
         rc = err_set(&e, WATTQ_E_NOT_FOUND, "no sweep %" PRId64 " is under way", sweep);
         err_next(&e, "wattq queue, which shows the sweeps under way");
+    } else if (!run_actor_may(by, sw->uid)) {
+        rc = err_set(&e, WATTQ_E_FORBIDDEN, "sweep %" PRId64 " is somebody else's", sweep);
     } else if (!sw->held) {
         rc = err_set(&e, WATTQ_E_CONFLICT, "sweep %" PRId64 " is not held", sweep);
     }
@@ -240,7 +248,7 @@ void queue_sweep_release(struct queue *q, int64_t sweep, int64_t uid, queue_done
     }
     sw->held = false;
     sw->fails = 0;
-    write_sweep(q, sweep, "open", "");
+    write_sweep(q, sweep, "open", "", by.uid != sw->uid ? by.uid : RUN_NONE);
     int64_t waiting = sw->live;
     done(arg, 0, NULL, &waiting, 1);
     queue_kick(q);

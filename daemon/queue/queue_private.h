@@ -115,6 +115,7 @@ struct queue_item {
 
 struct queue_sweep_state {
     int64_t id;
+    int64_t uid; /* whose it is */
     int64_t max_fails;
     int64_t fails; /* in a row */
     int64_t live;

@@ -90,6 +90,7 @@ static int take_sweep(void *arg, const struct run_sweep *w)
         abort();
     j->sweeps = list;
     list[j->nsweeps] = (struct queue_sweep_state){.id = w->id,
+                                                  .uid = w->uid,
                                                   .max_fails = queue_sweep_max_fails(w->spec_json),
                                                   .held = strcmp(w->state, "held") == 0};
     base_strcpy(list[j->nsweeps].reason, sizeof(list->reason), w->reason ? w->reason : "");

@@ -183,7 +183,7 @@ static void answer(struct submit_job *j, int rc, const struct err *e)
 static void take_items(struct queue *q, struct submit_job *j)
 {
     if (j->sweep_json)
-        queue_sweep_make(q, j->sweep, j->max_fails);
+        queue_sweep_make(q, j->sweep, j->max_fails)->uid = j->uid;
     for (size_t i = 0; i < j->n; i++) {
         struct queue_item *r = j->items[i];
         r->turn = j->turn;

@@ -247,7 +247,7 @@ static int run_rows(struct store *s, const struct query *q, query_visit fn, void
     int rc = sql_choose_drive(s, &drive, q, e);
     if (rc < 0)
         return rc;
-    sql_init(&sql, q->visible_uid);
+    sql_init(&sql, q);
     put_rows(&sql, q, &drive);
     rc = sql_prepare(s, &sql, &st, e);
     return rc < 0 ? rc : visit_rows(st, q, fn, arg, e);

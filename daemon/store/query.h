@@ -9,7 +9,8 @@
  * Who may see what (visible_uid): of somebody else's run id, uuid, state, kind, label, project, user, uid,
  * sweep, index, priority, retry_of, times, energy and its quality, power, cpu, mem, exit, signal, mode,
  * leftovers, origin. Everything else - the command line, parameters, metrics, tags, notes, reasons - is
- * unknown to him, in tests too, so that no filter finds it out bit by bit.
+ * unknown to him, in tests too, so that no filter finds it out bit by bit. The same goes for the joules of short
+ * runs, and for the bounds of all, where readings are given by whole seconds (coarse; api/coarse.h).
  *
  * Energy: joules that were measured or modelled and joules that were estimated never meet in one
  * aggregate. A group that holds both has no aggregate of them; its reason says so. Group by quality as
@@ -25,6 +26,7 @@
 #define QUERY_GROUP_MAX   8
 #define QUERY_AGG_MAX     32
 #define QUERY_GROUPS_MAX  20000
+#define QUERY_BRIEF_NS    NS_PER_S
 #define QUERY_LIMIT_NS    (10 * NS_PER_S)
 
 enum query_stat {
@@ -61,6 +63,7 @@ struct query {
     const struct filter *where; /* NULL = every run */
     struct run_query base;      /* before_id: only without sort and groups */
     int64_t visible_uid;        /* RUN_NONE: everything may be seen */
+    bool coarse;                /* no joules of runs below QUERY_BRIEF_NS, and no bounds */
     struct column column[QUERY_COLUMNS_MAX];
     size_t ncolumns;
     struct query_sort sort[QUERY_SORT_MAX]; /* none: newest first; groups: by their keys */

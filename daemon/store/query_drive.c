@@ -202,7 +202,7 @@ static int count_ids(struct store *s, const struct query *q, int which, int64_t 
 {
     struct sql sql CLEANUP(sql_fini) = {0};
     sqlite3_stmt *st CLEANUP(stmt_finalizep) = NULL;
-    sql_init(&sql, RUN_NONE);
+    sql_init(&sql, NULL);
     SQL(&sql, "SELECT count(*) FROM (");
     *out = -1;
     if (!put_drive(&sql, q, which))

@@ -481,7 +481,7 @@ static int read_groups(struct groups *x, struct store *s)
     int rc = sql_choose_drive(s, &drive, x->q, x->e);
     if (rc < 0)
         return rc;
-    sql_init(&sql, x->q->visible_uid);
+    sql_init(&sql, x->q);
     put_statement(&sql, x->q, &drive);
     rc = sql_prepare(s, &sql, &st, x->e);
     return rc < 0 ? rc : read_rows(x, st);

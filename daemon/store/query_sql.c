@@ -7,9 +7,10 @@
 
 /* ---- text and bindings --------------------------------------------------------------------------- */
 
-void sql_init(struct sql *q, int64_t visible_uid)
+void sql_init(struct sql *q, const struct query *from)
 {
-    *q = (struct sql){.visible_uid = visible_uid};
+    *q = (struct sql){.visible_uid = from ? from->visible_uid : RUN_NONE,
+                      .coarse = from && from->coarse};
     q->binds = base_alloc(SQL_BINDS_MAX * sizeof(*q->binds));
 }
 
@@ -206,16 +207,35 @@ static const char *value_of(const struct column *c)
     return c->id == COLUMN_ID_METRIC ? metric_parts[c->part] : sources[c->id].value;
 }
 
-/* Somebody else's: unknown. Brackets whatever stands between open and close. */
+#define LONG_ENOUGH ELAPSED " >= 1000000000"
+_Static_assert(QUERY_BRIEF_NS == 1000000000, "as LONG_ENOUGH has it");
+
+/* Joules that one run's own time is all there is to know of: also those kept as parameters. */
+static bool is_brief(const struct sql *q, const struct column *c)
+{
+    return q->coarse && (column_is_joule(c) ||
+                         (c->id == COLUMN_ID_PARAM && strncmp(c->key, "j_per_datum", 11) == 0));
+}
+
+/* Somebody else's, or too fine: unknown. Brackets whatever stands between open and close. */
 static bool hidden_begin(struct sql *q, const struct column *c)
 {
-    bool hide = q->visible_uid != RUN_NONE && sources[c->id].private;
-    if (hide) {
-        SQL(q, "CASE WHEN r.uid = ");
+    bool others = q->visible_uid != RUN_NONE && sources[c->id].private;
+    bool bound = q->coarse && (c->id == COLUMN_ID_LO || c->id == COLUMN_ID_HI);
+    bool brief = is_brief(q, c);
+    if (!others && !bound && !brief)
+        return false;
+    SQL(q, "CASE WHEN ");
+    if (others) {
+        SQL(q, "r.uid = ");
         sql_int(q, q->visible_uid);
-        SQL(q, " THEN ");
     }
-    return hide;
+    if (brief)
+        sql_append(q, others ? " AND " LONG_ENOUGH : LONG_ENOUGH);
+    if (bound)
+        SQL(q, " AND 0");
+    SQL(q, " THEN ");
+    return true;
 }
 
 static void hidden_end(struct sql *q, bool hide)
@@ -250,7 +270,7 @@ void sql_quality(struct sql *q, const struct column *c)
     SQL(q, " IN (c.label, c.uid) ORDER BY e.id DESC LIMIT 1)");
 }
 
-void sql_reason(struct sql *q, const struct column *c)
+static void put_reason(struct sql *q, const struct column *c)
 {
     if (c->id != COLUMN_ID_CHANNEL) {
         SQL(q, "(SELECT e.reason FROM energy e WHERE e.id = t.energy)");
@@ -260,6 +280,22 @@ void sql_reason(struct sql *q, const struct column *c)
            " AND e.figure = 'machine' AND e.part = 'window' AND ");
     sql_text(q, c->key);
     SQL(q, " IN (c.label, c.uid) ORDER BY e.id DESC LIMIT 1)");
+}
+
+void sql_reason(struct sql *q, const struct column *c)
+{
+    if (!q->coarse) {
+        put_reason(q, c);
+        return;
+    }
+    if (c->id == COLUMN_ID_LO || c->id == COLUMN_ID_HI) {
+        SQL(q, "'to you bounds are given with the figure only: wattq show'");
+        return;
+    }
+    SQL(q, "CASE WHEN " ELAPSED " < 1000000000 THEN"
+           " 'shorter than a second: to you readings are given by whole seconds' ELSE ");
+    put_reason(q, c);
+    SQL(q, " END");
 }
 
 /* ---- tests --------------------------------------------------------------------------------------- */

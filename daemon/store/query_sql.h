@@ -22,8 +22,9 @@ struct sql {
     struct sql_bind *binds;
     size_t nbinds;
     int64_t visible_uid;
+    bool coarse;
 };
-void sql_init(struct sql *q, int64_t visible_uid);
+void sql_init(struct sql *q, const struct query *from); /* NULL: whoever asks may see everything */
 void sql_fini(struct sql *q);
 
 void sql_append(struct sql *q, const char *constant);

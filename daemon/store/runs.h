@@ -191,6 +191,16 @@ struct run_place {
     int64_t first_batch_ns; /* RUN_NONE = no such phase is known */
 };
 int runs_place(struct store *s, int64_t run, struct run_place *out, struct err *e) MUST_USE;
+/* Who acts on runs. */
+struct run_actor {
+    int64_t uid;
+    bool
+        any; /* also on those of others: root, the daemon's owner, an admin (api/rights.h decides) */
+};
+static inline bool run_actor_may(struct run_actor a, int64_t run_uid)
+{
+    return a.any || a.uid == run_uid;
+}
 struct run_energy {
     int64_t id, channel; /* channel 0 = total */
     const char *figure, *part, *method, *bound_basis, *flags, *reason, *label, *quality, *scope;

@@ -36,11 +36,12 @@ bool run_tag_ok(const char *tag)
 struct marked {
     int64_t run;
     int64_t uid;
+    bool own; /* his own run */
     char state[16];
     char *label;
 };
 
-static int find(struct store *s, int64_t uid, struct marked *x, struct err *e)
+static int find(struct store *s, struct run_actor by, struct marked *x, struct err *e)
 {
     STMT_USE(st, s, RUN_OWNER);
     stmt_bind_int(st, 1, x->run);
@@ -51,9 +52,10 @@ static int find(struct store *s, int64_t uid, struct marked *x, struct err *e)
         err_set(e, WATTQ_E_NOT_FOUND, "there is no run %lld", (long long)x->run);
         return err_next(e, "wattq runs lists them");
     }
-    if (uid != 0 && stmt_int(st, 0) != uid)
+    if (!run_actor_may(by, stmt_int(st, 0)))
         return err_set(e, WATTQ_E_FORBIDDEN, "run %lld is somebody else's", (long long)x->run);
-    x->uid = uid;
+    x->uid = by.uid;
+    x->own = by.uid == stmt_int(st, 0);
     base_strcpy(x->state, sizeof x->state, stmt_text(st, 1));
     x->label = stmt_dup(st, 2);
     return 0;
@@ -70,6 +72,25 @@ static int put_event(struct store *s, const struct marked *x, const char *reason
     stmt_bind_text(st, 5, x->state);
     stmt_bind_text(st, 6, x->state);
     stmt_bind_text(st, 7, reason);
+    return stmt_run(st, e);
+}
+
+int runs_act(struct store *s, int64_t run, struct run_actor by, const char *what, struct err *e)
+{
+    struct marked x = {.run = run};
+    int rc = find(s, by, &x, e);
+    free(x.label);
+    return rc < 0 || x.own ? rc : put_event(s, &x, what, e);
+}
+
+int runs_sweep_act(struct store *s, int64_t sweep, int64_t uid, const char *what, struct err *e)
+{
+    STMT_USE(st, s, EVENT_SWEEP);
+    stmt_bind_int(st, 1, store_boot(s));
+    stmt_bind_int(st, 2, clock_boot_ns());
+    stmt_bind_int(st, 3, sweep);
+    stmt_bind_int(st, 4, uid);
+    stmt_bind_text(st, 5, what);
     return stmt_run(st, e);
 }
 
@@ -231,11 +252,11 @@ static int put_mark(struct store *s, const struct marked *x, const struct run_ma
     return mark_metrics(s, x, m, e);
 }
 
-int runs_mark(struct store *s, int64_t run, int64_t uid, const struct run_mark *m, int64_t utc_ns,
-              struct err *e)
+int runs_mark(struct store *s, int64_t run, struct run_actor by, const struct run_mark *m,
+              int64_t utc_ns, struct err *e)
 {
     struct marked x = {.run = run};
-    int rc = find(s, uid, &x, e);
+    int rc = find(s, by, &x, e);
     if (rc == 0)
         rc = put_mark(s, &x, m, utc_ns, e);
     free(x.label);

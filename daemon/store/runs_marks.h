@@ -1,6 +1,6 @@
 /* What people say of runs afterwards: tags, notes, labels, numbers of their own. Writers run on the storage
  * thread; a change of label, tags or numbers leaves an event (state to the same state) with actor and time, a
- * note carries its own. Only the run's owner, or root, may. */
+ * note carries its own. Only the run's owner may, or who acts on any. */
 #ifndef DAEMON_STORE_RUNS_MARKS_H
 #define DAEMON_STORE_RUNS_MARKS_H
 
@@ -31,8 +31,16 @@ bool run_tag_ok(const char *tag);
 
 /* WATTQ_E_NOT_FOUND; WATTQ_E_FORBIDDEN; WATTQ_E_CONFLICT for a number of the program's own without force;
  * WATTQ_E_LIMIT. On an error nothing of it is written. Adding a tag twice, dropping one that is not there: done. */
-int runs_mark(struct store *s, int64_t run, int64_t uid, const struct run_mark *m, int64_t utc_ns,
-              struct err *e) MUST_USE;
+int runs_mark(struct store *s, int64_t run, struct run_actor by, const struct run_mark *m,
+              int64_t utc_ns, struct err *e) MUST_USE;
+
+/* What else somebody does to the run of another (a phase, a pin, figures again): an event that keeps the state
+ * and says who and what. Nothing when it is his own. WATTQ_E_NOT_FOUND; WATTQ_E_FORBIDDEN when he may not. */
+int runs_act(struct store *s, int64_t run, struct run_actor by, const char *what,
+             struct err *e) MUST_USE;
+/* The same on every run of a sweep that is not over; the caller has asked whether he may. */
+int runs_sweep_act(struct store *s, int64_t sweep, int64_t uid, const char *what,
+                   struct err *e) MUST_USE;
 
 /* Readers. Strings are the visitor's only during the call. */
 int runs_tags(struct store *s, int64_t run, int (*fn)(void *, const char *tag), void *arg,

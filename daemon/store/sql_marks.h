@@ -4,6 +4,10 @@
 
 #define SQL_MARKS(X)                                                                               \
     X(RUN_OWNER, "SELECT uid, state, label FROM run WHERE id = ?1")                                \
+    X(EVENT_SWEEP,                                                                                 \
+      "INSERT INTO event(boot, t_ns, run, actor_uid, from_state, to_state, reason)"                \
+      " SELECT ?1, ?2, id, ?4, state, state, ?5 FROM run WHERE sweep = ?3"                         \
+      " AND state IN ('held', 'queued', 'starting', 'running', 'paused', 'stopping')")             \
     X(RUN_SET_LABEL, "UPDATE run SET label = ?2 WHERE id = ?1")                                    \
     X(TAG_PUT, "INSERT OR IGNORE INTO tag(run, tag) VALUES(?1, ?2)")                               \
     X(TAG_DROP, "DELETE FROM tag WHERE run = ?1 AND tag = ?2")                                     \

@@ -374,13 +374,19 @@ class Documented(unittest.TestCase):
     def test_operations(self):
         src = os.environ.get("WATTQ_SRC", ".")
         with open(os.path.join(src, "daemon/api/ops.c")) as f:
-            table = set(re.findall(r'^    \{"(\w+)", op_', f.read(), re.M))
+            who = dict(re.findall(r'^    \{"(\w+)", RIGHTS_(\w+), op_', f.read(), re.M))
+        table = set(who)
         documented = set()
+        may = {}
         with open(os.path.join(src, "docs/protocol.md")) as f:
             for line in f:
                 if line.startswith("| `"):
                     documented |= set(re.findall(r"`(\w+)`", line.split("|")[1]))
+                if re.match(r"\| [a-z]+ \|.*\|.*\|$", line):
+                    cells = line.split("|")
+                    may.update({op: cells[1].strip().upper() for op in re.findall(r"`(\w+)`", cells[3])})
         self.assertTrue(table)
+        self.assertEqual(who, may)
         self.assertEqual(table - documented, set())
         self.assertEqual(table, table & documented)
 

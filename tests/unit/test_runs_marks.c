@@ -64,7 +64,7 @@ static int tag(struct fixture *f, int64_t uid, const char *add)
 {
     char *words[] = {base_strdup(add)};
     const struct run_mark m = {.kind = RUN_MARK_TAG, .add = words, .nadd = 1};
-    int rc = runs_mark(f->s, f->run, uid, &m, 5, &f->e);
+    int rc = runs_mark(f->s, f->run, (struct run_actor){uid, uid == 0}, &m, 5, &f->e);
     free(words[0]);
     return rc;
 }
@@ -74,7 +74,7 @@ static int metric(struct fixture *f, const char *name, double value, bool force)
     char *key = base_strdup(name);
     const struct run_mark m = {
         .kind = RUN_MARK_METRIC, .add = &key, .nadd = 1, .values = &value, .force = force};
-    int rc = runs_mark(f->s, f->run, OWNER, &m, 5, &f->e);
+    int rc = runs_mark(f->s, f->run, (struct run_actor){OWNER, false}, &m, 5, &f->e);
     free(key);
     return rc;
 }
@@ -111,6 +111,53 @@ static void test_only_the_owner_and_root(void **state)
     f->run--;
     assert_int_equal(runs_tags(f->s, f->run, count_one, &n, &f->e), 0);
     assert_int_equal(n, 2);
+}
+
+struct acts {
+    int n;
+    int64_t actor_uid;
+    char reason[64];
+    bool kept; /* the state */
+};
+
+static int take_event(void *arg, const struct run_event *ev)
+{
+    struct acts *a = arg;
+    a->n++;
+    a->actor_uid = ev->actor_uid;
+    a->kept = strcmp(ev->from ? ev->from : "", ev->to) == 0;
+    base_strcpy(a->reason, sizeof(a->reason), ev->reason ? ev->reason : "");
+    return 0;
+}
+
+static struct acts acts(struct fixture *f)
+{
+    struct acts a = {0};
+    assert_int_equal(runs_events(f->s, f->run, take_event, &a, &f->e), 0);
+    return a;
+}
+
+/* Whatever somebody does to the run of another stands in its history with his uid. */
+static void test_acts_of_others_are_kept(void **state)
+{
+    struct fixture *f = *state;
+    int before = acts(f).n;
+    assert_int_equal(runs_act(f->s, f->run, (struct run_actor){OWNER, true}, "pinned", &f->e), 0);
+    assert_int_equal(acts(f).n, before);
+    assert_int_equal(runs_act(f->s, f->run, (struct run_actor){OWNER + 1, false}, "pinned", &f->e),
+                     WATTQ_E_FORBIDDEN);
+    assert_int_equal(acts(f).n, before);
+    assert_int_equal(runs_act(f->s, f->run, (struct run_actor){OWNER + 1, true}, "pinned", &f->e),
+                     0);
+    struct acts a = acts(f);
+    assert_int_equal(a.n, before + 1);
+    assert_int_equal(a.actor_uid, OWNER + 1);
+    assert_string_equal(a.reason, "pinned");
+    assert_true(a.kept);
+    f->run++;
+    assert_int_equal(runs_act(f->s, f->run, (struct run_actor){0, true}, "pinned", &f->e),
+                     WATTQ_E_NOT_FOUND);
+    f->run--;
 }
 
 static void test_tags_are_bounded(void **state)
@@ -164,6 +211,7 @@ int main(void)
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_only_the_owner_and_root),
+        TEST(test_acts_of_others_are_kept),
         TEST(test_tags_are_bounded),
         TEST(test_the_programs_numbers_are_its_own),
         TEST(test_a_number_by_hand_gives_way_to_the_program),

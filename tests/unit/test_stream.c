@@ -26,12 +26,14 @@ struct house {
     bool closed;
 };
 
-static void put_run(void *arg, struct wire_out *o, const char *key, const struct queue_run *r)
+static void put_run(void *arg, struct wire_out *o, const char *key, const struct queue_run *r,
+                    const struct rights *as)
 {
     (void)arg;
     wire_begin_map(o, key);
     wire_put_int(o, "run", r->row->id);
     wire_put_str(o, "state", run_state_name(r->row->state));
+    wire_put_bool(o, "seen", rights_may_see(as, r->row->uid));
     wire_end(o);
 }
 
