@@ -63,18 +63,29 @@ struct launcher_record {
     struct warrant warrant; /* SIGN, START and the answer to SIGN; sent up to its last leaf */
 };
 
-/* Bytes that a record of that kind has on the wire. */
+#define LAUNCHER_FDS_MAX 4 /* descriptors with one record */
+
+/* Bytes that a record has on the wire: with its warrant where it has one (n > 0). */
 size_t launcher_record_bytes(const struct launcher_record *r);
-/* Send with descriptors / receive with at most max of them (CLOEXEC); lengths, magic, kind and strings are
- * checked, superfluous descriptors closed. Blocking when fd is. recv: 0; 1 = peer closed, or nothing to read
- * yet on a nonblocking fd (errno EAGAIN). */
+/* From untrusted bytes: magic, kind, length, a warrant exactly where the kind has one, strings that end.
+ * WATTQ_E_PROTOCOL, or what warrant_parse says. */
+int launcher_record_parse(struct launcher_record *r, const void *data, size_t bytes,
+                          struct err *e) MUST_USE;
+/* Send with descriptors / receive with at most max of them (CLOEXEC). A record that is refused, or that
+ * came with more descriptors, leaves none open. Blocking when fd is. recv: 0; 1 = peer closed (errno 0), or
+ * nothing to read yet on a nonblocking fd (errno EAGAIN). */
 int launcher_send(int fd, const struct launcher_record *r, const int *fds, size_t n,
                   struct err *e) MUST_USE;
 int launcher_recv(int fd, struct launcher_record *r, int *fds, size_t max, size_t *n,
                   struct err *e) MUST_USE;
 
-/* For clients: connect to <dir>/sign, whose owner must be root (WATTQ_E_FORBIDDEN else), and have runs
- * signed; w->n, leaves and starts_max are set, the rest is filled. Blocking, at most 5 s. */
+/* For those who ask. Connect to <dir>/<name> ("sign", "control"), blocking, each call on it at most 5 s; the
+ * peer must be root (WATTQ_E_FORBIDDEN else). WATTQ_E_UNAVAILABLE: no launcher is there. CLOEXEC fd or < 0. */
+int launcher_connect(const char *dir, const char *name, struct err *e) MUST_USE;
+/* 0 for LAUNCHER_OK; else what a refusal says, as an error of ours. */
+int launcher_verdict(const struct launcher_record *answer, struct err *e) MUST_USE;
+/* For clients: have runs signed; w->n, leaves and starts_max are set, the rest is filled. Blocking, at most
+ * 5 s. */
 int launcher_sign(const char *dir, struct warrant *w, struct err *e) MUST_USE;
 
 /* Which files METER may open: fixed patterns, matched against the name after it was resolved.
