@@ -104,14 +104,30 @@ int frame_connect(int dirfd, const char *name, struct err *e)
 
 /* ---- the launch block --------------------------------------------------------------------------- */
 
-/* What stands before the strings: argv, then env, then cwd, stdin_path, cgroup. */
+/* What stands before the strings: argv, env, extra_env, then cwd, stdin_path, cgroup; the rlimits are in
+ * between. */
 struct block_header {
     uint32_t magic;
-    uint32_t bytes; /* of header and strings together */
+    uint32_t bytes; /* of all of it */
     int64_t run_id, token, grace_ns, linger_ns, log_cap_bytes, time_limit_ns;
+    int64_t mem_max_bytes, pids_max;
+    int32_t nice;
     uint32_t umask, flags;
-    uint32_t argc, envc;
+    uint32_t argc, envc, extrac, nrlimits;
+    uint32_t reserved;
 };
+
+bool launch_env_allowed(const char *variable)
+{
+    static const char *const names[] = {"CUDA_VISIBLE_DEVICES=", "CUDA_DEVICE_ORDER=",
+                                        "ROCR_VISIBLE_DEVICES=", "ZE_AFFINITY_MASK="};
+    if (strncmp(variable, "WATTQ_", 6) == 0 && strchr(variable, '='))
+        return true;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (strncmp(variable, names[i], strlen(names[i])) == 0)
+            return true;
+    return false;
+}
 
 static size_t count(char **v, size_t *bytes)
 {
@@ -128,13 +144,15 @@ static char *put(char *p, const char *s)
     return p + n;
 }
 
-static int check_bounds(size_t argc, size_t envc, size_t bytes, struct err *e)
+static int check_bounds(const struct block_header *h, size_t bytes, struct err *e)
 {
-    if (argc < 1 || argc > SPEC_ARGC_MAX)
+    if (h->argc < 1 || h->argc > SPEC_ARGC_MAX)
         return err_set(e, WATTQ_E_LIMIT, "a run has 1 to %d arguments", SPEC_ARGC_MAX);
-    if (envc > SPEC_ENV_MAX)
+    if (h->envc > SPEC_ENV_MAX || h->extrac > SPEC_ENV_MAX)
         return err_set(e, WATTQ_E_LIMIT, "a run has at most %d environment variables",
                        SPEC_ENV_MAX);
+    if (h->nrlimits > LAUNCH_RLIMITS)
+        return err_set(e, WATTQ_E_LIMIT, "a run has at most %d limits", LAUNCH_RLIMITS);
     if (bytes > LAUNCH_BLOCK_MAX)
         return err_set(e, WATTQ_E_LIMIT, "arguments and environment exceed %u KiB together",
                        LAUNCH_BLOCK_MAX >> 10);
@@ -155,31 +173,39 @@ int launch_block_write(const struct launch_block *b, int *memfd, struct err *e)
     const char *tail[] = {b->cwd ? b->cwd : "/", b->stdin_path ? b->stdin_path : "",
                           b->cgroup ? b->cgroup : ""};
     size_t bytes = sizeof(struct block_header);
-    size_t argc = count(b->argv, &bytes), envc = count(b->env, &bytes);
-    for (size_t i = 0; i < ARRAY_LEN(tail); i++)
-        bytes += strlen(tail[i]) + 1;
-    int rc = check_bounds(argc, envc, bytes, e);
-    if (rc)
-        return rc;
-    struct block_header h = {.magic = FRAME_MAGIC,
-                             .bytes = (uint32_t)bytes,
+    struct block_header h = {.magic = LAUNCH_MAGIC,
                              .run_id = b->run_id,
                              .token = b->token,
                              .grace_ns = b->grace_ns,
                              .linger_ns = b->linger_ns,
                              .log_cap_bytes = b->log_cap_bytes,
                              .time_limit_ns = b->time_limit_ns,
+                             .mem_max_bytes = b->mem_max_bytes,
+                             .pids_max = b->pids_max,
+                             .nice = b->nice,
                              .umask = b->umask,
                              .flags = b->flags,
-                             .argc = (uint32_t)argc,
-                             .envc = (uint32_t)envc};
+                             .argc = (uint32_t)count(b->argv, &bytes),
+                             .envc = (uint32_t)count(b->env, &bytes),
+                             .extrac = (uint32_t)count(b->extra_env, &bytes),
+                             .nrlimits = (uint32_t)b->nrlimits};
+    size_t limits = b->nrlimits * sizeof(*b->rlimits);
+    bytes += limits;
+    for (size_t i = 0; i < ARRAY_LEN(tail); i++)
+        bytes += strlen(tail[i]) + 1;
+    int rc = check_bounds(&h, bytes, e);
+    if (rc)
+        return rc;
+    h.bytes = (uint32_t)bytes;
     char *data CLEANUP(base_freep) = base_alloc(bytes);
     memcpy(data, &h, sizeof(h));
-    char *p = data + sizeof(h);
-    for (size_t i = 0; i < argc; i++)
-        p = put(p, b->argv[i]);
-    for (size_t i = 0; i < envc; i++)
-        p = put(p, b->env[i]);
+    if (limits)
+        memcpy(data + sizeof(h), b->rlimits, limits);
+    char *p = data + sizeof(h) + limits;
+    char **lists[] = {b->argv, b->env, b->extra_env};
+    for (size_t k = 0; k < ARRAY_LEN(lists); k++)
+        for (char **v = lists[k]; v && *v; v++)
+            p = put(p, *v);
     for (size_t i = 0; i < ARRAY_LEN(tail); i++)
         p = put(p, tail[i]);
     int fd CLEANUP(base_closep) = memfd_create("wattq-launch", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -225,24 +251,54 @@ static bool in_range(const struct block_header *h)
     return h->token >= 0 && h->run_id >= 0 && h->grace_ns >= 0 && h->grace_ns <= year &&
            h->linger_ns >= 0 && h->linger_ns <= year && h->log_cap_bytes >= 0 &&
            h->time_limit_ns >= 0 && h->time_limit_ns <= 100 * year && h->umask <= 0777 &&
-           (h->flags & ~(LAUNCH_WAIT_CHILDREN | LAUNCH_FOREGROUND)) == 0;
+           h->mem_max_bytes >= 0 && h->pids_max >= 0 && h->nice >= 0 && h->nice <= 19 &&
+           h->reserved == 0 &&
+           (h->flags & ~(LAUNCH_WAIT_CHILDREN | LAUNCH_FOREGROUND | LAUNCH_TRAIN)) == 0;
+}
+
+static bool take_rlimits(const struct block_header *h, struct launch_block *b)
+{
+    b->nrlimits = h->nrlimits;
+    b->rlimits = (struct launch_rlimit *)(void *)((char *)b->storage + sizeof(*h));
+    for (size_t i = 0; i < b->nrlimits; i++) {
+        const struct launch_rlimit *r = &b->rlimits[i];
+        if (r->resource < 0 || r->resource >= LAUNCH_RLIMITS || r->reserved || r->soft < -1)
+            return false;
+    }
+    return true;
+}
+
+static bool all_allowed(char *const *extra_env)
+{
+    for (; *extra_env; extra_env++)
+        if (!launch_env_allowed(*extra_env))
+            return false;
+    return true;
 }
 
 static int take_strings(const struct block_header *h, struct launch_block *b, size_t bytes,
                         struct err *e)
 {
-    char *p = (char *)b->storage + sizeof(*h);
-    size_t left = bytes - sizeof(*h);
+    size_t before = sizeof(*h) + h->nrlimits * sizeof(struct launch_rlimit);
+    if (bytes < before || !take_rlimits(h, b)) {
+        launch_block_fini(b);
+        return err_set(e, WATTQ_E_PROTOCOL, "the launch block's limits make no sense");
+    }
+    char *p = (char *)b->storage + before;
+    size_t left = bytes - before;
     b->argv = take_list(&p, &left, h->argc);
     b->env = b->argv ? take_list(&p, &left, h->envc) : NULL;
+    b->extra_env = b->env ? take_list(&p, &left, h->extrac) : NULL;
     b->cwd = take(&p, &left);
     b->stdin_path = b->cwd ? take(&p, &left) : NULL;
     b->cgroup = b->stdin_path ? take(&p, &left) : NULL;
-    if (!b->env || !b->cgroup || left != 0) {
-        launch_block_fini(b);
-        return err_set(e, WATTQ_E_PROTOCOL, "the launch block is cut short");
-    }
-    return 0;
+    bool whole = b->extra_env && b->cgroup && left == 0;
+    if (whole && all_allowed(b->extra_env))
+        return 0;
+    launch_block_fini(b);
+    return err_set(e, WATTQ_E_PROTOCOL,
+                   whole ? "the launch block adds a variable that is not wattqd's to set"
+                         : "the launch block is cut short");
 }
 
 int launch_block_parse(const void *data, size_t bytes, struct launch_block *b, struct err *e)
@@ -252,9 +308,9 @@ int launch_block_parse(const void *data, size_t bytes, struct launch_block *b, s
     if (bytes < sizeof(h) || bytes > LAUNCH_BLOCK_MAX)
         return err_set(e, WATTQ_E_PROTOCOL, "a launch block of %zu bytes cannot be right", bytes);
     memcpy(&h, data, sizeof(h));
-    if (h.magic != FRAME_MAGIC || h.bytes != bytes || !in_range(&h))
+    if (h.magic != LAUNCH_MAGIC || h.bytes != bytes || !in_range(&h))
         return err_set(e, WATTQ_E_PROTOCOL, "the launch block is not one of this version");
-    int rc = check_bounds(h.argc, h.envc, bytes, e);
+    int rc = check_bounds(&h, bytes, e);
     if (rc)
         return rc;
     b->storage = malloc(bytes);
@@ -267,6 +323,9 @@ int launch_block_parse(const void *data, size_t bytes, struct launch_block *b, s
     b->linger_ns = h.linger_ns;
     b->log_cap_bytes = h.log_cap_bytes;
     b->time_limit_ns = h.time_limit_ns;
+    b->mem_max_bytes = h.mem_max_bytes;
+    b->pids_max = h.pids_max;
+    b->nice = h.nice;
     b->umask = h.umask;
     b->flags = h.flags;
     return take_strings(&h, b, bytes, e);
@@ -294,6 +353,7 @@ void launch_block_fini(struct launch_block *b)
         return;
     free(b->argv);
     free(b->env);
+    free(b->extra_env);
     free(b->storage);
     memset(b, 0, sizeof(*b));
 }

@@ -57,8 +57,17 @@ int frame_listen(int dirfd, const char *name,
 int frame_connect(int dirfd, const char *name, struct err *e) MUST_USE;
 
 /* The launch block: everything a shepherd needs, in one file descriptor it inherits as fd 3 (a sealed
- * memfd; later signed by the launcher). Layout: header, then NUL-terminated strings. */
-#define LAUNCH_FD 3
+ * memfd). Layout: header, rlimits, then NUL-terminated strings. */
+#define LAUNCH_FD      3
+#define LAUNCH_MAGIC   0x71746c32u /* "2ltq", bumped with the block's layout */
+#define LAUNCH_RLIMITS 16          /* RLIM_NLIMITS */
+
+/* A soft limit as whoever submitted the run had it. */
+struct launch_rlimit {
+    int32_t resource; /* RLIMIT_* */
+    int32_t reserved;
+    int64_t soft; /* -1 = none */
+};
 struct launch_block {
     int64_t run_id;
     int64_t token;
@@ -66,10 +75,18 @@ struct launch_block {
     int64_t linger_ns;     /* leftovers' grace after the main process ended; default 10 s */
     int64_t log_cap_bytes; /* 0 = none */
     int64_t time_limit_ns; /* 0 = none: the shepherd itself enforces it, wattqd may be away */
+    int64_t mem_max_bytes; /* of all its processes together, by the memory controller; 0 = none */
+    int64_t pids_max;      /* by the pids controller; 0 = none */
+    int32_t nice;          /* 0 .. 19 */
     uint32_t umask;
     uint32_t flags; /* LAUNCH_* */
     char **argv;    /* NULL-terminated */
-    char **env;     /* NULL-terminated, complete */
+    char **env;     /* NULL-terminated, complete as its user has it */
+    char **
+        extra_env; /* NULL-terminated or NULL: what wattqd adds, and what it replaces of env; only names
+                         that launch_env_allowed knows */
+    struct launch_rlimit *rlimits;
+    size_t nrlimits; /* at most LAUNCH_RLIMITS */
     char *cwd;
     char *stdin_path; /* "" or NULL = /dev/null */
     char *cgroup;     /* directory of a cgroup v2 subtree we may create children in; "none" = use
@@ -78,6 +95,11 @@ struct launch_block {
 };
 #define LAUNCH_WAIT_CHILDREN 1u
 #define LAUNCH_FOREGROUND    2u /* keep tty, session and stdio: `wattq exec` */
+#define LAUNCH_TRAIN         4u /* argv[0] is the built-in trainer; under a launcher, the one it names */
+
+/* May wattqd set that variable ("NAME=value") in a run whose user has not asked for it: WATTQ_*, the GPUs
+ * that a run was given (CUDA_VISIBLE_DEVICES, CUDA_DEVICE_ORDER, ROCR_VISIBLE_DEVICES, ZE_AFFINITY_MASK). */
+bool launch_env_allowed(const char *variable);
 
 int launch_block_write(const struct launch_block *b, int *memfd,
                        struct err *e) MUST_USE; /* sealed */

@@ -13,6 +13,7 @@ import time
 
 SHEPHERD = os.path.join(os.environ["WATTQ_BIN"], "daemon", "wattq-shepherd")
 MAGIC = 0x71747477
+BLOCK_MAGIC = 0x71746c32
 FRAME = struct.Struct("=IHHqqqqqqii")
 STATE, NACK, GO, STOP, PAUSE, RESUME, ABORT = 1, 2, 32, 33, 34, 35, 36
 GATE, RUNNING, PAUSED, DRAINING, ENDED = range(5)
@@ -23,8 +24,8 @@ TOKEN = 5
 def block(argv, cwd="/", grace=SECOND, linger=SECOND // 2, cap=0, env=("PATH=/usr/bin:/bin",)):
     parts = list(argv) + list(env) + [cwd, "", ""]
     text = b"".join(p.encode() + b"\0" for p in parts)
-    return struct.pack("=IIqqqqqqIIII", MAGIC, 72 + len(text), 1, TOKEN, grace, linger, cap, 0,
-                       0o22, 0, len(argv), len(env)) + text
+    return struct.pack("=IIqqqqqqqqiIIIIIII", BLOCK_MAGIC, 104 + len(text), 1, TOKEN, grace, linger,
+                       cap, 0, 0, 0, 0, 0o22, 0, len(argv), len(env), 0, 0, 0) + text
 
 
 class Shepherd:
