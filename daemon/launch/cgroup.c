@@ -106,7 +106,9 @@ static int open_leaf(struct cgroup *c, struct err *e)
     c->fd = open(c->path, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (c->fd < 0)
         return err_errno(e, WATTQ_E_IO, "cannot open the cgroup %s", c->path);
-    if (!is_cgroup2(c->path) || faccessat(c->fd, "cgroup.procs", W_OK, 0) < 0) {
+    /* Kill (Linux 5.14) is all that a launcher hands over to the daemon's user. */
+    if (!is_cgroup2(c->path) || (faccessat(c->fd, "cgroup.procs", W_OK, 0) < 0 &&
+                                 faccessat(c->fd, "cgroup.kill", W_OK, 0) < 0)) {
         cgroup_close(c);
         return err_set(e, WATTQ_E_UNAVAILABLE, "%s is no cgroup we may use", c->path);
     }
@@ -205,6 +207,44 @@ int cgroup_add(const struct cgroup *c, pid_t pid, struct err *e)
     return 0;
 }
 
+bool cgroup_has_self(const struct cgroup *c)
+{
+    char own[512];
+    const char *leaf = strrchr(c->path, '/');
+    if (!leaf || own_path(own, sizeof(own)) < 0)
+        return false;
+    const char *last = strrchr(own, '/');
+    return last && strcmp(last, leaf) == 0; /* names of leaves are unique */
+}
+
+int cgroup_hand_over(const struct cgroup *c, uid_t uid)
+{
+    if (fchownat(c->fd, "cgroup.kill", uid, (gid_t)-1, AT_SYMLINK_NOFOLLOW) < 0 && errno != ENOENT)
+        return -1;
+    return fchownat(c->fd, "cgroup.freeze", uid, (gid_t)-1, AT_SYMLINK_NOFOLLOW);
+}
+
+static int write_number(const struct cgroup *c, const char *name, int64_t value)
+{
+    char text[32];
+    snprintf(text, sizeof(text), "%" PRId64, value);
+    return write_file(c, name, text);
+}
+
+void cgroup_limit(const struct cgroup *c, int64_t mem_max_bytes, int64_t pids_max, char *missing,
+                  size_t cap)
+{
+    bool mem = mem_max_bytes == 0 || write_number(c, "memory.max", mem_max_bytes) == 0;
+    bool pids = pids_max == 0 || write_number(c, "pids.max", pids_max) == 0;
+    if (mem && mem_max_bytes)
+        (void)!write_file(c, "memory.oom.group", "1"); /* half a run is no run */
+    base_strcpy(missing, cap,
+                mem && pids ? ""
+                : mem       ? "processes"
+                : pids      ? "memory"
+                            : "memory or processes");
+}
+
 pid_t cgroup_fork(const struct cgroup *c)
 {
     struct clone_args args = {.flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD};
@@ -275,6 +315,23 @@ int cgroup_freeze(const struct cgroup *c, bool frozen)
 int64_t cgroup_cpu_us(const struct cgroup *c)
 {
     return keyed(c, "cpu.stat", "usage_usec");
+}
+
+int64_t cgroup_mem_peak_bytes(const struct cgroup *c)
+{
+    char text[32];
+    int fd CLEANUP(base_closep) =
+        c->fd >= 0 ? openat(c->fd, "memory.peak", O_RDONLY | O_CLOEXEC) : -1;
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+    if (n <= 0)
+        return -1;
+    text[n] = 0;
+    return strtoll(text, NULL, 10);
+}
+
+int64_t cgroup_pids_refused(const struct cgroup *c)
+{
+    return keyed(c, "pids.events", "max");
 }
 
 int64_t cgroup_oom_kills(const struct cgroup *c)

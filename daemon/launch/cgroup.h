@@ -36,6 +36,13 @@ int cgroup_add(const struct cgroup *c, pid_t pid, struct err *e) MUST_USE;
  * that cannot be done: then fork and cgroup_add. Only for programs without threads: the child runs no
  * atfork handlers. */
 pid_t cgroup_fork(const struct cgroup *c);
+bool cgroup_has_self(const struct cgroup *c); /* is this process in it */
+/* Lets uid end and freeze what is in it, and nothing else. 0, or -1 with errno. */
+int cgroup_hand_over(const struct cgroup *c, uid_t uid);
+/* Limits of all its processes together, 0 = none. Each needs its controller, which whoever made the parent has
+ * to have enabled for its children; what could not be set is named in missing ("memory", "processes"). */
+void cgroup_limit(const struct cgroup *c, int64_t mem_max_bytes, int64_t pids_max, char *missing,
+                  size_t cap);
 /* Every process of the leaf and below, at most cap; returns how many there are. Zombies do not count. */
 size_t cgroup_pids(const struct cgroup *c, pid_t *pids, size_t cap);
 bool cgroup_populated(const struct cgroup *c);
@@ -43,5 +50,7 @@ int cgroup_kill(const struct cgroup *c);                /* SIGKILL to all, froze
 int cgroup_freeze(const struct cgroup *c, bool frozen); /* asked for; 0 or -1 */
 int64_t cgroup_cpu_us(const struct cgroup *c);          /* -1 = unknown */
 int64_t cgroup_oom_kills(const struct cgroup *c);       /* -1 = no memory controller here */
+int64_t cgroup_mem_peak_bytes(const struct cgroup *c);  /* -1 = as above, or Linux before 5.19 */
+int64_t cgroup_pids_refused(const struct cgroup *c); /* forks above the limit; -1 = no controller */
 
 #endif

@@ -1,12 +1,25 @@
 /* wattq-shepherd RUN_DIR [CONNECTION]: one run's supervisor, see shepherd.h. The launch block is
- * descriptor 3; CONNECTION is a descriptor that already speaks frames. Started by wattqd. */
+ * descriptor 3; CONNECTION is a descriptor that already speaks frames. Started by wattqd.
+ *
+ * wattq-shepherd RUN_DIR 4 --user UID --daemon-user UID [--cgroup DIR] [--pam-dir DIR]: the same for the
+ * launcher, as root, with the descriptors of launcher_fd below. */
 #include <fcntl.h>
+#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include "daemon/launch/shepherd.h"
+#include "daemon/launch/user_switch.h"
+
+enum launcher_fd { FD_CONN = LAUNCH_FD + 1, FD_DIR, FD_LOG, FD_METRICS, FD_WITNESS, FD_END };
+
+struct arguments {
+    const char *dir, *cgroup, *pam_dir;
+    int conn;
+    long user, daemon; /* -1 = not given */
+};
 
 static int usage(void)
 {
@@ -14,6 +27,37 @@ static int usage(void)
         stderr,
         "wattq-shepherd is started by wattqd; to run something, type: wattq submit -- COMMAND\n");
     return 2;
+}
+
+static bool parse(int argc, char **argv, struct arguments *a)
+{
+    static const struct option options[] = {{"user", required_argument, NULL, 'u'},
+                                            {"daemon-user", required_argument, NULL, 'd'},
+                                            {"cgroup", required_argument, NULL, 'c'},
+                                            {"pam-dir", required_argument, NULL, 'p'},
+                                            {0}};
+    *a = (struct arguments){.conn = -1, .user = -1, .daemon = -1};
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (c == 'u')
+            a->user = strtol(optarg, NULL, 10);
+        else if (c == 'd')
+            a->daemon = strtol(optarg, NULL, 10);
+        else if (c == 'c')
+            a->cgroup = optarg;
+        else if (c == 'p')
+            a->pam_dir = optarg;
+        else
+            return false;
+    }
+    int rest = argc - optind;
+    bool system = a->user >= 0 || a->daemon >= 0;
+    if (rest < 1 || rest > 2 || argv[optind][0] != '/')
+        return false;
+    a->dir = argv[optind];
+    a->conn = rest == 2 ? atoi(argv[optind + 1]) : -1;
+    if (system)
+        return geteuid() == 0 && a->user >= 0 && a->daemon >= 0 && a->conn == FD_CONN;
+    return !a->cgroup && !a->pam_dir && (rest == 1 || a->conn > LAUNCH_FD);
 }
 
 /* Keeps nobody's terminal or journal pipe open once nothing more is to be said there. */
@@ -24,26 +68,47 @@ static void leave_stderr(void)
         dup2(null, 2);
 }
 
+static int run_system(const struct arguments *a, const struct launch_block *b, struct err *e)
+{
+    struct user_switch u;
+    int rc = user_switch_open(&u, (uid_t)a->user, (uid_t)a->daemon, a->pam_dir, e);
+    const struct shepherd_system sys = {.dirfd = FD_DIR,
+                                        .log_fd = FD_LOG,
+                                        .metrics_fd = FD_METRICS,
+                                        .witness_fd = FD_WITNESS,
+                                        .cgroup = a->cgroup,
+                                        .daemon_uid = u.daemon_uid,
+                                        .session = user_switch_session,
+                                        .become = user_switch_become,
+                                        .leave_root = user_switch_leave_root,
+                                        .arg = &u};
+    if (rc == 0)
+        rc = shepherd_run_system(a->dir, b, a->conn, &sys, e);
+    user_switch_close(&u);
+    return rc;
+}
+
 int main(int argc, char **argv)
 {
     struct err e = {0};
     struct launch_block b = {0};
-    int conn = argc == 3 ? atoi(argv[2]) : -1;
-    if (argc < 2 || argc > 3 || argv[1][0] != '/' || (argc == 3 && conn <= LAUNCH_FD))
+    struct arguments a;
+    if (!parse(argc, argv, &a))
         return usage();
     if (launch_block_read(LAUNCH_FD, &b, &e) < 0) {
         fprintf(stderr, "wattq-shepherd: %s\n", e.text);
         return usage();
     }
     close(LAUNCH_FD);
-    if (conn >= 0 && fcntl(conn, F_SETFD, FD_CLOEXEC) < 0)
-        return usage();
+    for (int fd = FD_CONN; a.conn >= 0 && fd < (a.user >= 0 ? FD_END : FD_CONN + 1); fd++)
+        if (fcntl(a.user >= 0 ? fd : a.conn, F_SETFD, FD_CLOEXEC) < 0)
+            return usage();
     int keep = dup(2);
     if (keep >= 0)
         fcntl(keep, F_SETFD, FD_CLOEXEC);
     if (!(b.flags & LAUNCH_FOREGROUND))
         leave_stderr();
-    int rc = shepherd_run(argv[1], &b, conn, &e);
+    int rc = a.user >= 0 ? run_system(&a, &b, &e) : shepherd_run(a.dir, &b, a.conn, &e);
     if (rc && keep >= 0)
         dprintf(keep, "wattq-shepherd: %s\n", e.text);
     launch_block_fini(&b);

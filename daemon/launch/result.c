@@ -31,7 +31,10 @@ static const char *const cause_names[] = {
     X(maxrss_bytes)                                                                                \
     X(cpu_us)                                                                                      \
     X(leftovers)                                                                                   \
-    X(log_dropped_bytes)
+    X(log_dropped_bytes)                                                                           \
+    X(mem_peak_bytes)                                                                              \
+    X(oom_kills)                                                                                   \
+    X(pids_refused)
 
 const char *result_cause_name(enum result_cause c)
 {
@@ -77,6 +80,7 @@ int result_write(int dirfd, const struct result *r, struct err *e)
 #undef X
     fprintf(f, "cpu_from_cgroup=%d\n", r->cpu_from_cgroup ? 1 : 0);
     put_text(f, "text", r->text);
+    put_text(f, "step", r->step);
     put_text(f, "boot_id", r->boot_id);
     put_text(f, "mode", r->mode);
     fprintf(f, "end=1\n");
@@ -126,6 +130,8 @@ static int set_field(struct result *r, const char *key, const char *value)
         r->cpu_from_cgroup = strcmp(value, "1") == 0;
     else if (strcmp(key, "text") == 0)
         base_strcpy(r->text, sizeof(r->text), value);
+    else if (strcmp(key, "step") == 0)
+        base_strcpy(r->step, sizeof(r->step), value);
     else if (strcmp(key, "boot_id") == 0)
         base_strcpy(r->boot_id, sizeof(r->boot_id), value);
     else if (strcmp(key, "mode") == 0)

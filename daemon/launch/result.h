@@ -32,9 +32,13 @@ struct result {
     int64_t user_us, sys_us, maxrss_bytes; /* rusage of the whole tree as far as waited for */
     int64_t cpu_us;                        /* cgroup cpu.stat, else user + sys */
     bool cpu_from_cgroup;
-    int64_t leftovers;         /* processes killed after the main one had ended */
+    int64_t mem_peak_bytes; /* of all processes together, by the cgroup; RESULT_NONE = not known */
+    int64_t oom_kills;      /* processes killed for memory; as above */
+    int64_t pids_refused;   /* forks above the limit of processes; as above */
+    int64_t leftovers;      /* processes killed after the main one had ended */
     int64_t log_dropped_bytes; /* punched out of the middle by the cap */
     char text[200];            /* for people; may be empty */
+    char step[16];             /* NOT_STARTED: where, e.g. "cwd" (shepherd.h); "" = not known */
     char boot_id[40];
     char mode[32]; /* "cgroup" or "subreaper" */
 };

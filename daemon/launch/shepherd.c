@@ -18,6 +18,7 @@
 
 #include "common/units.h"
 #include "daemon/launch/shepherd_private.h"
+#include "daemon/launch/witness.h"
 
 #define STATE_BYTES  64 /* of padding: "released\nstarted <19 digits>\n" fits */
 #define RELEASED     "released\n"
@@ -50,6 +51,11 @@ static int64_t timeval_us(const struct timeval *t)
     return (int64_t)t->tv_sec * 1000000 + t->tv_usec;
 }
 
+static int64_t or_none(int64_t v)
+{
+    return v < 0 ? RESULT_NONE : v;
+}
+
 static void take_usage(struct shepherd *s)
 {
     struct rusage u;
@@ -58,6 +64,9 @@ static void take_usage(struct shepherd *s)
     s->r.sys_us = timeval_us(&u.ru_stime);
     s->r.maxrss_bytes = (int64_t)u.ru_maxrss * 1024;
     s->r.cpu_us = cgroup_cpu_us(&s->tree.cg);
+    s->r.mem_peak_bytes = or_none(cgroup_mem_peak_bytes(&s->tree.cg));
+    s->r.oom_kills = or_none(cgroup_oom_kills(&s->tree.cg));
+    s->r.pids_refused = or_none(cgroup_pids_refused(&s->tree.cg));
     s->r.cpu_from_cgroup = s->r.cpu_us >= 0;
     if (!s->r.cpu_from_cgroup)
         s->r.cpu_us = s->r.user_us + s->r.sys_us;
@@ -111,13 +120,26 @@ static void take_start_failure(struct shepherd *s)
         return;
     s->r.cause = RESULT_NOT_STARTED;
     s->r.exit_code = child_explain(s->block, &c, s->r.text, sizeof(s->r.text));
+    s->r.term_signal = RESULT_NONE;
+    base_strcpy(s->r.step, sizeof(s->r.step), child_step_name(c.step));
+}
+
+/* What the launcher could not learn should we be killed now. */
+static void tell_witness(const struct shepherd *s, int status, int64_t boot_ns)
+{
+    const struct witness w = {.kind = WITNESS_MAIN_ENDED, .status = status, .t_ns = boot_ns};
+    if (s->witness_fd >= 0)
+        (void)!write(s->witness_fd, &w, sizeof(w));
 }
 
 static void on_main_exit(struct shepherd *s, int status, int64_t boot_ns)
 {
     s->main_gone = true;
-    if (s->r.t0_ns == RESULT_NONE)
-        return; /* it has only waited */
+    tell_witness(s, status, boot_ns);
+    if (s->r.t0_ns == RESULT_NONE) {
+        take_start_failure(s); /* else it has only waited */
+        return;
+    }
     s->r.main_exit_ns = boot_ns;
     if (WIFEXITED(status))
         s->r.exit_code = WEXITSTATUS(status);
@@ -425,11 +447,36 @@ static void reserve(const struct shepherd *s)
         (void)!fallocate(fd, 0, 0, 4096);
 }
 
-static void enter_cgroup(struct shepherd *s)
+static void set_cgroup_limits(struct shepherd *s)
+{
+    const struct launch_block *b = s->block;
+    char missing[32] = "memory or processes", text[96];
+    if (!b->mem_max_bytes && !b->pids_max)
+        return;
+    if (s->tree.cg.fd >= 0)
+        cgroup_limit(&s->tree.cg, b->mem_max_bytes, b->pids_max, missing, sizeof(missing));
+    if (!missing[0])
+        return;
+    snprintf(text, sizeof(text),
+             "its limit of %s was not enforced: no cgroup controller for it here", missing);
+    note(s, text);
+}
+
+/* Without a launcher a run does without a cgroup where none can be had. */
+static int enter_cgroup(struct shepherd *s, struct err *e)
 {
     char base[512];
-    if (cgroup_find(s->block->cgroup, base, sizeof(base)) == 0)
+    int rc = 0;
+    if (s->sys && s->sys->cgroup) {
+        rc = cgroup_create(&s->tree.cg, s->sys->cgroup, s->block->run_id, e);
+        if (rc == 0 && cgroup_hand_over(&s->tree.cg, s->sys->daemon_uid) < 0)
+            rc = err_errno(e, WATTQ_E_IO, "cannot hand the run's cgroup over");
+    } else if (!s->sys && cgroup_find(s->block->cgroup, base, sizeof(base)) == 0) {
         (void)!cgroup_create(&s->tree.cg, base, s->block->run_id, NULL);
+    }
+    if (rc == 0)
+        set_cgroup_limits(s);
+    return rc;
 }
 
 /* The child waits at the gate, so everything of the run begins inside the cgroup either way. */
@@ -442,6 +489,15 @@ static pid_t fork_inside(struct shepherd *s)
     if (pid > 0 && s->tree.cg.fd >= 0 && cgroup_add(&s->tree.cg, pid, NULL) < 0)
         cgroup_remove(&s->tree.cg);
     return pid;
+}
+
+static int be_witnessed(const struct shepherd *s, struct err *e)
+{
+    struct witness w = {.kind = WITNESS_FORKED, .pid = s->main_pid};
+    base_strcpy(w.leaf, sizeof(w.leaf), s->tree.cg.fd >= 0 ? s->tree.cg.path : "");
+    if (write(s->witness_fd, &w, sizeof(w)) != (ssize_t)sizeof(w))
+        return err_errno(e, WATTQ_E_IO, "cannot tell the launcher of the run's process");
+    return 0;
 }
 
 static int fork_child(struct shepherd *s, struct err *e)
@@ -480,23 +536,52 @@ static int publish(struct shepherd *s, struct err *e)
     return result_shepherd_write(s->lock_fd, &who, e);
 }
 
-static int set_up(struct shepherd *s, int conn, struct err *e)
+static int set_up_files(struct shepherd *s, struct err *e)
 {
     int rc = lock(s, e);
     if (rc == 0)
         rc = open_state(s, e);
     if (rc == 0)
         rc = files_open(&s->files, s->dirfd,
-                        s->block->flags & LAUNCH_FOREGROUND ? 0 : s->block->log_cap_bytes, e);
-    if (rc == 0)
-        rc = open_events(s, e);
+                        s->block->flags & LAUNCH_FOREGROUND ? 0 : s->block->log_cap_bytes, s->sys,
+                        e);
     if (rc == 0 && s->files.inotify_fd >= 0)
         rc = watch_fd(s, s->files.inotify_fd, WAKE_FILES, e);
-    if (rc)
-        return rc;
-    reserve(s);
-    enter_cgroup(s);
-    rc = fork_child(s, e);
+    if (rc == 0)
+        reserve(s);
+    return rc;
+}
+
+/* The run's process is made first, while we are root; of the run's directory, which belongs to the daemon's
+ * user, nothing is touched before we are that user. */
+static int set_up_as_root(struct shepherd *s, struct err *e)
+{
+    int rc = enter_cgroup(s, e);
+    if (rc == 0)
+        rc = fork_child(s, e);
+    if (rc == 0 && s->sys->cgroup && s->tree.cg.fd < 0)
+        rc = err_set(e, WATTQ_E_UNAVAILABLE, "the run cannot be put into a cgroup below %s",
+                     s->sys->cgroup);
+    if (rc == 0)
+        rc = be_witnessed(s, e);
+    if (rc == 0)
+        rc = s->sys->leave_root(s->sys->arg, e);
+    return rc ? rc : set_up_files(s, e);
+}
+
+static int set_up_as_user(struct shepherd *s, struct err *e)
+{
+    int rc = set_up_files(s, e);
+    if (rc == 0)
+        rc = enter_cgroup(s, e);
+    return rc ? rc : fork_child(s, e);
+}
+
+static int set_up(struct shepherd *s, int conn, struct err *e)
+{
+    int rc = open_events(s, e);
+    if (rc == 0)
+        rc = s->sys ? set_up_as_root(s, e) : set_up_as_user(s, e);
     if (rc == 0)
         rc = publish(s, e);
     return rc ? rc : ctl_open(s, conn, e);
@@ -510,16 +595,24 @@ static void tear_down(struct shepherd *s)
     files_close(&s->files);
     child_env_free(s->env);
     int *fds[] = {&s->gate_fd,  &s->exec_fd, &s->signal_fd, &s->epoll_fd,
-                  &s->state_fd, &s->dirfd,   &s->lock_fd};
+                  &s->state_fd, &s->dirfd,   &s->lock_fd,   &s->witness_fd};
     for (size_t i = 0; i < ARRAY_LEN(fds); i++)
         base_closep(fds[i]);
 }
 
 int shepherd_run(const char *dir, const struct launch_block *b, int conn, struct err *e)
 {
+    return shepherd_run_system(dir, b, conn, NULL, e);
+}
+
+int shepherd_run_system(const char *dir, const struct launch_block *b, int conn,
+                        const struct shepherd_system *sys, struct err *e)
+{
     struct shepherd s = {
         .block = b,
         .dir = dir,
+        .sys = sys,
+        .witness_fd = sys ? sys->witness_fd : -1,
         .lock_fd = -1,
         .state_fd = -1,
         .epoll_fd = -1,
@@ -540,7 +633,8 @@ int shepherd_run(const char *dir, const struct launch_block *b, int conn, struct
     s.r.token = b->token;
     result_boot_id(s.r.boot_id);
     s.env = child_env(b, dir);
-    s.dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    s.dirfd = sys ? sys->dirfd : open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    umask(027); /* what we make is for our group, the daemon's, to read */
     int rc = s.dirfd < 0 ? err_errno(e, WATTQ_E_IO, "cannot open the run's directory %s", dir)
                          : set_up(&s, conn, e);
     if (rc == 0)

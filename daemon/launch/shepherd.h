@@ -20,6 +20,44 @@
  * should _exit afterwards. 0, also when the run failed; < 0 when nothing was started, with err. */
 int shepherd_run(const char *dir, const struct launch_block *b, int conn, struct err *e) MUST_USE;
 
+/* Where in the run's process a start failed, in the order of the steps (shepherd_child.c). Each has a name,
+ * which a result keeps as `step`: launch:NAME. */
+enum child_step {
+    STEP_ACCOUNT, /* PAM: may that user use this machine now */
+    STEP_SESSION, /* PAM: credentials, session, hard limits */
+    STEP_CGROUP,
+    STEP_LIMITS,
+    STEP_USER, /* groups, gid, uid */
+    STEP_STDIN,
+    STEP_CWD,
+    STEP_INTERPRETER,
+    STEP_EXEC
+};
+struct child_report { /* what the run's process tells its shepherd; nothing = the exec succeeded */
+    int32_t step;
+    int32_t error;  /* errno, or 0 with text */
+    char text[104]; /* for people */
+};
+
+/* What a shepherd that the launcher started as root has beside its block. Descriptors are taken over. */
+struct shepherd_system {
+    int dirfd;  /* of the run's directory, which belongs to the daemon's user */
+    int log_fd; /* files of the run's user, made by the launcher */
+    int metrics_fd;
+    int witness_fd;      /* witness.h */
+    const char *cgroup;  /* where leaves are made, which belong to root; NULL = none */
+    uint32_t daemon_uid; /* who may kill and freeze them */
+    /* In the run's process, as root, with its limits and cgroup set in between. 0, or -1 with c. */
+    int (*session)(void *arg, struct child_report *c);
+    int (*become)(void *arg, struct child_report *c);
+    /* In the shepherd, once the run's process is there: nothing of it needs root from here on. */
+    int (*leave_root)(void *arg, struct err *e);
+    void *arg;
+};
+/* The same for the launcher: the run's process becomes its user and the shepherd the daemon's. */
+int shepherd_run_system(const char *dir, const struct launch_block *b, int conn,
+                        const struct shepherd_system *sys, struct err *e) MUST_USE;
+
 /* Fork a shepherd in the foreground (b->flags gets LAUNCH_FOREGROUND): it keeps our terminal, session
  * and standard files, and ends its run when we die. *pid is to be waited for, *conn speaks frames: the
  * first one is FRAME_STATE at the gate. Not for programs with threads. */

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,18 +27,39 @@ static bool is_own(const char *var)
     return false;
 }
 
-char **child_env(const struct launch_block *b, const char *dir)
+/* Does a variable of extra_env stand for that one? */
+static bool is_replaced(char *const *extra_env, const char *var)
+{
+    size_t n = strcspn(var, "=") + 1;
+    for (; extra_env && *extra_env; extra_env++)
+        if (strncmp(*extra_env, var, n) == 0)
+            return true;
+    return false;
+}
+
+static size_t count(char *const *v)
 {
     size_t n = 0;
-    while (b->env && b->env[n])
+    while (v && v[n])
         n++;
-    char **env = base_alloc((n + OWN_VARIABLES + 1) * sizeof(*env));
+    return n;
+}
+
+char **child_env(const struct launch_block *b, const char *dir)
+{
+    size_t n = count(b->env), extra = count(b->extra_env);
+    char **env = base_alloc((n + extra + OWN_VARIABLES + 1) * sizeof(*env));
     env[0] = base_printf("WATTQ_RUN=%" PRId64, b->run_id);
     env[1] = base_printf("WATTQ_RUN_DIR=%s", dir);
     env[2] = base_printf("WATTQ_METRICS=%s/metrics", dir);
     size_t at = OWN_VARIABLES;
+    for (size_t i = 0; i < extra; i++)
+        if (!is_own(b->extra_env[i]))
+            env[at++] = b->extra_env[i];
     for (size_t i = 0; i < n; i++)
-        if (!is_own(b->env[i])) /* a run that submits runs hands its own down */
+        if (!is_own(b->env[i]) &&
+            !is_replaced(b->extra_env, b->env[i])) /* a run that submits runs hands
+                                                                           its own down */
             env[at++] = b->env[i];
     return env;
 }
@@ -58,11 +80,15 @@ static const char *variable(char **env, const char *name)
     return NULL;
 }
 
+static void fail_with(int report, const struct child_report *c)
+{
+    (void)!write(report, c, sizeof(*c));
+    _exit(c->step == STEP_EXEC && c->error == ENOENT ? 127 : 126);
+}
+
 static void fail(int report, enum child_step step, int error)
 {
-    struct child_report c = {.step = (int32_t)step, .error = error};
-    (void)!write(report, &c, sizeof(c));
-    _exit(step == STEP_EXEC && error == ENOENT ? 127 : 126);
+    fail_with(report, &(struct child_report){.step = (int32_t)step, .error = error});
 }
 
 /* A script without "#!" goes to the shell, as execvp does it. */
@@ -123,16 +149,51 @@ static void prefer_for_oom(void)
         (void)!write(fd, "500", 3);
 }
 
-/* All that needs no name from the run, before the gate, to keep it out of the metered window. */
-static void prepare(const struct shepherd *s)
+/* A PAM module (pam_systemd, say) may have moved us out of the run's cgroup. */
+static void rejoin(const struct shepherd *s, int report)
 {
+    if (s->tree.cg.fd >= 0 && !cgroup_has_self(&s->tree.cg) &&
+        cgroup_add(&s->tree.cg, getpid(), NULL) < 0)
+        fail(report, STEP_CGROUP, errno);
+}
+
+/* The soft limits that whoever submitted the run had, within the hard ones that hold here. */
+static void set_limits(const struct launch_block *b, int report)
+{
+    for (size_t i = 0; i < b->nrlimits; i++) {
+        const struct launch_rlimit *want = &b->rlimits[i];
+        struct rlimit now;
+        if (getrlimit((__rlimit_resource_t)want->resource, &now) < 0)
+            fail(report, STEP_LIMITS, errno);
+        rlim_t soft = want->soft < 0 ? RLIM_INFINITY : (rlim_t)want->soft;
+        now.rlim_cur = soft < now.rlim_max ? soft : now.rlim_max;
+        if (setrlimit((__rlimit_resource_t)want->resource, &now) < 0)
+            fail(report, STEP_LIMITS, errno);
+    }
+    if (b->nice > 0 && setpriority(PRIO_PROCESS, 0, b->nice) < 0)
+        fail(report, STEP_LIMITS, errno);
+}
+
+/* All that needs no name from the run, before the gate, to keep it out of the metered window. Afterwards we
+ * are the run's user. */
+static void prepare(const struct shepherd *s, int report)
+{
+    const struct shepherd_system *sys = s->sys;
+    struct child_report c = {0};
     prefer_for_oom();
+    if (!(s->block->flags & LAUNCH_FOREGROUND)) {
+        setsid();
+        dup2(sys ? sys->log_fd : s->files.log_fd, 1);
+        dup2(sys ? sys->log_fd : s->files.log_fd, 2);
+    }
+    if (sys && sys->session(sys->arg, &c) < 0)
+        fail_with(report, &c);
+    if (sys)
+        rejoin(s, report);
+    set_limits(s->block, report);
+    if (sys && sys->become(sys->arg, &c) < 0)
+        fail_with(report, &c);
     umask((mode_t)s->block->umask);
-    if (s->block->flags & LAUNCH_FOREGROUND)
-        return;
-    setsid();
-    dup2(s->files.log_fd, 1);
-    dup2(s->files.log_fd, 2);
 }
 
 static void open_stdin(const struct launch_block *b, int report)
@@ -150,7 +211,7 @@ void child_main(const struct shepherd *s, int gate, int write_end, int report)
     char byte;
     ssize_t n;
     close(write_end);
-    prepare(s);
+    prepare(s, report);
     do
         n = read(gate, &byte, 1);
     while (n < 0 && errno == EINTR);
@@ -168,40 +229,70 @@ void child_main(const struct shepherd *s, int gate, int write_end, int report)
     _exit(127);
 }
 
-int child_explain(const struct launch_block *b, const struct child_report *c, char *text,
-                  size_t cap)
+const char *child_step_name(int32_t step)
 {
-    const char *why = strerror(c->error);
-    bool missing = c->error == ENOENT;
-    switch ((enum child_step)c->step) {
-    case STEP_STDIN:
-        snprintf(text, cap, "cannot read its input \"%.60s\": %s; give a file that exists",
-                 b->stdin_path, why);
-        return 126;
-    case STEP_CWD:
-        snprintf(text, cap,
-                 "cannot enter its directory \"%.60s\": %s; submit it again from one that exists",
-                 b->cwd, why);
-        return 126;
-    case STEP_INTERPRETER:
-        snprintf(text, cap,
-                 "the interpreter in the first line of \"%.60s\" does not exist; correct that line",
-                 b->argv[0]);
-        return 126;
-    case STEP_EXEC:
-        break;
-    }
-    if (missing && !strchr(b->argv[0], '/'))
+    static const char *const names[] = {
+        [STEP_ACCOUNT] = "account", [STEP_SESSION] = "session", [STEP_CGROUP] = "cgroup",
+        [STEP_LIMITS] = "limits",   [STEP_USER] = "user",       [STEP_STDIN] = "stdin",
+        [STEP_CWD] = "cwd",         [STEP_EXEC] = "exec",       [STEP_INTERPRETER] = "interpreter",
+    };
+    return step >= 0 && (size_t)step < ARRAY_LEN(names) ? names[step] : "unknown";
+}
+
+static void explain_exec(const struct launch_block *b, const struct child_report *c, char *text,
+                         size_t cap)
+{
+    if (c->error == ENOENT && !strchr(b->argv[0], '/'))
         snprintf(text, cap,
                  "no program \"%.60s\" in the run's PATH; check the spelling or give its full path",
                  b->argv[0]);
-    else if (missing)
+    else if (c->error == ENOENT)
         snprintf(text, cap,
                  "there is no program \"%.60s\"; check the path, it is taken from the run's "
                  "directory",
                  b->argv[0]);
     else
         snprintf(text, cap, "cannot run \"%.60s\": %s; is it a program, and executable (chmod +x)?",
-                 b->argv[0], why);
-    return missing ? 127 : 126;
+                 b->argv[0], strerror(c->error));
+}
+
+int child_explain(const struct launch_block *b, const struct child_report *c, char *text,
+                  size_t cap)
+{
+    const char *why = c->text[0] ? c->text : strerror(c->error);
+    switch ((enum child_step)c->step) {
+    case STEP_ACCOUNT:
+        snprintf(text, cap, "this machine does not let its user in now (PAM account: %.100s)", why);
+        break;
+    case STEP_SESSION:
+        snprintf(text, cap, "no session for its user (PAM service wattq: %.100s)", why);
+        break;
+    case STEP_CGROUP:
+        snprintf(text, cap, "cannot move it into its cgroup: %s", why);
+        break;
+    case STEP_LIMITS:
+        snprintf(text, cap, "cannot set its limits: %s", why);
+        break;
+    case STEP_USER:
+        snprintf(text, cap, "cannot become its user: %.100s", why);
+        break;
+    case STEP_STDIN:
+        snprintf(text, cap, "cannot read its input \"%.60s\": %s; give a file that exists",
+                 b->stdin_path, why);
+        break;
+    case STEP_CWD:
+        snprintf(text, cap,
+                 "cannot enter its directory \"%.60s\": %s; submit it again from one that exists",
+                 b->cwd, why);
+        break;
+    case STEP_INTERPRETER:
+        snprintf(text, cap,
+                 "the interpreter in the first line of \"%.60s\" does not exist; correct that line",
+                 b->argv[0]);
+        break;
+    case STEP_EXEC:
+        explain_exec(b, c, text, cap);
+        return c->error == ENOENT ? 127 : 126;
+    }
+    return 126;
 }

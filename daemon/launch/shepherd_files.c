@@ -21,13 +21,14 @@ static int open_append(int dirfd, const char *name)
     return openat(dirfd, name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
 }
 
-int files_open(struct files *f, int dirfd, int64_t cap_bytes, struct err *e)
+int files_open(struct files *f, int dirfd, int64_t cap_bytes, const struct shepherd_system *sys,
+               struct err *e)
 {
     *f = (struct files){.dirfd = dirfd, .cap_bytes = cap_bytes, .due_ns = 0};
     f->head_bytes = cap_bytes / 4 / BLOCK * BLOCK;
     f->punched_to = f->head_bytes;
-    f->log_fd = open_append(dirfd, "log");
-    f->metrics_fd = open_append(dirfd, "metrics");
+    f->log_fd = sys ? sys->log_fd : open_append(dirfd, "log");
+    f->metrics_fd = sys ? sys->metrics_fd : open_append(dirfd, "metrics");
     f->marks_fd = open_append(dirfd, "marks");
     f->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (f->log_fd < 0 || f->metrics_fd < 0 || f->marks_fd < 0) {

@@ -35,11 +35,13 @@ struct files {
 
 struct shepherd {
     const struct launch_block *block;
+    const struct shepherd_system *sys; /* NULL = we are the run's user ourselves */
     const char *dir;
     char **env; /* the run's, complete */
     int dirfd, lock_fd, state_fd, epoll_fd, signal_fd, ctl_fd;
     int gate_fd; /* the only write end; -1 once used */
     int exec_fd; /* the child reports here why it could not exec */
+    int witness_fd;
     struct ctl_peer peers[CTL_PEERS];
     struct files files;
     struct tree tree;
@@ -59,24 +61,22 @@ struct shepherd {
 };
 
 /* shepherd_child.c: what happens between fork and exec. */
-enum child_step { STEP_STDIN, STEP_CWD, STEP_EXEC, STEP_INTERPRETER };
-struct child_report { /* through exec_fd; nothing = the exec succeeded */
-    int32_t step;
-    int32_t error; /* errno */
-};
 /* Never returns. gate: read end; write_end: closed here first; report: write end, CLOEXEC. */
 void child_main(const struct shepherd *s, int gate, int write_end, int report)
     __attribute__((noreturn));
-/* The run's environment: the block's, with WATTQ_RUN, WATTQ_RUN_DIR and WATTQ_METRICS set. free() the
- * vector; its last three strings, which come first, are new memory too. */
+/* The run's environment: WATTQ_RUN, WATTQ_RUN_DIR and WATTQ_METRICS, then the block's extra_env, then of its
+ * env what those do not replace. child_env_free for it. */
 char **child_env(const struct launch_block *b, const char *dir);
 void child_env_free(char **env);
 /* Why it did not start, for people; returns the shell's exit code for it (126 or 127). */
 int child_explain(const struct launch_block *b, const struct child_report *c, char *text,
                   size_t cap);
+const char *child_step_name(int32_t step); /* "cwd" */
 
 /* shepherd_files.c */
-int files_open(struct files *f, int dirfd, int64_t cap_bytes, struct err *e) MUST_USE;
+/* sys NULL = make log and metrics where they are not there. */
+int files_open(struct files *f, int dirfd, int64_t cap_bytes, const struct shepherd_system *sys,
+               struct err *e) MUST_USE;
 void files_close(struct files *f);
 void files_woken(struct files *f, int64_t now_ns); /* inotify_fd is readable */
 void files_look(struct files *f, int64_t now_ns);  /* when due */
