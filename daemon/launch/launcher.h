@@ -10,19 +10,21 @@
  *
  * START, in this order: record and descriptors (memfd sealed against every change; a connected Unix socket
  * for the shepherd) -> launch_block_read -> order_hash of what is in it -> warrant: genuine, this uid, in
- * time, this leaf, starts left -> user: passwd entry there, not refused, PAM account (service `wattq`) ->
- * token above every token before -> journal record, fsynced -> run's directory <runs>/<id> opened from our
- * own configuration, O_NOFOLLOW, owner wattq -> log and metrics made anew, O_EXCL|O_NOFOLLOW, owner the user,
- * group wattq, 0640 -> fork: PAM session, cgroup, exec of wattq-shepherd as root with what it needs to become
- * the user (shepherd.h). What fails before the journal has used no token.
+ * time, this leaf, starts left -> user: passwd entry there, not refused -> what wattqd adds (extra_env, nice)
+ * is on its list -> run's directory <runs>/<id> opened from our own configuration, O_NOFOLLOW, owner wattq ->
+ * token above every token before -> journal record, fsynced -> log and metrics made anew, O_EXCL|O_NOFOLLOW,
+ * owner the user, group wattq, 0640 -> fork, exec of wattq-shepherd as root with those files open and a launch
+ * block of our own making; it becomes the user in the run's process and the daemon's user itself
+ * (user_switch.h). What fails before the journal has used no token.
  *
  * The journal <state>/starts holds one fixed record per start (launcher_journal.h): the high-water mark of
  * tokens and the number of starts under each warrant come from it; it is rewritten without expired warrants
  * when it has grown. The key <state>/key (32 random bytes, 0600 root) is made at the first start.
  *
  * The launcher is a subreaper: should a shepherd be killed, the run's main process becomes ours and STATUS
- * tells how it ended. Restarting the launcher loses that (lost(status)), and nothing else: runs live in the
- * tree of wattq-jobs and their shepherds need no launcher. */
+ * tells how it ended (witness.h); what is left of the run is ended, for nobody meters it any more. Restarting
+ * the launcher loses that (lost(status)), and nothing else: runs and shepherds live in the tree of wattq-jobs
+ * and need no launcher. */
 #ifndef DAEMON_LAUNCH_LAUNCHER_H
 #define DAEMON_LAUNCH_LAUNCHER_H
 
@@ -36,17 +38,22 @@ enum launcher_kind {
     LAUNCHER_SIGN = 1, /* client: warrant with version, n, starts_max and leaves set */
     LAUNCHER_START,    /* wattqd: run_id, token, warrant; descriptors: block, connection */
     LAUNCHER_STATUS,   /* token -> LAUNCHER_OK with state, wait_status */
-    LAUNCHER_METER, /* text = the name of a file of a meter (below) -> LAUNCHER_OK with its descriptor */
-    LAUNCHER_EXEC_DIR, /* run_id, uid: the run's directory becomes that user's (`wattq exec`) */
+    LAUNCHER_METER, /* text = the name of a file of a meter (below) -> LAUNCHER_OK with its descriptor; a
+                       refusal has errno in `state` */
+    LAUNCHER_EXEC_DIR, /* run_id, uid: the run's directory becomes that user's, group wattq, 02770, without
+                          log, metrics, marks and state of wattqd's making (`wattq exec`) */
     LAUNCHER_OK = 64,
     LAUNCHER_REFUSED /* code (enum err code), text, next */
 };
 
 enum launcher_run_state {
-    LAUNCHER_RUN_UNKNOWN,  /* no such token since the launcher started */
-    LAUNCHER_RUN_ALIVE,    /* shepherd or main process is there */
-    LAUNCHER_RUN_ENDED,    /* the shepherd has gone by itself: its result is on disk */
-    LAUNCHER_RUN_WITNESSED /* the shepherd was killed; main process ended: wait_status, t_ns */
+    LAUNCHER_RUN_UNKNOWN, /* no such token since the launcher started */
+    LAUNCHER_RUN_ALIVE,   /* shepherd or main process is there */
+    LAUNCHER_RUN_ENDED,   /* the shepherd has gone by itself: its result is on disk */
+    LAUNCHER_RUN_WITNESSED, /* the shepherd was killed, the main process had ended by itself: wait_status,
+                               t_ns; what was left of the run was ended */
+    LAUNCHER_RUN_KILLED /* the shepherd was killed and the launcher ended the run, main process and all:
+                           its own exit status is not known */
 };
 
 struct launcher_record {

@@ -1,0 +1,266 @@
+/* START: is it vouched for, may it be, and then a shepherd. The order is launcher.h's. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/units.h"
+#include "daemon/launch/cgroup.h"
+#include "daemon/launch/frames.h"
+#include "daemon/launch/launcher_private.h"
+#include "daemon/launch/spawn.h"
+
+#define SEALS      (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+#define FIRST_HIGH 64 /* above every descriptor a shepherd is given */
+
+/* ---- is it what somebody asked for --------------------------------------------------------------- */
+
+static int check_fds(const int fds[2], struct err *e)
+{
+    int domain = 0, type = 0;
+    socklen_t n = sizeof(int);
+    int seals = fcntl(fds[0], F_GET_SEALS);
+    if (seals < 0 || (seals & SEALS) != SEALS)
+        return err_set(e, WATTQ_E_PROTOCOL, "the launch block is not sealed");
+    if (getsockopt(fds[1], SOL_SOCKET, SO_DOMAIN, &domain, &n) < 0 ||
+        getsockopt(fds[1], SOL_SOCKET, SO_TYPE, &type, &n) < 0 || domain != AF_UNIX ||
+        type != SOCK_STREAM)
+        return err_set(e, WATTQ_E_PROTOCOL, "the shepherd's connection is no Unix stream socket");
+    return 0;
+}
+
+/* The trainer's program is ours, whatever the daemon has called it. */
+static int take_order(const struct launcher *l, struct launch_block *b, char *trainer, size_t cap,
+                      uint8_t leaf[SHA256_BYTES], struct err *e)
+{
+    char env[SHA256_HEX];
+    bool train = b->flags & LAUNCH_TRAIN;
+    order_env_hash(b->env, env);
+    const struct order o = {.kind = train ? ORDER_TRAIN : ORDER_COMMAND,
+                            .umask = b->umask,
+                            .cwd = b->cwd,
+                            .stdin_path = b->stdin_path,
+                            .argv = train ? b->argv + 1 : b->argv,
+                            .env_hash = env};
+    order_hash(&o, leaf);
+    if (!train)
+        return 0;
+    int n = snprintf(trainer, cap, "%s/wattq-train", l->cfg.libexec);
+    if (n < 0 || (size_t)n >= cap)
+        return err_set(e, WATTQ_E_LIMIT, "the path of the trainer is too long");
+    b->argv[0] = trainer;
+    return 0;
+}
+
+static int check_warrant(const struct launcher *l, const struct launcher_record *r,
+                         const uint8_t leaf[SHA256_BYTES], struct err *e)
+{
+    const struct warrant *w = &r->warrant;
+    int64_t now_s = clock_utc_ns() / NS_PER_S;
+    if (!warrant_genuine(w, l->key)) {
+        err_set(e, WATTQ_E_FORBIDDEN, "this launcher has not signed run %" PRId64, r->run_id);
+        err_next(e, "submit it again");
+        return WATTQ_E_FORBIDDEN;
+    }
+    if (w->uid != r->uid || warrant_find(w, leaf) < 0)
+        return err_set(e, WATTQ_E_FORBIDDEN, "run %" PRId64 " is not what its user has had signed",
+                       r->run_id);
+    if (now_s > w->until_utc_s) {
+        err_set(e, WATTQ_E_FORBIDDEN, "the signature of run %" PRId64 " is older than %d days",
+                r->run_id, WARRANT_DAYS);
+        err_next(e, "submit it again");
+        return WATTQ_E_FORBIDDEN;
+    }
+    if (journal_starts(&l->journal, w->id) >= w->starts_max) {
+        err_set(e, WATTQ_E_FORBIDDEN, "all %u starts that its user has signed are used up",
+                w->starts_max);
+        err_next(e, "submit it again");
+        return WATTQ_E_FORBIDDEN;
+    }
+    return 0;
+}
+
+/* ---- its directory and files --------------------------------------------------------------------- */
+
+/* O_PATH would do for us, but the shepherd fsyncs it. */
+static int open_dir(const struct launcher *l, int64_t run_id, struct err *e)
+{
+    char name[32];
+    struct stat st;
+    snprintf(name, sizeof(name), "%" PRId64, run_id);
+    int fd CLEANUP(base_closep) =
+        openat(l->runs_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return err_errno(e, WATTQ_E_NOT_FOUND, "cannot open the directory of run %" PRId64, run_id);
+    if (st.st_uid != l->daemon_uid)
+        return err_set(e, WATTQ_E_FORBIDDEN, "the directory of run %" PRId64 " is not the daemon's",
+                       run_id);
+    int out = fd;
+    fd = -1;
+    return out;
+}
+
+/* A new file of the user's in a directory of the daemon's, whatever lay there under that name: that is only
+ * unlinked, never opened. A file of his that has something in it is an earlier start's. */
+static int make_file(const struct launcher *l, int dirfd, const char *name, uid_t uid,
+                     struct err *e)
+{
+    struct stat st;
+    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+        if (S_ISREG(st.st_mode) && st.st_uid == uid && st.st_size > 0)
+            return err_set(e, WATTQ_E_CONFLICT, "the run has been started before: it has a %s",
+                           name);
+        if (unlinkat(dirfd, name, 0) < 0)
+            return err_errno(e, WATTQ_E_IO, "cannot replace the %s of a run", name);
+    }
+    int fd CLEANUP(base_closep) =
+        openat(dirfd, name, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0 || fchown(fd, uid, l->daemon_gid) < 0 || fchmod(fd, 0640) < 0)
+        return err_errno(e, WATTQ_E_IO, "cannot make the %s of a run", name);
+    int out = fd;
+    fd = -1;
+    return out;
+}
+
+int start_exec_dir(struct launcher *l, const struct launcher_record *r, struct err *e)
+{
+    static const char *const names[] = {"log", "metrics", "marks", "state"};
+    int rc = key_user(l, r->uid, e);
+    if (rc < 0)
+        return rc;
+    int fd CLEANUP(base_closep) = open_dir(l, r->run_id, e);
+    if (fd < 0)
+        return fd;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        unlinkat(fd, names[i], 0);
+    if (fchown(fd, (uid_t)r->uid, l->daemon_gid) < 0 || fchmod(fd, 02770) < 0 || fsync(fd) < 0)
+        return err_errno(e, WATTQ_E_IO, "cannot give the directory of run %" PRId64 " to its user",
+                         r->run_id);
+    return 0;
+}
+
+/* ---- the shepherd -------------------------------------------------------------------------------- */
+
+/* What it has open, in this order from LAUNCH_FD on (main_shepherd.c). */
+enum { BLOCK, CONN, DIR_FD, LOG_FD, METRICS_FD, WITNESS_FD, OPEN_FDS };
+
+/* Never returns. Nothing of ours but those descriptors and stderr comes along, and no environment. */
+static void be_shepherd(const struct launcher *l, const struct launcher_record *r,
+                        const int fds[OPEN_FDS])
+{
+    char dir[WATTQ_PATH_MAX], program[WATTQ_PATH_MAX], user[24], daemon[24], conn[] = "4";
+    char o_user[] = "--user", o_daemon[] = "--daemon-user", o_cgroup[] = "--cgroup";
+    char o_pam[] = "--pam-dir", path[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
+    char *env[] = {path, NULL}, *argv[12] = {program, dir, conn, o_user, user, o_daemon, daemon};
+    size_t n = 7;
+    int high[OPEN_FDS], null = open("/dev/null", O_RDWR);
+    snprintf(program, sizeof(program), "%s/wattq-shepherd", l->cfg.libexec);
+    snprintf(dir, sizeof(dir), "%s/%" PRId64, l->cfg.runs, r->run_id);
+    snprintf(user, sizeof(user), "%" PRId64, r->uid);
+    snprintf(daemon, sizeof(daemon), "%u", l->daemon_uid);
+    char *cgroup = base_strdup(l->cgroup), *pam = base_strdup(l->cfg.pam_dir ? l->cfg.pam_dir : "");
+    if (cgroup[0]) {
+        argv[n++] = o_cgroup;
+        argv[n++] = cgroup;
+    }
+    if (pam[0]) {
+        argv[n++] = o_pam;
+        argv[n++] = pam;
+    }
+    bool ok = null >= 0 && dup2(null, 0) >= 0 && dup2(null, 1) >= 0;
+    for (int i = 0; i < OPEN_FDS; i++)
+        ok = ok && (high[i] = fcntl(fds[i], F_DUPFD, FIRST_HIGH)) >= 0;
+    for (int i = 0; i < OPEN_FDS && ok; i++)
+        ok = dup2(high[i], LAUNCH_FD + i) >= 0;
+    spawn_close_from(LAUNCH_FD + OPEN_FDS);
+    spawn_reset_signals();
+    if (ok)
+        execve(program, argv, env);
+    dprintf(2, "<3>wattq-launcher: cannot start %s: %s\n", program, strerror(errno));
+    _exit(127);
+}
+
+static int fork_shepherd(struct launcher *l, const struct launcher_record *r, int fds[OPEN_FDS],
+                         pid_t *shepherd, struct err *e)
+{
+    const struct cgroup leaf = {.fd = l->shepherds_fd};
+    int witness[2];
+    if (pipe2(witness, O_CLOEXEC | O_NONBLOCK) < 0)
+        return err_errno(e, WATTQ_E_IO, "cannot make a pipe");
+    fds[WITNESS_FD] = witness[1];
+    pid_t pid = leaf.fd >= 0 ? cgroup_fork(&leaf) : -1;
+    if (pid < 0)
+        pid = fork();
+    if (pid == 0)
+        be_shepherd(l, r, fds);
+    close(witness[1]);
+    if (pid < 0) {
+        close(witness[0]);
+        return err_errno(e, WATTQ_E_IO, "cannot fork");
+    }
+    watch_add(l, r, pid, witness[0]);
+    *shepherd = pid;
+    return 0;
+}
+
+/* Everything from the journal on: what fails now has used its token. */
+static int start_checked(struct launcher *l, const struct launcher_record *r,
+                         struct launch_block *b, int dirfd, int conn, pid_t *shepherd,
+                         struct err *e)
+{
+    struct journal_record j = {.token = r->token,
+                               .run_id = r->run_id,
+                               .uid = r->uid,
+                               .until_utc_s = r->warrant.until_utc_s};
+    memcpy(j.warrant, r->warrant.id, sizeof(j.warrant));
+    if (r->token <= l->journal.high)
+        return err_set(e, WATTQ_E_CONFLICT, "token %" PRId64 " is not above %" PRId64 ", the last",
+                       r->token, l->journal.high);
+    int rc = journal_add(&l->journal, &j, clock_utc_ns() / NS_PER_S, e);
+    if (rc < 0)
+        return rc;
+    int log CLEANUP(base_closep) = make_file(l, dirfd, "log", (uid_t)r->uid, e);
+    if (log < 0)
+        return log;
+    int metrics CLEANUP(base_closep) = make_file(l, dirfd, "metrics", (uid_t)r->uid, e);
+    if (metrics < 0)
+        return metrics;
+    int block CLEANUP(base_closep) = -1;
+    rc = launch_block_write(b, &block, e);
+    if (rc < 0)
+        return rc;
+    int fds[OPEN_FDS] = {block, conn, dirfd, log, metrics, -1};
+    return fork_shepherd(l, r, fds, shepherd, e);
+}
+
+int start_run(struct launcher *l, const struct launcher_record *r, const int fds[2],
+              pid_t *shepherd, struct err *e)
+{
+    struct launch_block b = {0};
+    char trainer[WATTQ_PATH_MAX], none[] = "none";
+    uint8_t leaf[SHA256_BYTES];
+    int rc = check_fds(fds, e);
+    if (rc == 0)
+        rc = launch_block_read(fds[0], &b, e);
+    if (rc < 0)
+        return rc;
+    if (b.run_id != r->run_id || b.token != r->token || (b.flags & LAUNCH_FOREGROUND))
+        rc =
+            err_set(e, WATTQ_E_PROTOCOL, "the launch block is not that of run %" PRId64, r->run_id);
+    if (rc == 0)
+        rc = take_order(l, &b, trainer, sizeof(trainer), leaf, e);
+    if (rc == 0)
+        rc = check_warrant(l, r, leaf, e);
+    if (rc == 0)
+        rc = key_user(l, r->uid, e);
+    b.cgroup = none; /* --cgroup decides */
+    int dirfd CLEANUP(base_closep) = rc == 0 ? open_dir(l, r->run_id, e) : -1;
+    if (rc == 0)
+        rc = dirfd < 0 ? dirfd : start_checked(l, r, &b, dirfd, fds[1], shepherd, e);
+    launch_block_fini(&b);
+    return rc;
+}

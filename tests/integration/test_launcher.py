@@ -1,0 +1,626 @@
+"""The launcher, asked in its own records: what it refuses, whom a run becomes, and who knows how it ended
+when its shepherd or the launcher itself is killed. Needs root; users are those every Debian has."""
+import array
+import contextlib
+import fcntl
+import hashlib
+import os
+import pwd
+import resource
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+BIN = os.path.join(os.environ["WATTQ_BIN"], "daemon")
+DAEMON, USER, OTHER = "backup", "games", "news"
+RECORD_MAGIC, BLOCK_MAGIC, FRAME_MAGIC = 0x71746C77, 0x71746C32, 0x71747477
+SIGN, START, STATUS, METER, EXEC_DIR, OK, REFUSED = 1, 2, 3, 4, 5, 64, 65
+UNKNOWN, ALIVE, ENDED, WITNESSED, KILLED = range(5)
+GO, STOP, ABORT = 32, 33, 36
+GATE, RUNNING, PAUSED, DRAINING, PHASE_ENDED = range(5)
+TRAIN = 4
+HEAD = struct.Struct("=IIqqqiiiiq240s240s")
+WARRANT = struct.Struct("=IIqqqII16s32s")
+FRAME = struct.Struct("=IHHqqqqqqii")
+F_ADD_SEALS = 1033
+SEALS = 0x2 | 0x4 | 0x8 | 0x1  # shrink, grow, write, seal
+SECOND = 10**9
+
+
+def uid_of(name):
+    return pwd.getpwnam(name).pw_uid
+
+
+class Refused(Exception):
+    def __init__(self, code, text):
+        super().__init__(text)
+        self.code, self.text = code, text
+
+
+# ---- orders, warrants, blocks ----------------------------------------------------------------------
+
+
+class Order:
+    def __init__(self, argv, env=("PATH=/usr/bin:/bin", "A=b"), cwd="/", stdin="", umask=0o027, kind=0):
+        self.argv, self.env, self.cwd, self.stdin, self.umask, self.kind = (
+            list(argv), list(env), cwd, stdin, umask, kind)
+
+    def leaf(self):
+        def text(s):
+            return struct.pack("<Q", len(s)) + s
+
+        env = hashlib.sha256(b"".join(v.encode() + b"\0" for v in self.env)).hexdigest()
+        data = text(b"wattq order 1") + struct.pack("<QQ", self.kind, self.umask)
+        data += b"".join(text(s.encode()) for s in (self.cwd, self.stdin, env))
+        data += struct.pack("<Q", len(self.argv)) + b"".join(text(a.encode()) for a in self.argv)
+        return hashlib.sha256(data).digest()
+
+    def block(self, run, token, extra=(), rlimits=(), nice=0, flags=0, linger=SECOND // 2):
+        argv = (["somewhere/else"] if self.kind else []) + self.argv
+        flags |= TRAIN if self.kind else 0
+        parts = argv + self.env + list(extra) + [self.cwd, self.stdin, "/sys/fs/cgroup/not/yours"]
+        text = b"".join(p.encode() + b"\0" for p in parts)
+        limits = b"".join(struct.pack("=iiq", r, 0, soft) for r, soft in rlimits)
+        return struct.pack("=IIqqqqqqqqiIIIIIII", BLOCK_MAGIC, 104 + len(limits) + len(text), run, token,
+                           SECOND, linger, 0, 0, 0, 0, nice, self.umask, flags, len(argv), len(self.env),
+                           len(extra), len(rlimits), 0) + limits + text
+
+
+class Warrant:
+    def __init__(self, data):
+        (self.version, self.n, self.uid, self.made, self.until, self.starts, self.reserved, self.id,
+         self.mac) = WARRANT.unpack(data[:WARRANT.size])
+        self.leaves = data[WARRANT.size:]
+
+    def bytes(self):
+        return WARRANT.pack(self.version, self.n, self.uid, self.made, self.until, self.starts,
+                            self.reserved, self.id, self.mac) + self.leaves
+
+
+class Run:
+    """What wattqd has of a run that was started."""
+
+    def __init__(self, rig, number, token, conn, pid):
+        self.rig, self.number, self.token, self.conn, self.pid = rig, number, token, conn, pid
+        self.dir = os.path.join(rig.runs, str(number))
+
+    def until(self, *phases):
+        while True:
+            data = self.conn.recv(64, socket.MSG_WAITALL)
+            assert len(data) == 64, f"the connection ended before {phases}; {self.rig.log()}"
+            frame = FRAME.unpack(data)
+            if frame[2] in phases:
+                return frame
+
+    def send(self, kind, a=0, b=0):
+        self.conn.sendall(FRAME.pack(FRAME_MAGIC, kind, 0, self.token, 0, 0, 0, a, b, 0, 0))
+
+    def go(self):
+        frame = self.until(GATE, PHASE_ENDED)
+        self.send(GO)
+        return frame
+
+    def finish(self):
+        self.go()
+        self.until(PHASE_ENDED)
+        return self.result()
+
+    def result(self):
+        with open(os.path.join(self.dir, "result")) as f:
+            return dict(line.rstrip("\n").split("=", 1) for line in f)
+
+    def log(self):
+        with open(os.path.join(self.dir, "log")) as f:
+            return f.read()
+
+
+# ---- the launcher under test -----------------------------------------------------------------------
+
+
+def cgroup2():
+    with open("/proc/self/mountinfo") as f:
+        points = [line.split()[4] for line in f if " - cgroup2 " in line]
+    return points[0] if points else None
+
+
+class Rig:
+    def __init__(self, root):
+        self.root = root
+        self.runs, self.state, self.sockets, self.pam = (
+            os.path.join(root, d) for d in ("runs", "state", "sockets", "pam"))
+        os.chmod(root, 0o755)
+        os.mkdir(self.runs, 0o711)
+        os.chown(self.runs, uid_of(DAEMON), pwd.getpwnam(DAEMON).pw_gid)
+        os.mkdir(self.pam)
+        limits = os.path.join(root, "limits.conf")
+        with open(limits, "w") as f:
+            f.write(f"{USER} hard nofile 300\n{USER} soft nofile 200\n")
+        self.service(f"account required pam_unix.so\nauth required pam_permit.so\n"
+                     f"session required pam_limits.so conf={limits}\n")
+        mount = cgroup2()
+        self.cgroup = os.path.join(mount, f"wattq-test-{os.getpid()}") if mount else "none"
+        if mount:
+            os.mkdir(self.cgroup)
+        self.token = self.number = 0
+        self.errors = os.path.join(root, "stderr")
+        self.process = None
+        self.control = None
+        self.start_launcher()
+
+    def service(self, text):
+        with open(os.path.join(self.pam, "wattq"), "w") as f:
+            f.write(text)
+
+    def start_launcher(self, **more):
+        options = {"--runs": self.runs, "--state": self.state, "--run-dir": self.sockets,
+                   "--daemon-user": DAEMON, "--min-uid": "5", "--libexec": BIN, "--cgroup": self.cgroup,
+                   "--pam-dir": self.pam, **more}
+        notify = os.path.join(self.root, "notify")
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(notify)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as n, open(self.errors, "a") as err:
+            n.bind(notify)
+            n.settimeout(20)
+            self.process = subprocess.Popen(
+                [os.path.join(BIN, "wattq-launcher"), *[w for kv in options.items() for w in kv]],
+                env=dict(os.environ, NOTIFY_SOCKET=notify), stderr=err)
+            assert n.recv(200).startswith(b"READY=1"), self.log()
+        self.control = self.connect("control", DAEMON)
+
+    def stop_launcher(self, how=signal.SIGTERM):
+        self.control.close()
+        self.process.send_signal(how)
+        return self.process.wait(20)
+
+    def log(self):
+        with open(self.errors) as f:
+            return f.read()
+
+    def connect(self, name, user):
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        s.settimeout(20)
+        pw = pwd.getpwnam(user)
+        os.setegid(pw.pw_gid)
+        os.seteuid(pw.pw_uid)
+        try:
+            s.connect(os.path.join(self.sockets, name))
+        finally:
+            os.seteuid(0)
+            os.setegid(0)
+        return s
+
+    def ask(self, sock, kind, run=0, token=0, uid=0, text="", warrant=b"", fds=()):
+        head = HEAD.pack(RECORD_MAGIC, kind, run, token, uid, 0, 0, 0, 0, 0, text.encode(), b"")
+        control = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+        sock.sendmsg([head, warrant], control)
+        data, got, _, _ = socket.recv_fds(sock, 16384, 4)
+        assert data, "no answer"
+        f = HEAD.unpack(data[:HEAD.size])
+        if f[1] == REFUSED:
+            raise Refused(f[5], f[10].rstrip(b"\0").decode())
+        return {"state": f[6], "status": f[7], "pid": f[8], "t_ns": f[9], "fds": list(got),
+                "warrant": data[HEAD.size:]}
+
+    def reconnect(self):
+        self.control.close()
+        self.control = self.connect("control", DAEMON)
+
+    def sign(self, orders, user=USER, starts=None):
+        leaves = b"".join(o.leaf() for o in orders)
+        asked = WARRANT.pack(1, len(orders), 0, 0, 0, starts or len(orders), 0, bytes(16), bytes(32)) + leaves
+        with self.connect("sign", user) as s:
+            return Warrant(self.ask(s, SIGN, warrant=asked)["warrant"])
+
+    def prepare(self):
+        """A run's directory, as wattqd makes it."""
+        self.number += 1
+        path = os.path.join(self.runs, str(self.number))
+        os.mkdir(path, 0o711)
+        os.chown(path, uid_of(DAEMON), pwd.getpwnam(DAEMON).pw_gid)
+        return path
+
+    def start(self, order, warrant, user=USER, prepare=True, token=None, seal=True, **block):
+        if prepare:
+            self.prepare()
+        if token is None:
+            self.token += 1
+            token = self.token
+        fd = os.memfd_create("block", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
+        ours, theirs = socket.socketpair()
+        ours.settimeout(20)
+        try:
+            os.write(fd, order.block(self.number, token, **block))
+            if seal:
+                fcntl.fcntl(fd, F_ADD_SEALS, SEALS)
+            a = self.ask(self.control, START, self.number, token, uid_of(user), warrant=warrant.bytes(),
+                         fds=[fd, theirs.fileno()])
+        except Refused:
+            ours.close()
+            self.reconnect()
+            raise
+        finally:
+            os.close(fd)
+            theirs.close()
+        return Run(self, self.number, token, ours, a["pid"])
+
+    def run(self, *argv, user=USER, order=None, **block):
+        order = order or Order(argv)
+        return self.start(order, self.sign([order], user), user, **block)
+
+    def status(self, token, *states):
+        end = time.monotonic() + 20
+        while True:
+            a = self.ask(self.control, STATUS, token=token)
+            if not states or a["state"] in states:
+                return a
+            assert time.monotonic() < end, f"state stays {a['state']}: {self.log()}"
+            time.sleep(0.01)
+
+    def close(self):
+        if self.process.poll() is None:
+            assert self.stop_launcher() == 0, self.log()
+        if self.cgroup == "none":
+            return
+        end = time.monotonic() + 5
+        for path, _, _ in list(os.walk(self.cgroup, topdown=False)):
+            while True:
+                try:
+                    os.rmdir(path)
+                    break
+                except OSError:
+                    assert time.monotonic() < end, f"{path} is not empty"
+                    time.sleep(0.05)
+
+
+def refused(what, call):
+    try:
+        call()
+    except Refused as e:
+        assert what in e.text, f"{what!r} expected: {e.text!r}"
+        return
+    raise AssertionError(f"was not refused: {what}")
+
+
+def sh(text, **options):
+    return Order(["/bin/sh", "-c", text], **options)
+
+
+# ---- what is refused -------------------------------------------------------------------------------
+
+
+def only_what_was_signed(rig):
+    order = sh("true")
+    w = rig.sign([order])
+    assert w.uid == uid_of(USER) and w.until > time.time() + 86400
+    for what in (sh("true "), sh("true", env=["PATH=/usr/bin:/bin", "A=c"]), sh("true", cwd="/tmp"),
+                 sh("true", umask=0o022), sh("true", stdin="/etc/passwd"), Order(["-c", "true"], kind=1)):
+        refused("not what its user", lambda what=what: rig.start(what, w))
+    refused("not what its user", lambda: rig.start(order, w, user=OTHER))
+    forged = Warrant(w.bytes())
+    forged.starts = 100
+    refused("has not signed", lambda: rig.start(order, forged))
+    forged = Warrant(w.bytes())
+    forged.uid = uid_of(OTHER)
+    refused("has not signed", lambda: rig.start(order, forged, user=OTHER))
+    forged = Warrant(w.bytes())
+    forged.leaves = sh("id").leaf()
+    refused("has not signed", lambda: rig.start(sh("id"), forged))
+    refused("not sealed", lambda: rig.start(order, w, seal=False))
+    refused("not wattqd's to set", lambda: rig.start(order, w, extra=["LD_PRELOAD=/tmp/x.so"]))
+    assert rig.start(order, w).finish()["exit_code"] == "0"
+    refused("used up", lambda: rig.start(order, w))
+
+
+def tokens_rise(rig):
+    order = sh("true")
+    w = rig.sign([order], starts=3)
+    rig.start(order, w).finish()
+    refused("not above", lambda: rig.start(order, w, token=rig.token))
+    refused("not above", lambda: rig.start(order, w, token=1))
+    # Also for a launcher that has been killed meanwhile.
+    rig.stop_launcher(signal.SIGKILL)
+    rig.start_launcher()
+    refused("not above", lambda: rig.start(order, w, token=rig.token))
+    rig.start(order, w).finish()
+    rig.start(order, w).finish()
+    refused("used up", lambda: rig.start(order, w))
+
+
+def some_are_never_run(rig):
+    for user in ("root", "sys", DAEMON):  # root, below min_uid, the daemon itself
+        refused("", lambda user=user: rig.sign([sh("true")], user))
+    refused("starts", lambda: rig.sign([sh("true")], starts=17))
+
+
+def sockets_are_kept_apart(rig):
+    with contextlib.ExitStack() as stack:
+        s = stack.enter_context(rig.connect("sign", USER))
+        refused("signed, and nothing else", lambda: rig.ask(s, STATUS, token=1))
+        try:
+            rig.connect("control", USER).close()
+            raise AssertionError("a user reached the control socket")
+        except PermissionError:
+            pass
+        root = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+        root.connect(os.path.join(rig.sockets, "control"))
+        assert root.recv(10) == b"", "only the daemon's user is listened to"
+        s = stack.enter_context(rig.connect("sign", USER))
+        s.send(b"\0" * 100)
+        assert struct.unpack("=II", s.recv(4096)[:8])[1] == REFUSED and s.recv(10) == b""
+        # More than one user may have: the rest is let go, and nobody else is kept out.
+        many = [stack.enter_context(rig.connect("sign", USER)) for _ in range(20)]
+        rig.sign([sh("true")], OTHER)
+        for s in many[8:]:
+            assert s.recv(10) == b""
+        many[0].setblocking(False)
+        try:
+            raise AssertionError(f"the first was let go: {many[0].recv(10)}")
+        except BlockingIOError:
+            pass
+
+
+def meters_from_a_list(rig):
+    for name in ("/etc/shadow", "/sys/class/powercap/../../../etc/shadow", "/sys/kernel/uevent_seqnum",
+                 "perf:cpu:cycles:0", "perf:power:../type:0", "/dev/mem"):
+        refused("no meter", lambda name=name: rig.ask(rig.control, METER, text=name))
+        rig.reconnect()
+
+
+# ---- whom a run becomes ----------------------------------------------------------------------------
+
+
+def runs_as_its_user(rig):
+    me = pwd.getpwnam(USER)
+    script = ("id -u; id -g; id -G; umask; pwd; ulimit -Sn; ulimit -Hn; echo $A,$WATTQ_X,$CUDA_VISIBLE_DEVICES,"
+              "$WATTQ_RUN; cat; nice; grep -E '^(Groups|CapPrm|CapEff|NoNewPrivs|SigBlk|SigIgn)' "
+              "/proc/self/status; ls /proc/self/fd | wc -l; cat /proc/self/oom_score_adj; "
+              "touch $WATTQ_RUN_DIR/x 2>/dev/null && echo mine; echo '{}' >> $WATTQ_METRICS")
+    stdin = os.path.join(rig.root, "input")
+    with open(stdin, "w") as f:
+        f.write("from stdin\n")
+    os.chown(stdin, me.pw_uid, 0)
+    os.chmod(stdin, 0o400)
+    order = sh(script, cwd="/usr", stdin=stdin, env=["PATH=/usr/bin:/bin", "A=b", "CUDA_VISIBLE_DEVICES=9"])
+    run = rig.run(order=order, extra=["WATTQ_X=y", "CUDA_VISIBLE_DEVICES="], nice=3,
+                  rlimits=[(resource.RLIMIT_NOFILE, 250), (resource.RLIMIT_CORE, -1)])
+    r = run.finish()
+    got = run.log().splitlines()
+    groups = " ".join(map(str, sorted(os.getgrouplist(USER, me.pw_gid))))
+    want = [str(me.pw_uid), str(me.pw_gid), groups, "0027", "/usr", "250", "300", f"b,y,,{run.number}",
+            "from stdin", "3"]
+    assert r["exit_code"] == "0" and got[:10] == want, f"{got}\n{want}\n{r}"
+    status = dict(line.split(":", 1) for line in got[10:16])
+    assert status["Groups"].split() == groups.split(), status
+    for key in ("CapPrm", "CapEff", "NoNewPrivs", "SigBlk", "SigIgn"):
+        assert int(status[key], 16) == 0, status
+    assert got[16:] == ["4", "500"], got  # 0, 1, 2 and the directory ls reads
+    for name, owner, mode in (("log", me.pw_uid, 0o640), ("metrics", me.pw_uid, 0o640),
+                              ("result", uid_of(DAEMON), 0o640), ("state", uid_of(DAEMON), 0o640)):
+        st = os.stat(os.path.join(run.dir, name))
+        assert (st.st_uid, st.st_gid, st.st_mode & 0o7777) == (owner, pwd.getpwnam(DAEMON).pw_gid, mode), name
+    assert r["mode"] == ("subreaper" if rig.cgroup == "none" else "cgroup")
+    rig.status(run.token, ENDED)
+
+
+def soft_limits_end_at_hard_ones(rig):
+    run = rig.run(order=sh("ulimit -Sn; ulimit -Hn"), rlimits=[(resource.RLIMIT_NOFILE, 9999)])
+    run.finish()
+    assert run.log().split() == ["300", "300"]
+
+
+def root_is_out_of_reach(rig):
+    script = ("import os\nfor f in (lambda: os.setuid(0), lambda: os.seteuid(0), lambda: os.setgid(0),"
+              " lambda: os.setgroups([0]), lambda: os.kill(os.getppid(), 0), lambda: open('/etc/shadow')):\n"
+              "    try:\n        f()\n        print('did')\n    except OSError as e:\n        print(e.errno)\n")
+    run = rig.run("python3", "-c", script)
+    run.finish()
+    assert run.log().split() == ["1", "1", "1", "1", "1", "13"], run.log()
+
+
+def the_shepherd_is_the_daemons(rig):
+    run = rig.run("sleep", "60")
+    run.until(GATE)
+    with open(f"/proc/{run.pid}/status") as f:
+        s = dict(line.rstrip().split(":\t", 1) for line in f if ":\t" in line)
+    me = pwd.getpwnam(DAEMON)
+    assert s["Uid"].split() == [str(me.pw_uid)] * 4 and s["Gid"].split() == [str(me.pw_gid)] * 4, s
+    assert s["CapPrm"] == s["CapEff"] == "%016x" % (1 << 5), s
+    assert s["CapInh"] == s["CapAmb"] == "0" * 16 and s["NoNewPrivs"] == "1", s
+    assert set(map(int, s["Groups"].split())) == set(os.getgrouplist(DAEMON, me.pw_gid)), s
+    run.send(GO)
+    run.send(STOP, signal.SIGTERM, SECOND)
+    run.until(PHASE_ENDED)
+    r = run.result()
+    assert r["cause"] == "stopped" and r["term_signal"] == "15", r
+
+
+def everything_can_be_killed(rig):
+    script = "trap '' TERM; (setsid sh -c 'trap \"\" TERM; sleep 60' &) ; setsid sleep 61 & echo up; sleep 62"
+    run = rig.run(order=sh(script))
+    run.go()
+    deadline = time.monotonic() + 20
+    while run.log() != "up\n":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    run.send(STOP, signal.SIGTERM, SECOND // 10)
+    run.until(PHASE_ENDED)
+    assert run.result()["term_signal"] == "9"
+    left = subprocess.run(["pgrep", "-u", USER], stdout=subprocess.PIPE, text=True).stdout
+    assert left == "", left
+
+
+def the_trainer_is_the_launchers(rig):
+    run = rig.run(order=Order(["--help"], kind=1))
+    assert run.finish()["exit_code"] == "0" and "wattq-train" in run.log(), run.log()
+
+
+def failures_have_a_step(rig):
+    for order, step in ((sh("true", cwd="/root"), "cwd"), (sh("true", stdin="/etc/shadow"), "stdin"),
+                        (Order(["/nowhere/x"]), "exec")):
+        r = rig.run(order=order).finish()
+        assert (r["cause"], r["step"]) == ("not_started", step), r
+    with open(os.path.join(rig.pam, "wattq")) as f:
+        service = f.read()
+    for line, step in (("account required pam_deny.so\n", "account"),
+                       ("account required pam_permit.so\nauth required pam_permit.so\n"
+                        "session required pam_deny.so\n", "session")):
+        rig.service(line)
+        run = rig.run("true")
+        run.until(PHASE_ENDED)
+        r = run.result()
+        assert (r["cause"], r["step"], r["exit_code"]) == ("not_started", step, "126"), r
+    rig.service(service)
+
+
+# ---- files that were planted -----------------------------------------------------------------------
+
+
+def planted_names_are_not_followed(rig):
+    target = os.path.join(rig.root, "precious")
+    with open(target, "w") as f:
+        f.write("precious\n")
+    os.chmod(target, 0o644)
+    for plant in (os.symlink, os.link):
+        order = sh("echo over")
+        w = rig.sign([order])
+        path = rig.prepare()
+        for name in ("log", "metrics"):
+            plant(target, os.path.join(path, name))
+        run = rig.start(order, w, prepare=False)
+        assert run.finish()["exit_code"] == "0" and run.log() == "over\n"
+        st = os.stat(target)
+        assert (st.st_uid, st.st_mode & 0o777, st.st_size) == (0, 0o644, 9)
+    order = sh("true")
+    w = rig.sign([order], starts=5)
+    path = rig.prepare()
+    os.rename(path, path + ".x")
+    os.symlink("/etc", path)
+    refused("cannot open the directory", lambda: rig.start(order, w, prepare=False))
+    os.unlink(path)
+    os.mkdir(path)  # root's
+    refused("not the daemon's", lambda: rig.start(order, w, prepare=False))
+
+
+def a_run_is_not_started_twice(rig):
+    order = sh("echo once")
+    w = rig.sign([order], starts=2)
+    rig.start(order, w).finish()
+    refused("started before", lambda: rig.start(order, w, prepare=False))
+
+
+def a_directory_for_a_client(rig):
+    path = rig.prepare()
+    with open(os.path.join(path, "log"), "w"):
+        pass
+    refused("", lambda: rig.ask(rig.control, EXEC_DIR, run=rig.number, uid=0))
+    rig.reconnect()
+    rig.ask(rig.control, EXEC_DIR, run=rig.number, uid=uid_of(USER))
+    st = os.stat(path)
+    assert (st.st_uid, st.st_gid, st.st_mode & 0o7777) == (uid_of(USER), pwd.getpwnam(DAEMON).pw_gid, 0o2770)
+    assert os.listdir(path) == []
+    refused("not the daemon's", lambda: rig.ask(rig.control, EXEC_DIR, run=rig.number, uid=uid_of(OTHER)))
+    rig.reconnect()
+
+
+# ---- who is killed ---------------------------------------------------------------------------------
+
+
+def a_killed_shepherd_has_a_witness(rig):
+    script = "trap 'exit 7' USR1; sleep 60 & (setsid sleep 61 &) ; echo $$; wait"
+    run = rig.run(order=sh(script))
+    run.go()
+    while not run.log():
+        time.sleep(0.01)
+    os.kill(run.pid, signal.SIGKILL)
+    a = rig.status(run.token, WITNESSED, KILLED)
+    assert a["state"] == KILLED and a["t_ns"] > 0, a
+    assert not os.path.exists(os.path.join(run.dir, "result"))
+    deadline = time.monotonic() + 10
+    while subprocess.run(["pgrep", "-u", USER], stdout=subprocess.PIPE).stdout:
+        assert time.monotonic() < deadline, "something of the run is left"
+        time.sleep(0.02)
+
+
+def an_end_before_the_kill_is_known(rig):
+    # Its main process has ended, the shepherd waits for what it left: then it is killed.
+    run = rig.run(order=sh("sleep 60 & exit 7"), linger=30 * SECOND)
+    run.go()
+    run.until(DRAINING)
+    os.kill(run.pid, signal.SIGKILL)
+    a = rig.status(run.token, WITNESSED, KILLED)
+    assert a["state"] == WITNESSED and os.WEXITSTATUS(a["status"]) == 7 and a["t_ns"] > 0, a
+
+
+def a_new_launcher_lets_runs_be(rig):
+    run = rig.run(order=sh("read x < /proc/self/stat; sleep 0.6; echo done; exit 5"))
+    run.go()
+    run.until(RUNNING)
+    rig.stop_launcher(signal.SIGKILL)
+    rig.start_launcher()
+    assert rig.status(run.token)["state"] == UNKNOWN
+    run.until(PHASE_ENDED)
+    assert run.result()["exit_code"] == "5" and run.log() == "done\n"
+
+
+def without_a_journal_nothing_old_counts(rig):
+    order = sh("true")
+    w = rig.sign([order])
+    rig.stop_launcher()
+    os.unlink(os.path.join(rig.state, "starts"))
+    rig.start_launcher()
+    refused("has not signed", lambda: rig.start(order, w))
+    rig.start(order, rig.sign([order])).finish()
+    for name in ("key", "starts"):
+        st = os.stat(os.path.join(rig.state, name))
+        assert (st.st_uid, st.st_mode & 0o777) == (0, 0o600), name
+
+
+def the_root_program_is_small(rig):
+    out = subprocess.run(["ldd", os.path.join(BIN, "wattq-launcher")], stdout=subprocess.PIPE, text=True,
+                         check=True).stdout
+    for library in ("uv", "msgpack", "sqlite", "systemd", "pam", "jansson"):
+        assert library not in out, out
+
+
+def main():
+    if os.geteuid() != 0:
+        print("needs root: it starts runs as other users")
+        return 77
+    root = tempfile.mkdtemp(prefix="wattq-launcher-", dir="/tmp")
+    rig = None
+    try:
+        rig = Rig(root)
+        for test in (only_what_was_signed, tokens_rise, some_are_never_run, sockets_are_kept_apart,
+                     meters_from_a_list, runs_as_its_user, soft_limits_end_at_hard_ones,
+                     root_is_out_of_reach, the_shepherd_is_the_daemons, everything_can_be_killed,
+                     the_trainer_is_the_launchers, failures_have_a_step, planted_names_are_not_followed,
+                     a_run_is_not_started_twice, a_directory_for_a_client, a_killed_shepherd_has_a_witness,
+                     an_end_before_the_kill_is_known, a_new_launcher_lets_runs_be,
+                     without_a_journal_nothing_old_counts, the_root_program_is_small):
+            began = time.monotonic()
+            test(rig)
+            print(f"ok {test.__name__} {time.monotonic() - began:.2f} s", flush=True)
+        rig.close()
+        rig = None
+    finally:
+        if rig:
+            print(rig.log(), file=sys.stderr)
+            rig.process.kill()
+            if rig.cgroup != "none":
+                with contextlib.suppress(OSError):
+                    for path, _, _ in os.walk(rig.cgroup, topdown=False):
+                        with open(os.path.join(path, "cgroup.kill"), "w") as f:
+                            f.write("1")
+                        time.sleep(0.1)
+                        os.rmdir(path)
+        shutil.rmtree(root, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
