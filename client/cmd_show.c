@@ -215,6 +215,9 @@ void show_shares(const struct app *app, const struct wire_val *shares)
     show_part(app, "foreign", wire_int(shares, "foreign_uj", 0),
               "of nobody the queue knows, or not told apart");
     show_part(app, "idle", wire_int(shares, "idle_uj", 0), "idling that the policy leaves");
+    if (wire_int(shares, "moved_uj", 0) != 0)
+        show_part(app, "lag", wire_int(shares, "moved_uj", 0),
+                  "what the meters' lag moves over the window's edges");
 }
 
 static void show_covers(const struct app *app, const struct wire_val *run)

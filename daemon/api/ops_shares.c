@@ -32,6 +32,7 @@ int ops_put_shares(struct store *s, struct wire_out *o, const struct ops_share *
     encode_opt(o, "system_uj", rest.known ? rest.system_uj : RUN_NONE);
     encode_opt(o, "foreign_uj", rest.known ? rest.foreign_uj : RUN_NONE);
     encode_opt(o, "idle_uj", rest.known ? rest.idle_uj : RUN_NONE);
+    encode_opt(o, "moved_uj", rest.known ? rest.moved_uj : RUN_NONE);
     wire_put_str(o, "reason", rest.known ? NULL : mine.total.reason);
     wire_end(o);
     return 0;

@@ -60,6 +60,58 @@ static void init_figure(struct energy_figure *f, const struct channel_row *ch)
     }
 }
 
+/* ---- lag ---------------------------------------------------------------------------------------- */
+
+#define LEARNED_CELL_NS (250 * NS_PER_MS) /* a learned lag is rounded up to the next such cell */
+
+int64_t energy_lag_ns(const struct channel_row *ch, char basis[12])
+{
+    int64_t lag = 0;
+    basis[0] = '\0';
+    if ((ch->kind != CHANNEL_GAUGE && ch->kind != CHANNEL_AVERAGE) ||
+        ch->quality == QUALITY_ESTIMATED)
+        return 0;
+    if (ch->lag_ns > 0) {
+        lag = ch->lag_ns;
+        base_strcpy(basis, 12, "declared");
+    } else if (ch->lag_learned_ns > LEARNED_CELL_NS) {
+        lag = ch->lag_learned_ns - LEARNED_CELL_NS;
+        base_strcpy(basis, 12, "learned");
+    }
+    if (ch->kind == CHANNEL_AVERAGE && ch->box_ns > ch->period_ns) {
+        lag += (ch->box_ns - ch->period_ns) / 2;
+        if (!basis[0])
+            base_strcpy(basis, 12, "declared");
+    }
+    return lag;
+}
+
+/* The stretch of the curve that shows the window. As long as the meter has not shown its end yet, the window
+ * itself, and the figure may still move. */
+static int move_window(struct store *s, const struct channel_row *ch, const struct energy_window *w,
+                       struct energy_figure *f, struct energy_window *out, struct err *e)
+{
+    struct curve_point end;
+    *out = *w;
+    if (ch->kind == CHANNEL_COUNTER)
+        return 0;
+    int64_t lag = energy_lag_ns(ch, f->lag_basis);
+    int rc = lag > 0 ? samples_curve(s, ch->id, w->boot, w->t1_ns + lag, &end, e) : 0;
+    f->lag_ns = lag;
+    if (rc == 0) {
+        out->t0_ns += lag;
+        out->t1_ns += lag;
+        return 0;
+    }
+    f->lag_ns = 0;
+    f->lag_basis[0] = '\0';
+    if (rc > 0)
+        energy_flag(f, "provisional");
+    return rc < 0 && rc != WATTQ_E_CORRUPT ? rc : 0;
+}
+
+/* ---- the figure --------------------------------------------------------------------------------- */
+
 /* One edge of the window on the curve, moved inside what was sampled. */
 struct edge {
     int64_t t_ns;
@@ -201,6 +253,7 @@ int energy_of_channel(struct store *s, const struct channel_row *ch, const struc
                       struct energy_figure *out, struct err *e)
 {
     struct edge a, b;
+    struct energy_window at;
     init_figure(out, ch);
     out->unknown_ns = w->t1_ns - w->t0_ns;
     if (w->t0_ns < 0 || w->t1_ns < w->t0_ns)
@@ -208,16 +261,18 @@ int energy_of_channel(struct store *s, const struct channel_row *ch, const struc
     if (ch->quality == QUALITY_NONE || ch->kind == CHANNEL_COMPANION ||
         ch->kind == CHANNEL_CPU_TIME)
         return unknown(out, "this channel does not measure energy");
-    int rc = find_edge(s, ch, w, true, &a, e);
+    int rc = move_window(s, ch, w, out, &at, e);
     if (rc == 0)
-        rc = find_edge(s, ch, w, false, &b, e);
+        rc = find_edge(s, ch, &at, true, &a, e);
+    if (rc == 0)
+        rc = find_edge(s, ch, &at, false, &b, e);
     if (rc == WATTQ_E_CORRUPT)
         return unknown(out, "stored samples at the window's edge are damaged");
     if (rc < 0)
         return rc;
     if (rc > 0 || a.t_ns > b.t_ns)
         return unknown(out, "the meter gave no reading in this window");
-    rc = fill(s, ch, w, &a, &b, out, e);
+    rc = fill(s, ch, &at, &a, &b, out, e);
     return rc < 0 ? rc : state_estimate_error(s, ch, out, e);
 }
 

@@ -18,7 +18,7 @@
 
 #include "daemon/store/samples.h"
 
-#define ENERGY_ALGO_VERSION 1
+#define ENERGY_ALGO_VERSION 2 /* 2: power readings are taken at the time they are of */
 
 struct energy_window {
     int64_t boot; /* boot.id */
@@ -63,6 +63,12 @@ struct energy_figure {
     char flags[160];
     char reason[160];
 };
+
+/* How much later than a moment the curve of integrated readings shows it, and on whose word ("declared",
+ * "learned"; ""): what the device declares, else what watching it beside a faster meter has proved, less the
+ * cell it was rounded up to; and of a moving average half of what its box is longer than its refresh.
+ * Counters, estimates: 0 (their bounds hold the lag). Pure. */
+int64_t energy_lag_ns(const struct channel_row *ch, char basis[12]);
 
 /* An empty figure of which nothing is known yet: all that is "not stated" says so. */
 void energy_figure_init(struct energy_figure *f);

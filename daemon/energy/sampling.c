@@ -8,7 +8,9 @@
 struct tally {
     int64_t t0_ns, t1_ns, stall_ns;
     int64_t prev_ns, prev_value; /* WALK_NONE = none yet */
+    int64_t refresh_ns;          /* a reading may be so old */
     int64_t n, max_gap_ns;
+    int64_t most; /* largest reading in [t0, t1] */
     double steps_uj;
 };
 
@@ -20,15 +22,18 @@ static void stretch(struct tally *x, int64_t from_ns, int64_t to_ns)
 
 static void take(struct tally *x, int64_t t_ns, int64_t value)
 {
-    if (t_ns >= x->t0_ns && t_ns <= x->t1_ns)
+    if (t_ns >= x->t0_ns && t_ns <= x->t1_ns) {
         x->n++;
+        x->most = value > x->most ? value : x->most;
+    }
     int64_t from = x->prev_ns == WALK_NONE ? x->t0_ns : x->prev_ns;
     stretch(x, from, t_ns);
     bool inside = x->prev_ns != WALK_NONE && t_ns > x->t0_ns && x->prev_ns < x->t1_ns;
     if (inside && t_ns - from <= x->stall_ns) {
         double step =
             (double)(value > x->prev_value ? value - x->prev_value : x->prev_value - value);
-        x->steps_uj += step * (double)(t_ns - from) / 2 / UW_NS_PER_UJ;
+        int64_t within = t_ns - from > x->refresh_ns ? t_ns - from : x->refresh_ns;
+        x->steps_uj += step * (double)within / 2 / UW_NS_PER_UJ;
     }
     x->prev_ns = t_ns;
     x->prev_value = value;
@@ -84,28 +89,82 @@ static int64_t sampled_ppm(const struct channel_row *ch)
                                        : units_muldiv_floor(ch->box_ns, 1000000, ch->period_ns);
 }
 
-static int sample_one(struct store *s, const struct channel_row *ch, const struct energy_window *w,
-                      struct energy_figure *f, struct err *e)
+/* How seldom its reading changes. */
+static int64_t refresh_ns(const struct channel_row *ch)
 {
-    int64_t pace = ch->period_ns > NS_PER_MS ? ch->period_ns : NS_PER_MS;
-    f->sampled_ppm = sampled_ppm(ch);
-    if (f->sampled_ppm > 0 && f->sampled_ppm < 1000000)
-        energy_flag(f, "part_time");
-    if (!f->known || (w->t1_ns - w->t0_ns) / pace > COUNT_MAX)
-        return 0;
-    struct tally x = {.t0_ns = w->t0_ns, .t1_ns = w->t1_ns, .prev_ns = WALK_NONE};
+    return ch->period_declared || ch->period_learned_ns <= 0 ? ch->period_ns
+                                                             : ch->period_learned_ns;
+}
+
+/* The largest power read around an instant of the curve, half_ns to either side. */
+static int most_near(struct store *s, const struct channel_row *ch, int64_t boot, int64_t t_ns,
+                     int64_t half_ns, int64_t *most_uw, struct err *e)
+{
+    struct tally x = {.t0_ns = t_ns - half_ns, .t1_ns = t_ns + half_ns, .prev_ns = WALK_NONE};
+    int rc = tally_all(&x, s, ch->id, boot, e);
+    *most_uw = x.most;
+    return rc;
+}
+
+/* An average's readings hold all that flowed, each that of its box. A moment next to an edge lies in boxes of
+ * both sides: what flowed within half a box, and the age of a reading, may be counted on the wrong one. No box
+ * holds more than its reading, and power is not below 0, so it is at most the largest reading there times that
+ * long. Inside, what a box sees a refresh too often or too seldom is seen in its readings' steps. */
+static int state_average(struct store *s, const struct channel_row *ch,
+                         const struct energy_window *w, const struct tally *x,
+                         struct energy_figure *f, struct err *e)
+{
+    int64_t gap = f->max_gap_ns > x->refresh_ns ? f->max_gap_ns : x->refresh_ns;
+    int64_t wrong_ns = (ch->box_ns + 3 * x->refresh_ns) / 2 + gap;
+    double sum = x->steps_uj * (ch->box_ns < gap ? 2 : 1);
+    const int64_t edges[] = {w->t0_ns, w->t1_ns};
+    for (size_t i = 0; i < 2; i++) {
+        int64_t most = 0;
+        int rc =
+            most_near(s, ch, w->boot, edges[i], ch->box_ns + 2 * x->refresh_ns + gap, &most, e);
+        if (rc < 0)
+            return rc;
+        sum += (double)most * (double)wrong_ns / UW_NS_PER_UJ;
+    }
+    if (sum < 9e18)
+        f->sampling_uj = (int64_t)sum + 1;
+    return 0;
+}
+
+static int count(struct store *s, const struct channel_row *ch, const struct energy_window *w,
+                 struct energy_figure *f, struct err *e)
+{
+    struct tally x = {.t0_ns = w->t0_ns,
+                      .t1_ns = w->t1_ns,
+                      .prev_ns = WALK_NONE,
+                      .refresh_ns = ch->kind == CHANNEL_COUNTER ? 0 : refresh_ns(ch)};
     int rc = tally_all(&x, s, ch->id, w->boot, e);
-    if (rc == WATTQ_E_CORRUPT)
-        return 0; /* a damaged block: not counted */
     if (rc < 0)
         return rc;
     if (x.prev_ns != WALK_NONE && x.prev_ns < w->t1_ns)
         stretch(&x, x.prev_ns > w->t0_ns ? x.prev_ns : w->t0_ns, w->t1_ns);
     f->samples = x.n;
     f->max_gap_ns = x.max_gap_ns;
-    if (ch->kind == CHANNEL_GAUGE && ch->quality != QUALITY_ESTIMATED && x.steps_uj < 9e18)
+    if (ch->quality == QUALITY_ESTIMATED)
+        return 0;
+    if (ch->kind == CHANNEL_GAUGE && x.steps_uj < 9e18)
         f->sampling_uj = (int64_t)x.steps_uj + 1;
-    return 0;
+    return ch->kind == CHANNEL_AVERAGE && ch->box_ns > 0 ? state_average(s, ch, w, &x, f, e) : 0;
+}
+
+static int sample_one(struct store *s, const struct channel_row *ch, const struct energy_window *w,
+                      struct energy_figure *f, struct err *e)
+{
+    int64_t pace = ch->period_ns > NS_PER_MS ? ch->period_ns : NS_PER_MS;
+    int64_t lag = f->lag_ns > 0 ? f->lag_ns : 0;
+    const struct energy_window at = {w->boot, w->t0_ns + lag, w->t1_ns + lag};
+    f->sampled_ppm = sampled_ppm(ch);
+    if (f->sampled_ppm > 0 && f->sampled_ppm < 1000000)
+        energy_flag(f, "part_time");
+    if (!f->known || (w->t1_ns - w->t0_ns) / pace > COUNT_MAX)
+        return 0;
+    int rc = count(s, ch, &at, f, e);
+    return rc == WATTQ_E_CORRUPT ? 0 : rc; /* a damaged block: not counted */
 }
 
 int energy_sampling(struct store *s, const struct energy_window *w, struct energy_set *set,

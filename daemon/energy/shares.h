@@ -52,6 +52,10 @@ struct shares_rest {
     int64_t others_uj; /* other runs */
     int64_t system_uj, foreign_uj, idle_uj;
     int64_t range_lo_uj, range_hi_uj; /* the share's total, over all policies */
+    /* The machine's figure less all of these and the share. Accounts are kept on each meter's curve as it stands;
+     * the machine's figure of a lagging one is read later by its lag (energy_lag_ns), and this is what that moves
+     * over the window's edges, signed. 0 where no meter of the total lags. */
+    int64_t moved_uj;
     bool known;
 };
 /* The share of a run in a window: the machine's set, each figure replaced. Its bounds are the meter's edge

@@ -32,6 +32,8 @@ static void put_share(struct energy_figure *f, const struct share_run *r, enum s
     f->energy_uj = share;
     f->method = ENERGY_SHARE;
     f->random_uj = -1;
+    f->lag_ns = f->lag_ns < 0 ? -1 : 0; /* accounts are kept on the curve as it stands */
+    f->lag_basis[0] = '\0';
     if (f->bounded) {
         base_strcpy(basis, sizeof(basis), f->bound_basis);
         snprintf(f->bound_basis, sizeof(f->bound_basis), "soft: given the policy; %.60s", basis);
@@ -81,6 +83,8 @@ static void share_figure(struct store *s, int64_t run, const struct energy_windo
     }
     int64_t t0 = r->t0_ns > w->t0_ns ? r->t0_ns : w->t0_ns;
     int64_t t1 = r->t1_ns < w->t1_ns ? r->t1_ns : w->t1_ns;
+    if (out->in_total[i])
+        rest->moved_uj += f->energy_uj - x.total_uj;
     put_share(f, r, policy);
     energy_flag(f, "overlap");
     if (!x.baseline)

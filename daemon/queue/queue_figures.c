@@ -291,6 +291,9 @@ static int compare_figure(void *arg, const struct run_energy *f)
         if (x->now->figures[i].channel == f->channel)
             n = &x->now->figures[i];
     bool bounded = n->known && n->bounded;
+    x->differs |=
+        (strstr(f->flags, "provisional") != NULL) != (strstr(n->flags, "provisional") != NULL) ||
+        f->lag_ns != (n->lag_ns < 0 ? RUN_NONE : n->lag_ns);
     x->differs |= f->energy_uj != (n->known ? n->energy_uj : RUN_NONE) ||
                   f->lo_uj != (bounded ? n->lo_uj : RUN_NONE) ||
                   f->hi_uj != (bounded ? n->hi_uj : RUN_NONE);

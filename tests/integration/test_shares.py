@@ -70,6 +70,7 @@ class Shares(unittest.TestCase):
             share = s["attributed"]["energy_uj"]
             self.assertEqual(share + s["others_uj"] + s["system_uj"] + s["foreign_uj"] + s["idle_uj"],
                              machine)
+            self.assertEqual(s["moved_uj"], 0)
             self.assertLessEqual(s["range_lo_uj"], share)
             self.assertGreaterEqual(s["range_hi_uj"], share)
             self.assertEqual(s["policy"], policy)
@@ -97,6 +98,25 @@ class Shares(unittest.TestCase):
         self.assertIn("no policy", self.wattq("energy", str(busy), "--policy", "fair").stderr)
         r = self.wattq("audit", "--since", "-10m")
         self.assertEqual((r.returncode, "adds up" in r.stdout), (0, True), r.stdout + r.stderr)
+
+    def test_a_meter_that_lags(self):
+        """Accounts are kept on the curve as it stands, the machine's figure is read later by the lag: what lies
+        between is stated, and all of it adds up to the uJ."""
+        d = Daemon("--parallel", "2", script="channel wall kind=gauge scope=node period=100ms lag=600ms\n"
+                   "power wall = piecewise 0s:50W 1s:90W 1700ms:20W repeat 2300ms\n")
+        self.addCleanup(d.__exit__, None, None, None)
+        d.start()
+        a, b = d.sh("sleep 1", exclusive=False), d.sh("sleep 1.3", exclusive=False)
+        d.wait(a, b)
+        for run in (a, b):
+            r = until(lambda: (lambda x: x if x["figures"][1]["lag_ns"] else None)(d.call("energy", run=run)),
+                      "what the meter shows of the end")
+            s = r["shares"]
+            self.assertEqual((r["figures"][1]["lag_ns"], r["figures"][1]["lag_basis"]), (600000000, "declared"))
+            self.assertEqual(s["attributed"]["lag_ns"], None)
+            self.assertNotEqual(s["moved_uj"], 0)
+            self.assertEqual(s["attributed"]["energy_uj"] + s["others_uj"] + s["system_uj"] + s["foreign_uj"]
+                             + s["idle_uj"] + s["moved_uj"], r["figures"][0]["energy_uj"])
 
     def test_two_that_work_alike(self):
         """By CPU time: two busy loops, one of which has twice the time of the other."""

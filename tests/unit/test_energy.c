@@ -537,6 +537,141 @@ static void test_sampling(void **state)
     rec_fini(&rec);
 }
 
+/* ---- lag ---------------------------------------------------------------------------------------- */
+
+/* What a power meter shows at t: of its newest refresh, `lag` late, the power or its mean over the box. */
+static int64_t power_shown(const struct truth *x, const struct channel_desc *d, int64_t phase,
+                           int64_t t)
+{
+    int64_t of = t - (((t - phase) % d->period_ns) + d->period_ns) % d->period_ns - d->lag_ns;
+    int64_t box = d->kind == CHANNEL_AVERAGE ? d->box_ns : 1;
+    return (int64_t)((truth_unw(x, of) - truth_unw(x, of - box)) / box);
+}
+
+static double off(int64_t uj, wide truth)
+{
+    double d = (double)uj * 1e9 - (double)truth;
+    return (d < 0 ? -d : d) / 1e9;
+}
+
+/* Sums over many windows of how far off the figure is, read at the lag and as it stands. */
+struct lag_sums {
+    double moved, still;
+    int held, n;
+};
+
+static void one_lagging(struct rig *r, bool average, struct lag_sums *sums)
+{
+    struct err e = {0};
+    struct channel_row ch;
+    struct energy_set set;
+    rec_init(&r->rec);
+    struct channel_desc *d = rec_add(&r->rec, "wall", average ? CHANNEL_AVERAGE : CHANNEL_GAUGE);
+    d->scope = SCOPE_NODE;
+    d->period_ns = (1 + rec_below(&r->seed, 10)) * 10 * NS_PER_MS;
+    d->lag_ns = (2 + rec_below(&r->seed, 8)) * 100 * NS_PER_MS;
+    d->box_ns = average ? d->period_ns + rec_below(&r->seed, 5) * 100 * NS_PER_MS : 0;
+    truth_make(&r->truth, &r->seed, NS_PER_S, 300000000);
+    r->phase = rec_below(&r->seed, d->period_ns);
+    rec_open_as(&r->rec, REC_BOOT, 0);
+    for (int64_t t = NS_PER_S / 10; t < 6 * NS_PER_S; t += 50 * NS_PER_MS) {
+        int64_t at = t + rec_below(&r->seed, 100000);
+        rec_set(&r->rec, 0, power_shown(&r->truth, d, r->phase, at), 0);
+        rec_put(&r->rec, at, at, 0);
+    }
+    rec_flush(&r->rec);
+    rec_must(samples_channel(r->rec.store, r->rec.id[0], &ch, &e), &e, "channel");
+    int64_t a = NS_PER_S + rec_below(&r->seed, NS_PER_S);
+    const struct energy_window w = {1, a, a + NS_PER_S / 2 + rec_below(&r->seed, NS_PER_S)};
+    wide truth = truth_unw(&r->truth, w.t1_ns) - truth_unw(&r->truth, w.t0_ns);
+    rec_must(energy_of_window(r->rec.store, &w, &set, &e), &e, "window");
+    rec_must(energy_sampling(r->rec.store, &w, &set, &e), &e, "sampling");
+    const struct energy_figure *f = &set.figures[0];
+    assert_true(f->known && f->unknown_ns == 0);
+    assert_int_equal(f->lag_ns, d->lag_ns + (average ? (d->box_ns - d->period_ns) / 2 : 0));
+    assert_string_equal(f->lag_basis, "declared");
+    sums->moved += off(f->energy_uj, truth);
+    sums->held += off(f->energy_uj, truth) <= (double)f->sampling_uj;
+    if (average && off(f->energy_uj, truth) > (double)f->sampling_uj)
+        print_error("%.0f uJ off, %lld stated; period %lld box %lld lag %lld\n",
+                    off(f->energy_uj, truth), (long long)f->sampling_uj, (long long)d->period_ns,
+                    (long long)d->box_ns, (long long)d->lag_ns);
+    energy_set_fini(&set);
+    ch.lag_ns = 0; /* as if nobody had declared it */
+    ch.box_ns = ch.period_ns;
+    struct energy_figure still;
+    rec_must(energy_of_channel(r->rec.store, &ch, &w, &still, &e), &e, "energy");
+    assert_int_equal(still.lag_ns, 0);
+    sums->still += off(still.energy_uj, truth);
+    sums->n++;
+    rec_fini(&r->rec);
+}
+
+static void test_lag_is_taken_out(void **state)
+{
+    (void)state;
+    struct rig *r = calloc(1, sizeof(*r));
+    r->seed = rec_seed();
+    for (int average = 0; average < 2; average++) {
+        struct lag_sums sums = {0};
+        for (int i = 0; i < 60; i++)
+            one_lagging(r, average != 0, &sums);
+        print_message("%s: %.2f J off, %.2f J unmoved; %d of %d within what was stated\n",
+                      average ? "average" : "gauge", sums.moved / 6e7, sums.still / 6e7, sums.held,
+                      sums.n);
+        assert_true(sums.moved < 0.8 * sums.still);
+        if (average) /* the box bounds it; what a gauge has not seen it cannot state */
+            assert_int_equal(sums.held, sums.n);
+    }
+    free(r);
+}
+
+static void test_lag_rules(void **state)
+{
+    (void)state;
+    char basis[12];
+    struct channel_row ch = {.kind = CHANNEL_GAUGE, .lag_learned_ns = -1, .period_ns = NS_PER_S};
+    assert_int_equal(energy_lag_ns(&ch, basis), 0);
+    assert_string_equal(basis, "");
+    ch.lag_learned_ns = 1500 * NS_PER_MS; /* rounded up by at most a quarter of a second */
+    assert_int_equal(energy_lag_ns(&ch, basis), 1250 * NS_PER_MS);
+    assert_string_equal(basis, "learned");
+    ch.lag_ns = 2 * NS_PER_S;
+    assert_int_equal(energy_lag_ns(&ch, basis), 2 * NS_PER_S);
+    assert_string_equal(basis, "declared");
+    ch.kind = CHANNEL_COUNTER;
+    assert_int_equal(energy_lag_ns(&ch, basis), 0);
+    ch.kind = CHANNEL_AVERAGE;
+    ch.quality = QUALITY_ESTIMATED;
+    assert_int_equal(energy_lag_ns(&ch, basis), 0);
+}
+
+/* Adjacent windows add up; before the meter has shown an end the figure is provisional and not moved. */
+static void test_lag_at_the_end(void **state)
+{
+    (void)state;
+    rec_init(&rec);
+    struct channel_desc *d = rec_add(&rec, "g", CHANNEL_GAUGE);
+    d->lag_ns = 2 * NS_PER_S;
+    rec_open_as(&rec, REC_BOOT, 0);
+    for (int i = 0; i < 101; i++) {
+        rec_set(&rec, 0, i * 1000000, 0); /* rises by 10 W a second */
+        rec_put(&rec, i * 100 * NS_PER_MS, i * 100 * NS_PER_MS, 0);
+    }
+    rec_flush(&rec);
+    struct energy_figure x = figure_of(NS_PER_S, 3 * NS_PER_S);
+    struct energy_figure y = figure_of(3 * NS_PER_S, 5 * NS_PER_S);
+    assert_int_equal(x.energy_uj, 80000000); /* 30 to 50 W: that of 3 s to 5 s of the curve */
+    assert_int_equal(x.energy_uj + y.energy_uj, figure_of(NS_PER_S, 5 * NS_PER_S).energy_uj);
+    assert_null(strstr(x.flags, "provisional"));
+    struct energy_figure late = figure_of(7 * NS_PER_S, 9 * NS_PER_S);
+    assert_int_equal(late.energy_uj, 160000000); /* 70 to 90 W: as it stands */
+    assert_int_equal(late.lag_ns, 0);
+    assert_int_equal(late.unknown_ns, 0);
+    assert_non_null(strstr(late.flags, "provisional"));
+    rec_fini(&rec);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -550,6 +685,9 @@ int main(void)
         cmocka_unit_test(test_total),
         cmocka_unit_test(test_another_source_stands_in),
         cmocka_unit_test(test_sampling),
+        cmocka_unit_test(test_lag_is_taken_out),
+        cmocka_unit_test(test_lag_rules),
+        cmocka_unit_test(test_lag_at_the_end),
         cmocka_unit_test(test_only_an_estimate),
         cmocka_unit_test(test_split),
     };
