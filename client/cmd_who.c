@@ -62,7 +62,8 @@ static void put_gpu(struct table *t, const struct wire_val *gpu, const struct wi
         put_process_row(t, gpu, wire_at(processes, i));
     if (wire_len(processes) > 0)
         return;
-    bool nobody = wire_bool(gpu, "known", false) && wire_int(gpu, "more", 0) == 0;
+    bool nobody = wire_bool(gpu, "known", false) && wire_int(gpu, "more", 0) == 0 &&
+                  wire_int(gpu, "hidden", 0) == 0;
     table_put(t, "%s", wire_str(gpu, "label", "?"));
     table_put(t, nobody ? "nobody" : "-");
     for (size_t i = 2; i < ARRAY_LEN(heads); i++)
@@ -84,6 +85,10 @@ static void put_gpu_line(const struct app *app, const struct wire_val *gpu)
     else if (n > 0 && idle_ns != PRINT_NONE)
         (void)fprintf(out, "%s is allocated (%lld process%s), 0 %% for %s\n", label, n,
                       n == 1 ? "" : "es", print_duration(buf, sizeof buf, idle_ns));
+    long long hidden = (long long)wire_int(gpu, "hidden", 0);
+    if (hidden > 0)
+        (void)fprintf(out, "%lld process%s of others may be on %s too: the daemon may not look\n",
+                      hidden, hidden == 1 ? "" : "es", label);
 }
 
 static void put_device(struct table *t, const struct wire_val *device)

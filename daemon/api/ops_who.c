@@ -94,6 +94,7 @@ static void put_gpu(struct wire_out *o, const struct gpu_use *u, int64_t now_ns)
         put_process(o, &enc, &u->procs[i]);
     wire_end(o);
     wire_put_int(o, "more", (int64_t)u->more);
+    wire_put_int(o, "hidden", (int64_t)u->hidden);
     encode_opt(o, "busy_ppm", u->busy_ppm >= 0 ? u->busy_ppm : RUN_NONE);
     encode_opt(o, "idle_ns", u->idle_since_ns > 0 ? now_ns - u->idle_since_ns : RUN_NONE);
     wire_put_bool(o, "known", known);

@@ -154,7 +154,7 @@ struct reading attr_once(const char *dir, const char *name)
     return attr_now(path);
 }
 
-bool attr_text(const char *dir, const char *name, char *out, size_t cap)
+bool attr_whole(const char *dir, const char *name, char *out, size_t cap)
 {
     char *path CLEANUP(base_freep) = base_printf("%s/%s", dir, name);
     int fd CLEANUP(base_closep) = open(path, O_RDONLY | O_CLOEXEC);
@@ -166,8 +166,23 @@ bool attr_text(const char *dir, const char *name, char *out, size_t cap)
         return false;
     }
     out[n] = '\0';
+    return true;
+}
+
+bool attr_text(const char *dir, const char *name, char *out, size_t cap)
+{
+    if (!attr_whole(dir, name, out, cap)) {
+        return false;
+    }
     out[strcspn(out, "\n")] = '\0';
     return true;
+}
+
+bool attr_suspended(const char *power_dir)
+{
+    char text[32];
+    return power_dir && attr_text(power_dir, "runtime_status", text, sizeof(text)) &&
+           strcmp(text, "suspended") == 0;
 }
 
 char *attr_sysfs(const struct meter_config *cfg)

@@ -48,6 +48,12 @@ struct reading attr_now(const char *path);
 struct reading attr_once(const char *dir, const char *name);
 /* First line of dir/name without its newline. False when it cannot be read or does not fit. */
 bool attr_text(const char *dir, const char *name, char *out, size_t cap);
+/* The same with every line of it. */
+bool attr_whole(const char *dir, const char *name, char *out, size_t cap);
+
+/* Has the kernel put that device to sleep? power_dir: its "power" directory, NULL = it has none. To ask does
+ * not wake it; to read almost anything else of it does. */
+bool attr_suspended(const char *power_dir);
 
 /* Where this machine's (or the fixture's) sysfs is: "<root>/sys", or root itself when it has no sys
  * below it. Caller frees. */

@@ -63,7 +63,7 @@ size_t gpu_procs_count(struct gpu_procs *p)
 static void fail(struct gpu_use *u, enum reading_state state)
 {
     u->state = state;
-    u->n = u->more = 0;
+    u->n = u->more = u->hidden = 0;
     u->busy_ppm = -1;
     u->idle_since_ns = 0;
 }
@@ -197,4 +197,23 @@ bool gpu_procs_identify(const char *root, struct gpu_proc *proc)
     proc->uid = proc_stat_uid(root, proc->pid);
     proc->root = find_shepherd(root, proc->pid);
     return stat.state != 'Z' && stat.state != 'X';
+}
+
+struct gpu_proc *gpu_procs_row(struct gpu_use *use, const char *root, int64_t pid)
+{
+    for (size_t i = 0; i < use->n; i++) {
+        if (use->procs[i].pid == pid) {
+            return &use->procs[i];
+        }
+    }
+    struct gpu_proc who = {.pid = pid, .memory_bytes = -1, .busy_ppm = -1};
+    if (!gpu_procs_identify(root, &who)) {
+        return NULL;
+    }
+    if (use->n == GPU_PROCS_MAX) {
+        use->more++;
+        return NULL;
+    }
+    use->procs[use->n] = who;
+    return &use->procs[use->n++];
 }

@@ -32,15 +32,17 @@ struct gpu_proc {
 };
 
 struct gpu_use {
-    char device[64];          /* as channel_desc.device: GPU UUID */
-    char label[48];           /* "gpu0 NVIDIA H100" */
-    enum reading_state state; /* of the list; READING_OK: procs is complete but for `more` */
-    const char *reason;       /* in words, "" when OK; constant text */
-    int64_t stamp_ns;         /* CLOCK_BOOTTIME of the answer; 0 = none yet */
-    int64_t span_ns;          /* what busy_ppm looks back on; 0 = first answer */
-    int64_t busy_ppm;         /* the whole GPU's utilisation; -1 = not told */
-    int64_t idle_since_ns;    /* busy_ppm has been 0 since then; 0 = it is not, or not told */
+    char device[64]; /* as channel_desc.device: GPU UUID */
+    char label[48];  /* "gpu0 NVIDIA H100" */
+    enum reading_state
+        state;             /* of the list; READING_OK: procs is complete but for `more`, `hidden` */
+    const char *reason;    /* in words, "" when OK; constant text */
+    int64_t stamp_ns;      /* CLOCK_BOOTTIME of the answer; 0 = none yet */
+    int64_t span_ns;       /* what busy_ppm looks back on; 0 = first answer */
+    int64_t busy_ppm;      /* the whole GPU's utilisation; -1 = not told */
+    int64_t idle_since_ns; /* busy_ppm has been 0 since then; 0 = it is not, or not told */
     size_t n, more;
+    size_t hidden; /* processes of others that may not be looked into: each may be on it or not */
     struct gpu_proc procs[GPU_PROCS_MAX];
 };
 
@@ -68,5 +70,8 @@ void gpu_procs_put(struct gpu_procs *p, int index, const struct gpu_use *use);
  * none, or it is a zombie. A shepherd is known by its name alone here: whether it is one of ours, the slots
  * say (slots_find). */
 bool gpu_procs_identify(const char *root, struct gpu_proc *proc);
+
+/* For writers: the row of that process, made if it is alive. NULL = it is not, or there is no room (more). */
+struct gpu_proc *gpu_procs_row(struct gpu_use *use, const char *root, int64_t pid);
 
 #endif

@@ -72,7 +72,7 @@ struct reading nvml_reading(nvml_return rc, unsigned long long v, int64_t factor
 
 typedef nvml_return (*list_call)(nvml_device device, unsigned *count, struct nvml_process *out);
 
-static struct gpu_proc *find(struct gpu_use *u, int64_t pid)
+static const struct gpu_proc *find(const struct gpu_use *u, int64_t pid)
 {
     for (size_t i = 0; i < u->n; i++) {
         if (u->procs[i].pid == pid) {
@@ -82,27 +82,19 @@ static struct gpu_proc *find(struct gpu_use *u, int64_t pid)
     return NULL;
 }
 
+/* The list may hold rows of processes that have ended. */
 static void add_row(const struct nvml_who *w, struct gpu_use *u, const struct nvml_process *row,
                     bool graphics)
 {
-    struct gpu_proc *known = find(u, row->pid);
-    struct gpu_proc who = {.pid = row->pid, .memory_bytes = -1, .busy_ppm = -1};
-    if (!known && !gpu_procs_identify(w->root, &who)) {
-        return; /* the list may hold rows of processes that have ended */
-    }
-    if (!known && u->n == GPU_PROCS_MAX) {
-        u->more++;
+    struct gpu_proc *who = gpu_procs_row(u, w->root, row->pid);
+    if (!who) {
         return;
     }
-    if (!known) {
-        known = &u->procs[u->n++];
-        *known = who;
+    if (row->bytes <= INT64_MAX && (int64_t)row->bytes > who->memory_bytes) {
+        who->memory_bytes = (int64_t)row->bytes;
     }
-    if (row->bytes <= INT64_MAX && (int64_t)row->bytes > known->memory_bytes) {
-        known->memory_bytes = (int64_t)row->bytes;
-    }
-    known->graphics = known->graphics || graphics;
-    known->compute = known->compute || !graphics;
+    who->graphics = who->graphics || graphics;
+    who->compute = who->compute || !graphics;
 }
 
 static nvml_return list(const struct nvml_who *w, nvml_device device, list_call call, bool graphics,

@@ -188,13 +188,6 @@ static struct reading read_ask(const struct source *s, enum ask ask)
     return shapes[ask].field ? read_power_field(s, ask) : read_companion(s, ask);
 }
 
-static bool suspended(const char *runtime_dir)
-{
-    char text[32];
-    return runtime_dir && attr_text(runtime_dir, "runtime_status", text, sizeof(text)) &&
-           strcmp(text, "suspended") == 0;
-}
-
 static void fill(const struct source *s, enum reading_state state, struct reading *out)
 {
     for (size_t i = 0; i < s->n; i++) {
@@ -274,7 +267,7 @@ static void read_all(struct source *s, int64_t boot_ns, struct reading *out)
 {
     if (getpid() != s->pid) {
         fill(s, READING_IO, out);
-    } else if (suspended(s->runtime_dir)) {
+    } else if (attr_suspended(s->runtime_dir)) {
         fill(s, READING_ASLEEP, out);
         look_who(s, boot_ns, READING_ASLEEP);
         s->slow_ns = 0;
@@ -377,7 +370,7 @@ static void list_pci(struct pci_list *l, const char *sys)
         if (strlen(name) == strlen("0000:01:00.0") && name[4] == ':' && l->awake < PCI_MAX) {
             char *power CLEANUP(base_freep) = base_printf("%s/%s/power", dir, name);
             l->total++;
-            if (!suspended(power)) {
+            if (!attr_suspended(power)) {
                 (void)base_strcpy(l->address[l->awake++], sizeof(l->address[0]), name);
             }
         }
