@@ -4,9 +4,11 @@
  * hwmonN is numbered by probe order, so a channel is known by the device it hangs on. Where one quantity
  * is shown as counter, average and instant, the first is the channel and the others mirror it. The rails of
  * an INA3221 have voltage (mV) and current (mA) only; their product is uW.
+ * Chips of GPUs that source_drm.c reads are left to it.
  * Per-core energies of amd_energy ("Ecore...") are left out: they lie inside the socket's counter and
  * there are hundreds. */
 #include "daemon/meter/attr.h"
+#include "daemon/meter/drm_card.h"
 
 #include <dirent.h>
 #include <limits.h>
@@ -67,9 +69,6 @@ static const struct rule rules[] = {
     {"ina3221", "POM_5V_GPU", SCOPE_GPU, QUALITY_MEASURED, "GPU rail"},
     {"ina3221", "VDD_CPU", SCOPE_CPU, QUALITY_MEASURED, "CPU rail, perhaps with accelerators"},
     {"ina3221", "POM_5V_CPU", SCOPE_CPU, QUALITY_MEASURED, "CPU rail"},
-    {"amdgpu", NULL, SCOPE_GPU, QUALITY_MEASURED, "one GPU, as its driver sees it"},
-    {"i915", NULL, SCOPE_GPU, QUALITY_MEASURED, "one GPU card"},
-    {"xe", NULL, SCOPE_GPU, QUALITY_MEASURED, "one GPU card, or the chip on it"},
     {"nouveau", NULL, SCOPE_GPU, QUALITY_MEASURED, "one GPU card"},
     {NULL, NULL, SCOPE_OTHER, QUALITY_MEASURED, "a rail or supply; what it feeds is not stated"},
 };
@@ -271,8 +270,7 @@ static void add_sensor(struct source *s, const struct chip *c, size_t form, int 
     s->n++;
 }
 
-/* Parts of one chip: rails of a Grace socket lie in the socket, the socket in the module; the chip of an
- * xe card in the card. */
+/* Parts of one chip: rails of a Grace socket lie in the socket, the socket in the module. */
 static void place(struct source *s, size_t first)
 {
     for (size_t i = first; i < s->n; i++) {
@@ -283,10 +281,7 @@ static void place(struct source *s, size_t first)
                 outer == SCOPE_PACKAGE && (d->scope == SCOPE_CPU || d->scope == SCOPE_UNCORE);
             bool rail = strncmp(d->label, "ina3221", 7) == 0 && d->scope != SCOPE_MODULE;
             bool module = outer == SCOPE_MODULE && (d->scope == SCOPE_PACKAGE || rail);
-            bool card = outer == SCOPE_GPU && strstr(d->label, " pkg") &&
-                        strstr(s->descs[j].label, " card");
-            if (i != j && d->parent < 0 && s->descs[j].mirror_of < 0 &&
-                (socket || module || card)) {
+            if (i != j && d->parent < 0 && s->descs[j].mirror_of < 0 && (socket || module)) {
                 d->parent = (int)j;
             }
         }
@@ -329,8 +324,8 @@ static void add_product(struct source *s, const struct chip *c, int index)
 static void scan_chip(struct source *s, struct chip *c)
 {
     size_t first = s->n;
-    if (!attr_text(c->dir, "name", c->name, sizeof(c->name))) {
-        return;
+    if (!attr_text(c->dir, "name", c->name, sizeof(c->name)) || drm_driver_chip(c->name)) {
+        return; /* source_drm.c reads those, and lets the card sleep */
     }
     for (int index = 1; index <= INDEX_MAX; index++) {
         int primary = -1;

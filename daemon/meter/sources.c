@@ -7,10 +7,12 @@ extern const struct source_ops source_perf;
 extern const struct source_ops source_perf_core;
 extern const struct source_ops source_powercap;
 extern const struct source_ops source_hwmon;
+extern const struct source_ops source_iio;
 extern const struct source_ops source_cray;
 extern const struct source_ops source_battery;
 extern const struct source_ops source_ipmi;
 extern const struct source_ops source_nvml;
+extern const struct source_ops source_drm;
 extern const struct source_ops source_line;
 extern const struct source_ops source_thermal;
 extern const struct source_ops source_throttle;
@@ -20,10 +22,12 @@ extern const struct source_ops source_estimate;
 /* Order = preference where two of them meter the same thing; `estimate` is last because it is opened
  * only when nothing before it can be read. */
 const struct source_ops *const source_list[] = {
-    &source_script,   &source_replay,    &source_perf,     &source_powercap,
-    &source_hwmon,    &source_cray,      &source_battery,  &source_ipmi,
-    &source_nvml,     &source_perf_core, &source_line,     &source_thermal,
-    &source_throttle, &source_slots,     &source_estimate, NULL,
+    &source_script,   &source_replay,   &source_perf,
+    &source_powercap, &source_hwmon,    &source_iio,
+    &source_cray,     &source_battery,  &source_ipmi,
+    &source_nvml,     &source_drm,      &source_perf_core,
+    &source_line,     &source_thermal,  &source_throttle,
+    &source_slots,    &source_estimate, NULL,
 };
 
 const char *reading_state_name(enum reading_state s)

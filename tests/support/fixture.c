@@ -48,15 +48,19 @@ static char *prepare(const struct fixture *f, const char *path)
     return full;
 }
 
-void fixture_put(const struct fixture *f, const char *path, const char *text)
+void fixture_put_bytes(const struct fixture *f, const char *path, const void *data, size_t bytes)
 {
     char *full CLEANUP(base_freep) = prepare(f, path);
     int fd CLEANUP(base_closep) = open(full, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
     need(fd >= 0, full);
     /* One write, then cut: a reader in between sees the old or the new number, like in sysfs. */
-    size_t bytes = strlen(text);
-    need(pwrite(fd, text, bytes, 0) == (ssize_t)bytes, full);
+    need(pwrite(fd, data, bytes, 0) == (ssize_t)bytes, full);
     need(ftruncate(fd, (off_t)bytes) == 0, full);
+}
+
+void fixture_put(const struct fixture *f, const char *path, const char *text)
+{
+    fixture_put_bytes(f, path, text, strlen(text));
 }
 
 void fixture_putf(const struct fixture *f, const char *path, const char *fmt, ...)

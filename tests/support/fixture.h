@@ -12,6 +12,7 @@ void fixture_init(struct fixture *f);
 void fixture_fini(struct fixture *f);
 /* Write (or rewrite in place) root/path, making directories. */
 void fixture_put(const struct fixture *f, const char *path, const char *text);
+void fixture_put_bytes(const struct fixture *f, const char *path, const void *bytes, size_t n);
 void fixture_putf(const struct fixture *f, const char *path, const char *fmt, ...) PRINTF(3, 4);
 void fixture_link(const struct fixture *f, const char *path, const char *target);
 void fixture_remove(const struct fixture *f, const char *path);

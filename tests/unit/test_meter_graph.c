@@ -285,13 +285,13 @@ static void hwmon_energy_alone(void **ctx)
 static void counter_before_average_before_instant(void **ctx)
 {
     (void)ctx;
-    fixture_put(&tree, "sys/class/hwmon/hwmon0/name", "xe\n");
+    fixture_put(&tree, "sys/class/hwmon/hwmon0/name", "nouveau\n");
     fixture_put(&tree, "sys/class/hwmon/hwmon0/energy1_input", "456\n");
     fixture_put(&tree, "sys/class/hwmon/hwmon0/power1_average", "30000000\n");
     fixture_put(&tree, "sys/class/hwmon/hwmon0/power1_input", "31000000\n");
-    assert_total("xe energy1");
+    assert_total("nouveau energy1");
     fixture_put(&tree, "sys/class/hwmon/hwmon0/energy1_input", "oops\n");
-    assert_total("xe power1");
+    assert_total("nouveau power1");
 }
 
 static void acpi_meter_sees_the_node(void **ctx)

@@ -356,11 +356,11 @@ static void hwmon_is_known_by_its_device(void **ctx)
         struct fixture f;
         char path[100];
         fixture_init(&f);
-        fixture_put(&f, "sys/devices/pci0000:00/0000:03:00.0/vendor", "0x1002\n");
+        fixture_put(&f, "sys/devices/pci0000:00/0000:03:00.0/vendor", "0x10de\n");
         snprintf(path, sizeof(path), "sys/class/hwmon/hwmon%d/device", boot ? 5 : 3);
         fixture_link(&f, path, "../../../devices/pci0000:00/0000:03:00.0");
         snprintf(path, sizeof(path), "sys/class/hwmon/hwmon%d/name", boot ? 5 : 3);
-        fixture_put(&f, path, "amdgpu\n");
+        fixture_put(&f, path, "nouveau\n");
         snprintf(path, sizeof(path), "sys/class/hwmon/hwmon%d/power1_average", boot ? 5 : 3);
         fixture_put(&f, path, "35000000\n");
         snprintf(path, sizeof(path), "sys/class/hwmon/hwmon%d/power1_average_interval",
@@ -381,7 +381,7 @@ static void hwmon_is_known_by_its_device(void **ctx)
         fixture_fini(&f);
     }
     assert_string_equal(uid[0], uid[1]);
-    assert_string_equal(uid[0], "hwmon/devices/pci0000:00/0000:03:00.0/amdgpu/power1_average");
+    assert_string_equal(uid[0], "hwmon/devices/pci0000:00/0000:03:00.0/nouveau/power1_average");
 }
 
 /* ---- slots ------------------------------------------------------------------------------------- */
