@@ -7,6 +7,7 @@
 
 #include "client/json.h"
 #include "common/suggest.h"
+#include "common/users.h"
 
 #define RUN_OPTIONS                                                                                \
     (OPT(TIME) | OPT(LABEL) | OPT(PROJECT) | OPT(PRIORITY) | OPT(EXCLUSIVE) | OPT(SHARED) |        \
@@ -194,7 +195,12 @@ static int unknown_command(const char *name, struct err *e)
 
 int cmd_connect(const struct app *app, struct conn **c, struct err *e)
 {
-    return conn_open(c, args_str(&app->args, OPT_SOCKET, NULL), e);
+    char user[USERS_NAME_MAX];
+    int rc = conn_open(c, args_str(&app->args, OPT_SOCKET, NULL), e);
+    if (rc == 0 && conn_stranger(*c) >= 0)
+        cmd_say(app, "this wattqd is %s's; it shows what it lets others see",
+                users_name(conn_stranger(*c), user));
+    return rc;
 }
 
 static int print_document(const struct app *app, const char *name, const struct wire_val *reply,

@@ -1,7 +1,9 @@
 /* One blocking connection to wattqd: finds the socket, checks who listens, says hello, then requests and
  * replies. Requests are answered in order; a stream is read with conn_recv until its last frame.
- * Before anything is sent the server's uid is checked by SO_PEERCRED: only we ourselves or root may see
- * an environment. Single-threaded. */
+ * Before anything is sent the server's uid is checked by SO_PEERCRED. We ourselves, root and the user wattq may see
+ * an environment. Somebody else's wattqd is talked to only when its socket was named, and lies in a directory of
+ * that user's own, so that nobody else can have put it there; what would carry an environment is not sent to
+ * it. Single-threaded. */
 #ifndef CLIENT_CONN_H
 #define CLIENT_CONN_H
 
@@ -15,13 +17,16 @@ int conn_path(const char *given, char *out, struct err *e) MUST_USE;
 
 /* WATTQ_E_NO_DAEMON with the command that starts it; WATTQ_E_FORBIDDEN when somebody else listens. */
 int conn_open(struct conn **out, const char *given, struct err *e) MUST_USE;
+/* The uid whose wattqd it is, when that is none of those who may see an environment; -1 = it is. */
+int64_t conn_stranger(const struct conn *c);
 void conn_close(struct conn *c); /* NULL is fine */
 void conn_closep(struct conn **c);
 
 const struct wire_val *conn_hello(const struct conn *c); /* the reply to hello; lives with c */
 int conn_fd(const struct conn *c);                       /* for poll */
 
-/* A request: conn_begin opens the frame with op and id; put the keys, then conn_send. */
+/* A request: conn_begin opens the frame with op and id; put the keys, then conn_send (WATTQ_E_FORBIDDEN for an
+ * environment to a stranger). */
 struct wire_out *conn_begin(struct conn *c, const char *op);
 int conn_send(struct conn *c, struct err *e) MUST_USE;
 /* Next reply; an error reply becomes that error. WATTQ_E_NO_DAEMON when the daemon went away. */

@@ -145,6 +145,8 @@ static int check_hello(struct peer *p, const struct wire_val *req, struct err *e
         return err_next(
             e, "use the wattq that came with this wattqd, or restart wattqd after an upgrade");
     }
+    if (!p->rights.admitted) /* only now: had its hello not been read, the answer could be lost */
+        return rights_refuse_peer(&p->server->cfg.policy, p->uid, e);
     p->hello = true;
     return 0;
 }
@@ -287,8 +289,6 @@ static size_t guests(const struct server *s)
 
 static int admit(const struct server *s, const struct peer *p, struct err *e)
 {
-    if (!p->rights.admitted)
-        return rights_refuse_peer(&s->cfg.policy, p->uid, e);
     if (s->npeers > SERVER_PEERS_MAX || peers_of(s, p->uid) > SERVER_PEERS_UID ||
         (!p->rights.admin && guests(s) > SERVER_PEERS_GUEST)) {
         err_set(e, WATTQ_E_LIMIT, "too many connections (%zu)", s->npeers);

@@ -76,7 +76,9 @@ static void greet(struct meters *m)
     base_closep(&fd);
 }
 
-/* The directory says who may connect; the socket itself is for all that get there. */
+/* Readings at the rate they are taken are for wattqd, not for everybody (docs/security.md): the socket is open to
+ * its user and its group, the one that the unit runs it in. The mode is there before the file is: on Linux the
+ * file gets that of the socket, and umask may take from it. */
 static int listen_at(const char *path, struct err *e)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
@@ -84,8 +86,8 @@ static int listen_at(const char *path, struct err *e)
         return err_set(e, WATTQ_E_USAGE, "--listen: the path is too long for a socket");
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     (void)unlink(path);
-    if (fd < 0 || bind(fd, (const struct sockaddr *)&a, sizeof(a)) < 0 || chmod(path, 0666) < 0 ||
-        listen(fd, CLIENTS_MAX) < 0) {
+    if (fd < 0 || fchmod(fd, 0660) < 0 || bind(fd, (const struct sockaddr *)&a, sizeof(a)) < 0 ||
+        chmod(path, 0660) < 0 || listen(fd, CLIENTS_MAX) < 0) {
         base_closep(&fd);
         return err_errno(e, WATTQ_E_IO, "cannot listen on %.150s", path);
     }
