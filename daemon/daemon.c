@@ -187,11 +187,14 @@ static void daemon_on_hangup(uv_signal_t *handle, int signum)
  * starts a process of its own (launch, briefly) waits for it before the loop turns. */
 static void daemon_on_child(uv_signal_t *handle, int signum)
 {
-    (void)handle;
+    struct daemon *d = handle->data;
     (void)signum;
     int status = 0;
-    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
+    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
         log_debug("child ended pid=%ld status=%d", (long)pid, status);
+        if (d->launch)
+            launch_reaped(d->launch, pid, status);
+    }
 }
 
 static void check_storage(struct daemon *d)

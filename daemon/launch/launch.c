@@ -282,6 +282,8 @@ int launch_start(struct launch *l, const struct launch_block *b, struct err *e)
         return rc;
     struct launch_run *r = add(l, b->run_id, b->token, HOW_STARTED);
     r->by_systemd = l->systemd;
+    r->time_limit_ns = b->time_limit_ns;
+    r->grace_ns = b->grace_ns;
     rc = launch_block_write(b, &r->block_fd, e);
     if (rc == 0)
         rc = launch_spawn(r, e);
@@ -332,6 +334,8 @@ int launch_stop(struct launch *l, int64_t run_id, int signal, int64_t grace_ns, 
     r->want_stop = true;
     r->stop_signal = signal;
     r->stop_grace_ns = grace_ns;
+    if (r->orphan != ORPHAN_NOT)
+        witness_stop(r, signal, grace_ns);
     return r->conn ? conn_send(r, FRAME_STOP, signal, grace_ns, e) : 0;
 }
 
@@ -339,7 +343,14 @@ int launch_pause(struct launch *l, int64_t run_id, bool pause, struct err *e)
 {
     struct launch_run *r;
     int rc = need(l, run_id, &r, e);
-    return rc ? rc : conn_send(r, pause ? FRAME_PAUSE : FRAME_RESUME, 0, 0, e);
+    if (rc < 0)
+        return rc;
+    r->want_pause = pause ? FRAME_PAUSE : FRAME_RESUME;
+    if (r->orphan != ORPHAN_NOT) {
+        witness_pause(r, pause);
+        return 0;
+    }
+    return r->conn ? conn_send(r, r->want_pause, 0, 0, e) : 0;
 }
 
 int launch_abort(struct launch *l, int64_t run_id, struct err *e)

@@ -7,9 +7,12 @@
  * socket `ctl` in the run's directory.
  *
  * Events come through `on_event`, on the loop, never from inside a call of this module; the last one of
- * a run is LAUNCH_ENDED or LAUNCH_LOST. After it launch_ack forgets the run. If the shepherd is killed,
- * whatever is left of its run is killed too before LAUNCH_LOST is reported: an unsupervised run cannot be
- * metered, stopped or ended. */
+ * a run is LAUNCH_ENDED or LAUNCH_LOST. After it launch_ack forgets the run.
+ *
+ * If a shepherd is killed that this process had started, and this process is a subreaper, the run's processes
+ * become our children: the run goes on, can be stopped and paused, and its main process's status makes the
+ * result. Else whatever is left of its run is killed before LAUNCH_LOST is reported: an unsupervised run
+ * cannot be metered, stopped or ended. */
 #ifndef DAEMON_LAUNCH_LAUNCH_H
 #define DAEMON_LAUNCH_LAUNCH_H
 
@@ -66,6 +69,8 @@ int launch_go(struct launch *l, int64_t run_id, int64_t token, struct err *e) MU
 int launch_stop(struct launch *l, int64_t run_id, int signal, int64_t grace_ns,
                 struct err *e) MUST_USE;
 int launch_pause(struct launch *l, int64_t run_id, bool pause, struct err *e) MUST_USE;
+/* For each child of this process that waitpid gave, whoever it was. */
+void launch_reaped(struct launch *l, pid_t pid, int status);
 /* Before GO: the shepherd goes, nothing has run, and no event follows; the run may be started anew. */
 int launch_abort(struct launch *l, int64_t run_id, struct err *e) MUST_USE;
 /* The result is committed: drop what is known of the run here; all its files stay. */

@@ -39,6 +39,8 @@ static void send_again(struct launch_run *r, enum shepherd_phase phase)
     struct err e;
     if (r->want_go && phase == SHEPHERD_GATE && conn_send(r, FRAME_GO, 0, 0, &e) < 0)
         return;
+    if (r->want_pause && phase != SHEPHERD_ENDED)
+        (void)!conn_send(r, r->want_pause, 0, 0, &e);
     if (r->want_stop && phase != SHEPHERD_ENDED)
         (void)!conn_send(r, FRAME_STOP, r->stop_signal, r->stop_grace_ns, &e);
 }
@@ -81,6 +83,8 @@ static void on_state(struct launch_run *r, const struct frame *f)
     }
     if (!r->started) {
         r->started = true;
+        if (r->time_limit_ns > 0)
+            r->limit_ns = clock_mono_ns() + r->time_limit_ns;
         conn_event(r, LAUNCH_STARTED, f->t0_ns);
     }
     /* The handler may have closed all of this. */
@@ -185,7 +189,7 @@ int conn_open(struct launch_run *r, int fd, struct err *e)
 
 /* ---- finding ------------------------------------------------------------------------------------ */
 
-static void end(struct launch_run *r, const struct result *res)
+void conn_end(struct launch_run *r, const struct result *res)
 {
     /* A shepherd that was killed behind its result has not tidied up. */
     learn(r);
@@ -216,7 +220,7 @@ static bool take_result(struct launch_run *r, int dirfd)
         conn_event(r, LAUNCH_MAIN_EXIT, res.main_exit_ns);
     }
     if (!uv_is_closing((uv_handle_t *)&r->timer))
-        end(r, &res);
+        conn_end(r, &res);
     return true;
 }
 
@@ -270,7 +274,9 @@ static void on_timer(uv_timer_t *timer)
     struct launch_run *r = container_of(timer, struct launch_run, timer);
     if (r->over)
         return;
-    if (r->losing)
+    if (r->orphan != ORPHAN_NOT)
+        witness_step(r);
+    else if (r->losing)
         lost_step(r);
     else
         seek(r);

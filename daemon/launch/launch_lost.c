@@ -68,6 +68,12 @@ void lost_begin(struct launch_run *r)
         report(r, "another start of this run is being supervised; this one has not begun");
         return;
     }
+    if (known && state == 2 && s.pid > 1 && witness_too_early(&s)) {
+        conn_seek(r, 1);
+        return;
+    }
+    if (known && state == 2 && witness_begin(r, &s, t0_ns))
+        return;
     if (known)
         kill_leftovers(r, &s);
     if (state == 0) {

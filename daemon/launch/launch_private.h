@@ -19,6 +19,16 @@ struct launch_conn {
 /* How we came to know a run decides how long its shepherd may take to appear. */
 enum launch_how { HOW_STARTED, HOW_ADOPTED, HOW_REATTACHED, HOW_KNOWN };
 
+/* A run whose shepherd was killed while its processes became ours (launch_witness.c). */
+enum launch_orphan { ORPHAN_NOT, ORPHAN_WATCHED, ORPHAN_ENDING };
+
+#define LAUNCH_REAPED 64 /* of our children that ended, the newest */
+struct launch_reaped {
+    pid_t pid;
+    int status;   /* as waitpid gave it */
+    int64_t t_ns; /* CLOCK_BOOTTIME */
+};
+
 struct launch_run {
     struct launch_run *next;
     struct launch *l;
@@ -33,6 +43,8 @@ struct launch_run {
     bool over;                                  /* ENDED or LOST was sent */
     bool aborted;
     bool want_go, want_stop; /* kept, to be sent again on a new connection */
+    enum frame_kind
+        want_pause; /* FRAME_PAUSE, FRAME_RESUME; 0 = neither was asked for; kept likewise */
     int64_t stop_signal, stop_grace_ns;
     bool by_systemd; /* started through systemd-run: may fall back */
     int block_fd;    /* the launch block until the shepherd has spoken; -1 */
@@ -41,6 +53,16 @@ struct launch_run {
     char mode[40];    /* "user+cgroup" */
     struct tree tree; /* of the shepherd; root 0 = not known yet */
     int64_t cpu_us;   /* largest seen, -1 = none */
+    enum launch_orphan orphan;
+    enum result_cause orphan_cause;
+    pid_t main_pid;            /* of an orphan */
+    struct launch_reaped end;  /* how it ended */
+    int64_t t0_ns;             /* of an orphan */
+    int64_t time_limit_ns;     /* as it was started with; 0 = none, or started by another wattqd */
+    int64_t limit_ns, kill_ns; /* monotonic, for an orphan; 0 = none */
+    int64_t paused_ns;         /* since when, monotonic */
+    bool paused_told;          /* of an orphan: what the last event said */
+    int64_t grace_ns;
 };
 
 struct launch {
@@ -52,6 +74,8 @@ struct launch {
     const char *mode;
     bool systemd; /* a user manager answers */
     struct launch_run *runs;
+    struct launch_reaped reaped[LAUNCH_REAPED];
+    size_t nreaped;   /* in all */
     uv_timer_t alive; /* only so that closed() always comes from the loop */
     int handles;      /* still to be closed */
     void (*closed)(void *arg);
@@ -69,9 +93,18 @@ int conn_send(struct launch_run *r, enum frame_kind kind, int64_t a, int64_t b,
               struct err *e) MUST_USE;
 void conn_seek(struct launch_run *r, uint64_t after_ms); /* look for the shepherd or its result */
 void conn_event(struct launch_run *r, enum launch_event_kind kind, int64_t t_ns);
+void conn_end(struct launch_run *r, const struct result *res); /* LAUNCH_ENDED */
 
 /* launch_lost.c: no shepherd and no result. */
 void lost_begin(struct launch_run *r);
 void lost_step(struct launch_run *r); /* by the timer */
+
+/* launch_witness.c. A shepherd of ours that is about to be gone: look again in a moment. */
+bool witness_too_early(const struct result_shepherd *s);
+/* true: its processes are ours, the run goes on and will have a result. */
+bool witness_begin(struct launch_run *r, const struct result_shepherd *s, int64_t t0_ns);
+void witness_step(struct launch_run *r); /* by the timer, while r->orphan */
+void witness_stop(struct launch_run *r, int signal, int64_t grace_ns);
+void witness_pause(struct launch_run *r, bool pause);
 
 #endif

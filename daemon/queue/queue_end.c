@@ -29,7 +29,7 @@ static enum run_state end_state(const struct result *res)
 }
 
 /* In new memory. */
-static char *end_reason(const struct queue_item *r, const struct result *res)
+static char *end_cause(const struct queue_item *r, const struct result *res)
 {
     switch (res->cause) {
     case RESULT_STOPPED:
@@ -47,6 +47,17 @@ static char *end_reason(const struct queue_item *r, const struct result *res)
         return base_printf("killed by signal %" PRId64 " (%s)", res->term_signal,
                            strsignal((int)res->term_signal));
     return base_printf("exit code %" PRId64, res->exit_code);
+}
+
+/* With what its shepherd has to add: a full disk, processes that would not go. */
+static char *end_reason(const struct queue_item *r, const struct result *res)
+{
+    char *cause = end_cause(r, res);
+    if (res->cause == RESULT_NOT_STARTED || !res->text[0])
+        return cause;
+    char *both = base_printf("%s; %s", cause, res->text);
+    free(cause);
+    return both;
 }
 
 static void change_from_result(struct queue_item *r, const struct result *res, struct run_change *c)

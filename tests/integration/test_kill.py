@@ -85,17 +85,55 @@ class Kill(unittest.TestCase):
             truth = 55 * (r["t1_ns"] - r["t0_ns"]) / 1e3
             self.assertTrue(f["lo_uj"] is None or f["lo_uj"] <= truth + 1 <= f["hi_uj"] + 2, f)
 
+    def kill_shepherd(self, d, run):
+        with open(os.path.join(d.state_dir, "runs", str(run), "shepherd")) as f:
+            facts = dict(line.strip().split("=", 1) for line in f if "=" in line)
+        os.kill(int(facts["pid"]), 9)
+        return int(facts["main_pid"])
+
+    def gone(self, pid):
+        try:
+            with open(f"/proc/{pid}/stat") as f:
+                return f.read().rsplit(")", 1)[1].split()[0] == "Z"
+        except OSError:
+            return True
+
     def test_shepherd_is_killed(self):
+        """wattqd becomes the parent of the run and sees how it ends; what is left of it is ended."""
+        with Daemon() as d:
+            run = d.sh("(sleep 100; echo left) & sleep 0.5; echo bye; exit 7")
+            d.until_state(run, "running")
+            self.kill_shepherd(d, run)
+            r = d.wait(run)
+            self.assertEqual((r["state"], r["exit_code"], d.logs(run)[0]), ("failed", 7, "bye\n"))
+            self.assertIn("shepherd was killed", r["reason"])
+            check_energy(d.show(run))
+            run = d.sh("trap 'exit 9' TERM; while :; do sleep 0.05; done")
+            d.until_state(run, "running")
+            self.kill_shepherd(d, run)
+            d.call("pause", runs=[run])
+            d.until_state(run, "paused")
+            d.call("cancel", runs=[run])
+            r = d.wait(run)
+            self.assertEqual((r["state"], r["exit_code"]), ("cancelled", 9))
+            run = d.sh("trap '' TERM; while :; do sleep 0.05; done", time_limit_ns=10**9, grace_ns=10**8)
+            d.until_state(run, "running")
+            self.kill_shepherd(d, run)
+            r = d.wait(run)
+            self.assertEqual((r["state"], r["term_signal"]), ("timeout", 9))
+            self.assertEqual(d.wait(d.sh("true"))["state"], "done")  # and the queue goes on
+
+    def test_shepherd_and_witness_are_killed(self):
         with Daemon() as d:
             run = d.sh("sleep 60")
             d.until_state(run, "running")
-            with open(os.path.join(d.state_dir, "runs", str(run), "shepherd")) as f:
-                facts = dict(line.strip().split("=", 1) for line in f if "=" in line)
-            os.kill(int(facts["pid"]), 9)
+            d.kill()
+            main = self.kill_shepherd(d, run)
+            d.start()
             r = d.wait(run)
             self.assertEqual(r["state"], "lost")
             self.assertIn("lost(status)", r["reason"])
-            self.assertEqual(d.wait(d.sh("true"))["state"], "done")  # and the queue goes on
+            until(lambda: self.gone(main), "what is left to be ended")
 
     def test_machine_went_down(self):
         """Rows of another boot: a command is lost, a built-in trainer's run is tried again."""

@@ -1,0 +1,239 @@
+/* A run whose shepherd was killed while we live. As subreaper we are the new parent of its processes: the run
+ * goes on, unguarded but not unseen, and how its main process ends is not lost. Then what is left of it is
+ * ended, and it has a result as if its shepherd had written it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/units.h"
+#include "daemon/launch/launch_private.h"
+
+#define STEP_MS      5
+#define STEPS_MAX    400 /* 2 s: what is still there then sleeps uninterruptibly */
+#define WATCH_MAX_MS 60000
+
+/* ---- children that were reaped ------------------------------------------------------------------- */
+
+static const struct launch_reaped *reaped_find(const struct launch *l, pid_t pid)
+{
+    for (size_t i = 1; i <= LAUNCH_REAPED; i++) {
+        const struct launch_reaped *c = &l->reaped[(l->nreaped - i) % LAUNCH_REAPED];
+        if (c->pid == pid)
+            return c;
+    }
+    return NULL;
+}
+
+static void main_ended(struct launch_run *r, const struct launch_reaped *c);
+
+void launch_reaped(struct launch *l, pid_t pid, int status)
+{
+    const struct launch_reaped c = {pid, status, clock_boot_ns()};
+    for (struct launch_run *r = l->runs; r; r = r->next)
+        if (r->orphan == ORPHAN_WATCHED && r->main_pid == pid) {
+            main_ended(r, &c);
+            return;
+        }
+    l->reaped[l->nreaped++ % LAUNCH_REAPED] = c;
+}
+
+/* A child of ours, alive or not yet reaped. */
+static bool is_ours(pid_t pid)
+{
+    siginfo_t si;
+    return waitid(P_PID, (id_t)pid, &si, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+/* The kernel closes a dying process's descriptors before it gives its children away. */
+bool witness_too_early(const struct result_shepherd *s)
+{
+    siginfo_t si = {0};
+    return waitid(P_PID, (id_t)s->pid, &si, WEXITED | WNOHANG | WNOWAIT) == 0 && si.si_pid == 0;
+}
+
+/* ---- watching ------------------------------------------------------------------------------------ */
+
+/* Its main process beside the tree's members, of which it would be the root. */
+static struct tree all_of(const struct launch_run *r)
+{
+    struct tree t = r->tree;
+    t.root = r->main_pid;
+    return t;
+}
+
+static int64_t next_deadline_ns(const struct launch_run *r)
+{
+    int64_t limit_ns = r->limit_ns && !r->paused ? r->limit_ns : INT64_MAX;
+    int64_t kill_ns = r->kill_ns ? r->kill_ns : INT64_MAX;
+    return limit_ns < kill_ns ? limit_ns : kill_ns;
+}
+
+static void watch_on(struct launch_run *r)
+{
+    int64_t at_ns = next_deadline_ns(r), left_ns = at_ns - clock_mono_ns();
+    uint64_t ms = WATCH_MAX_MS;
+    if (at_ns != INT64_MAX && left_ns < WATCH_MAX_MS * NS_PER_MS)
+        ms = left_ns > 0 ? (uint64_t)(left_ns / NS_PER_MS) + 1 : 1;
+    conn_seek(r, ms);
+}
+
+bool witness_begin(struct launch_run *r, const struct result_shepherd *s, int64_t t0_ns)
+{
+    const struct launch_reaped *gone = reaped_find(r->l, s->main_pid);
+    if (r->how == HOW_ADOPTED || s->main_pid <= 1 || (!gone && !is_ours(s->main_pid)))
+        return false;
+    r->main_pid = s->main_pid;
+    r->t0_ns = t0_ns;
+    r->paused_told = r->paused;
+    r->orphan = ORPHAN_WATCHED;
+    if (r->tree.cg.fd < 0 && s->cgroup[0] && cgroup_open(&r->tree.cg, s->cgroup, NULL) < 0)
+        r->tree.cg.fd = -1;
+    if (gone) {
+        main_ended(r, gone);
+        return true;
+    }
+    watch_on(r);
+    /* What was asked for while nobody had noticed yet. */
+    if (r->want_pause)
+        witness_pause(r, r->want_pause == FRAME_PAUSE);
+    if (r->want_stop)
+        witness_stop(r, (int)r->stop_signal, r->stop_grace_ns);
+    return true;
+}
+
+static void signal_all(const struct launch_run *r, int signal)
+{
+    struct tree t = all_of(r);
+    kill(r->main_pid, signal); /* not reaped yet, so nobody else has its pid */
+    (void)tree_signal(&t, signal);
+}
+
+static void kill_all(struct launch_run *r)
+{
+    struct tree t = all_of(r);
+    tree_kill(&t);
+    if (r->orphan == ORPHAN_WATCHED)
+        kill(r->main_pid, SIGKILL);
+    r->killed += tree_kill_marked(r->dir);
+}
+
+void witness_stop(struct launch_run *r, int signal, int64_t grace_ns)
+{
+    int64_t now_ns = clock_mono_ns();
+    if (r->orphan != ORPHAN_WATCHED)
+        return;
+    if (r->orphan_cause == RESULT_EXITED)
+        r->orphan_cause = RESULT_STOPPED;
+    if (signal != SIGKILL)
+        signal_all(r, signal);
+    if (r->paused)
+        witness_pause(r, false);
+    int64_t at_ns = signal == SIGKILL ? now_ns : now_ns + (grace_ns > 0 ? grace_ns : 0);
+    if (!r->kill_ns || at_ns < r->kill_ns)
+        r->kill_ns = at_ns;
+    watch_on(r);
+}
+
+void witness_pause(struct launch_run *r, bool pause)
+{
+    struct tree t = all_of(r);
+    int64_t now_ns = clock_mono_ns();
+    if (r->orphan != ORPHAN_WATCHED || r->paused == pause)
+        return;
+    tree_freeze(&t, pause);
+    if (t.cg.fd < 0)
+        kill(r->main_pid, pause ? SIGSTOP : SIGCONT);
+    if (pause)
+        r->paused_ns = now_ns;
+    else if (r->limit_ns)
+        r->limit_ns += now_ns - r->paused_ns;
+    r->paused = pause;
+    conn_seek(r, 0);
+}
+
+/* ---- its end ------------------------------------------------------------------------------------- */
+
+static void main_ended(struct launch_run *r, const struct launch_reaped *c)
+{
+    r->orphan = ORPHAN_ENDING;
+    r->end = *c;
+    conn_seek(r, 0);
+}
+
+/* What it left behind is ended at once: nobody would guard it. false: r is gone. */
+static bool clear_up(struct launch_run *r)
+{
+    if (r->main_exited)
+        return true;
+    r->main_exited = true;
+    conn_event(r, LAUNCH_MAIN_EXIT, r->end.t_ns);
+    if (uv_is_closing((uv_handle_t *)&r->timer))
+        return false;
+    if (r->tree.cg.fd >= 0)
+        r->killed = cgroup_pids(&r->tree.cg, NULL, 0);
+    kill_all(r);
+    return true;
+}
+
+static void conclude(struct launch_run *r)
+{
+    struct result res;
+    result_init(&res);
+    res.run_id = r->id;
+    res.token = r->token;
+    res.cause = r->orphan_cause;
+    res.t0_ns = r->t0_ns;
+    res.main_exit_ns = r->end.t_ns;
+    res.t1_ns = clock_boot_ns();
+    if (WIFEXITED(r->end.status))
+        res.exit_code = WEXITSTATUS(r->end.status);
+    else
+        res.term_signal = WTERMSIG(r->end.status);
+    res.cpu_us = r->tree.cg.fd >= 0 ? cgroup_cpu_us(&r->tree.cg) : RESULT_NONE;
+    res.cpu_from_cgroup = res.cpu_us >= 0;
+    if (res.cpu_us < 0)
+        res.cpu_us = RESULT_NONE;
+    res.leftovers = (int64_t)r->killed;
+    base_strcpy(res.text, sizeof(res.text), "its shepherd was killed; wattqd saw it end");
+    base_strcpy(res.mode, sizeof(res.mode), r->tree.cg.fd >= 0 ? "cgroup" : "subreaper");
+    (void)result_boot_id(res.boot_id);
+    conn_event(r, LAUNCH_EMPTY, res.t1_ns);
+    if (!uv_is_closing((uv_handle_t *)&r->timer))
+        conn_end(r, &res);
+}
+
+void witness_step(struct launch_run *r)
+{
+    int64_t now_ns = clock_mono_ns();
+    if (r->orphan == ORPHAN_ENDING) {
+        if (!clear_up(r))
+            return;
+        if (r->tree.cg.fd >= 0 && cgroup_populated(&r->tree.cg) && r->losing++ < STEPS_MAX) {
+            (void)cgroup_kill(&r->tree.cg);
+            conn_seek(r, STEP_MS);
+            return;
+        }
+        conclude(r);
+        return;
+    }
+    if (r->paused != r->paused_told) {
+        r->paused_told = r->paused;
+        conn_event(r, r->paused ? LAUNCH_PAUSED : LAUNCH_RESUMED, clock_boot_ns());
+        if (uv_is_closing((uv_handle_t *)&r->timer))
+            return;
+    }
+    if (r->limit_ns && !r->paused && now_ns >= r->limit_ns) {
+        r->limit_ns = 0;
+        r->orphan_cause = RESULT_TIMED_OUT;
+        witness_stop(r, SIGTERM, r->grace_ns);
+    }
+    if (r->kill_ns && now_ns >= r->kill_ns) {
+        r->kill_ns = now_ns + 100 * NS_PER_MS; /* again, until it is reaped */
+        kill_all(r);
+    }
+    watch_on(r);
+}
