@@ -40,7 +40,8 @@ static void put_share(struct energy_figure *f, const struct share_run *r, enum s
     }
 }
 
-static const char *why_not(const struct shares *x, int rc, const struct share_run *r)
+static const char *why_not(const struct shares *x, int rc, const struct share_run *r,
+                           int64_t present_ns)
 {
     if (rc < 0)
         return "the accounts of this meter cannot be read";
@@ -48,8 +49,14 @@ static const char *why_not(const struct shares *x, int rc, const struct share_ru
         return "no accounts were kept of this meter";
     if (!r)
         return "the run was not present in this window";
-    return r->seated_ns == 0 && x->n > 0
-               ? "its CPU time was not followed: all run slots were taken, or it was not sampled"
+    if (x->n == 0)
+        return NULL;
+    if (r->seated_ns == 0)
+        return "its CPU time was not followed: all run slots were taken, or it was not sampled";
+    /* What it used meanwhile is with system and foreign: the rest of it is not its share. */
+    return r->seated_ns < present_ns / 2
+               ? "its CPU time was followed for less than half of its time: no run slot was left"
+                 " for it, or the daemon was away"
                : NULL;
 }
 
@@ -75,14 +82,14 @@ static void share_figure(struct store *s, int64_t run, const struct energy_windo
         return;
     int rc = shares_of_window(s, &out->channels[i], w, &x, &e);
     const struct share_run *r = rc == 0 ? find(&x, run) : NULL;
-    const char *why = why_not(&x, rc, r);
+    int64_t t0 = r && r->t0_ns > w->t0_ns ? r->t0_ns : w->t0_ns;
+    int64_t t1 = r && r->t1_ns < w->t1_ns ? r->t1_ns : w->t1_ns;
+    const char *why = why_not(&x, rc, r, t1 - t0);
     if (why) {
         unknown(f, why);
         rest->known &= !out->in_total[i];
         return;
     }
-    int64_t t0 = r->t0_ns > w->t0_ns ? r->t0_ns : w->t0_ns;
-    int64_t t1 = r->t1_ns < w->t1_ns ? r->t1_ns : w->t1_ns;
     if (out->in_total[i])
         rest->moved_uj += f->energy_uj - x.total_uj;
     put_share(f, r, policy);

@@ -162,18 +162,27 @@ class Shares(unittest.TestCase):
         self.assertEqual(self.wattq("audit", "--since", "-1h", "--json").returncode, 1)
 
     def test_more_runs_than_slots(self):
-        """Found again by a daemon with fewer slots: the share of the last one is not known, and why."""
-        runs = [self.d.sh("sleep 60", exclusive=False) for _ in range(2)]
+        """Three runs, found again by a daemon with two slots: the share of one of them is not known, and why;
+        that of the others is, and nothing is lost."""
+        self.d.stop()
+        self.d.args = ["--parallel", "3"]
+        self.d.start()
+        runs = [self.d.sh("sleep 60", exclusive=False) for _ in range(3)]
         for run in runs:
             self.d.until_state(run, "running")
         self.d.kill()
-        self.d.args = ["--parallel", "1", "--disable", "slots"]
+        self.d.args = ["--parallel", "1"]
         self.d.start()
-        until(lambda: self.d.log_text().count("found again") == 2, "runs found again")
+        until(lambda: self.d.log_text().count("found again") == 3, "runs found again")
+        self.assertEqual(self.d.log_text().count("no CPU time slot is left"), 1)
+        time.sleep(1.2)
         for run in runs:
             self.d.call("cancel", runs=[run])
         self.d.wait(*runs)
-        self.assertIn("no CPU time slot is left", self.d.log_text())
+        shares = [total(self.d.show(run), figure="attributed") for run in runs]
+        self.assertEqual(sum(f["energy_uj"] is None for f in shares), 1, shares)
+        self.assertTrue(all(f["reason"] for f in shares if f["energy_uj"] is None), shares)
+        self.audit()
 
     def test_restart_under_a_shared_run(self):
         a, b = (self.d.sh("sleep 60", exclusive=False) for _ in range(2))
