@@ -1,4 +1,5 @@
-"""A meter that appears while wattqd runs: it is listed, recorded, and in the figure of the next run."""
+"""A meter that appears while wattqd runs: it is listed, recorded, and in the figure of the next run. A message of the
+kernel is enough for that (needs root: the kernel is asked for one)."""
 import json
 import os
 import subprocess
@@ -97,6 +98,40 @@ class Plug(unittest.TestCase):
         self.assertEqual(self.meters()["package-0"]["channel"], first)
         until(lambda: self.d.log_text().count("meter back") == 1, "its return in the log")
         self.assertEqual(self.d.log_text().count("meter away"), 1)
+
+
+class Kernel(unittest.TestCase):
+    """The kernel's own message, and no regular look for a day."""
+
+    EVENT = "/sys/bus/event_source/devices/software/uevent"
+
+    def setUp(self):
+        if not os.access(self.EVENT, os.W_OK) or os.geteuid() != 0:
+            self.skipTest("only root may ask the kernel for a message")
+        self.d = Daemon("--reprobe", "1d")
+        self.addCleanup(self.d.__exit__, None, None, None)
+        self.d.args += ["--meters", self.d.path("meters.conf")]
+        self.d.start()
+
+    def say(self, action):
+        with open(self.EVENT, "w", encoding="utf-8") as f:
+            f.write(action)
+
+    def found(self):
+        return "meter found source=line" in self.d.log_text()
+
+    def test_a_message_is_a_reason_to_look(self):
+        with open(self.d.path("meters.conf"), "w", encoding="utf-8") as f:
+            f.write("run wall while sleep 0.1; do echo 80 W; done\nchannel wall kind=gauge scope=node\n")
+        self.say("change")  # a device that only changed is none
+        time.sleep(1.5)
+        self.assertFalse(self.found())
+        self.say("add")
+        began = time.monotonic()
+        until(self.found, "the kernel was heard")
+        until(lambda: [c for c in self.d.call("meters")["channels"] if c["uid"] == "line/wall" and c["state"] == "ok"],
+              "the meter speaks")
+        print(f"a meter within {time.monotonic() - began:.1f} s of the kernel's message")
 
 
 if __name__ == "__main__":
