@@ -44,23 +44,27 @@ class Figure(unittest.TestCase):
         self.assertGreaterEqual(f["hi_uj"] + 1, truth)
 
     def test_stopped_daemon(self):
-        """The sampler stands still for 4 s: the counter keeps every joule, the gauge says what it missed."""
+        """The sampler stands still for 5 s: the counter keeps every joule, the gauge says what it missed."""
         d = self.daemon(SCRIPT)
-        run = d.submit(["sleep", "5"])
+        run = d.submit(["sleep", "6"])
         d.wait(run, until="started")
         time.sleep(0.5)
         os.kill(d.proc.pid, signal.SIGSTOP)
-        time.sleep(4)
+        time.sleep(5)
         os.kill(d.proc.pid, signal.SIGCONT)
         d.wait(run)
         shown = d.show(run)
         pkg, gpu = figure(shown, "pkg"), figure(shown, "gpu")
         self.check_bounds(pkg, shown, 50)
         self.assertEqual(pkg["unknown_ns"], 0)
-        self.assertGreater(gpu["unknown_ns"], 3e9)
+        window_ns = shown["t1_ns"] - shown["t0_ns"]
+        self.assertEqual(pkg["covered_ns"], window_ns)
+        self.assertAlmostEqual(pkg["energy_uj"] / 1e6, 50 * window_ns / 1e9, delta=50 * 0.03)
+        self.assertGreater(gpu["unknown_ns"], 4.5e9)
+        self.assertEqual(gpu["covered_ns"] + gpu["unknown_ns"], window_ns)
         self.assertLess(gpu["energy_uj"], 10 * (gpu["covered_ns"] + 2e8) / 1000)
         self.assertIn("stalled", gpu["flags"])
-        self.assertGreater(pkg["max_gap_ns"], 3e9)
+        self.assertGreater(pkg["max_gap_ns"], 4.5e9)
         self.assertIs(shown["conformance"]["rate_1hz"], False)
         self.assertIs(shown["conformance"]["whole_run"], False)
         text = self.record(d, run)
