@@ -178,6 +178,25 @@ class Supervisor(unittest.TestCase):
         p.terminate()
         self.assertEqual(p.wait(timeout=20), 0)
 
+    @unittest.skipUnless(os.environ.get("WATTQ_SILENCE"), "takes 40 s: WATTQ_SILENCE=1")
+    def test_silence_is_ended(self):
+        # 30 s at the least, ten periods of a slow one; the other one speaks and is left alone.
+        p = self.begin("run dumb echo 1 W; sleep 1000\nrun slow echo 2 W; sleep 1000\n"
+                       "channel slow kind=gauge period=10s\nrun wall while sleep 1; do echo 3 W; done\n")
+        began = time.monotonic()
+        lines = []
+        while not any("gone" in x for x in lines):
+            lines.append(p.stdout.readline().rstrip().split(" ", 2))
+            lines[-1] = " ".join((lines[-1][0], lines[-1][2]))
+        took = time.monotonic() - began
+        self.assertEqual(lines[-1], "dumb - gone its program said nothing for too long")
+        self.assertGreater(took, 29)
+        self.assertEqual(lines.count("slow 2 W"), 1)
+        while p.stdout.readline().split(" ", 2)[::2] != ["dumb", "1 W\n"]:
+            self.assertLess(time.monotonic() - began, 60)
+        self.assertGreater(time.monotonic() - began, took + 0.9)
+        print(f"silence ended after {took:.1f} s, again after {time.monotonic() - began - took:.1f} s")
+
     def test_long_lines_and_zero_bytes_are_garbled(self):
         p = self.begin("run f head -c 5000 /dev/zero | tr '\\0' x; echo; printf '1\\0 W\\n'; echo 2 W; sleep 100\n")
         lines = [p.stdout.readline().split(" ", 2)[2] for _ in range(3)]
