@@ -480,7 +480,8 @@ static void show_others(const struct app *app, const struct wire_val *run)
                       wire_str(u, "kind", "?"), wire_str(u, "owner", "?"),
                       print_seconds(buf, sizeof buf, busy_s), *device ? device : "CPU time");
         if (t0 != PRINT_NONE && t1 != PRINT_NONE && t1 > t0)
-            (void)fprintf(app->print.out, " (%.1f %% of one)", 1e11 * busy_s / (double)(t1 - t0));
+            (void)fprintf(app->print.out, " (%.1f %% of %s)", 1e11 * busy_s / (double)(t1 - t0),
+                          *device ? "it" : "one");
         (void)fputc('\n', app->print.out);
     }
 }

@@ -46,21 +46,42 @@ static void put_process_row(struct table *t, const struct wire_val *gpu, const s
     int64_t now = clock_utc_ns();
     table_put(t, "%s", wire_str(gpu, "label", "?"));
     table_put(t, "%s", wire_str(p, "user", "?"));
-    table_put(t, "process %lld, %s", (long long)wire_int(p, "pid", 0),
+    table_put(t, "%sprocess %lld, %s", wire_bool(p, "intruder", false) ? "INTRUDER, " : "",
+              (long long)wire_int(p, "pid", 0),
               print_bytes(buf, sizeof buf, wire_int(p, "memory_bytes", PRINT_NONE)));
     table_put(t, "%s", print_duration(buf, sizeof buf, now - wire_int(p, "since_utc_ns", now)));
     if (busy == PRINT_NONE)
         table_put(t, "-");
     else
         table_put(t, "%.1f %%", (double)busy / 1e4);
+    int64_t run = wire_int(p, "run", PRINT_NONE);
+    if (run == PRINT_NONE)
+        table_put(t, "-");
+    else
+        table_put(t, "of run %lld", (long long)run);
+}
+
+static void put_holder_row(struct table *t, const struct wire_val *gpu, const struct wire_val *h)
+{
+    char buf[40];
+    int64_t now = clock_utc_ns();
+    table_put(t, "%s", wire_str(gpu, "label", "?"));
+    table_put(t, "%s", wire_str(h, "user", "?"));
+    table_put(t, "run %lld holds it", (long long)wire_int(h, "run", 0));
+    table_put(t, "%s", print_duration(buf, sizeof buf, now - wire_int(h, "since_utc_ns", now)));
     table_put(t, "-");
+    table_put(t, "%s", wire_str(h, "label", ""));
 }
 
 static void put_gpu(struct table *t, const struct wire_val *gpu, const struct wire_val *processes)
 {
+    const struct wire_val *holder = wire_get(gpu, "holder");
+    bool held = wire_type(holder) == WIRE_MAP;
+    if (held)
+        put_holder_row(t, gpu, holder);
     for (size_t i = 0; i < wire_len(processes); i++)
         put_process_row(t, gpu, wire_at(processes, i));
-    if (wire_len(processes) > 0)
+    if (held || wire_len(processes) > 0)
         return;
     bool nobody = wire_bool(gpu, "known", false) && wire_int(gpu, "more", 0) == 0 &&
                   wire_int(gpu, "hidden", 0) == 0;
@@ -68,6 +89,18 @@ static void put_gpu(struct table *t, const struct wire_val *gpu, const struct wi
     table_put(t, nobody ? "nobody" : "-");
     for (size_t i = 2; i < ARRAY_LEN(heads); i++)
         table_put(t, "-");
+}
+
+/* Idle since before it was given away says nothing of who has it now. */
+static void put_idle_held(const struct app *app, const struct wire_val *gpu,
+                          const struct wire_val *holder, int64_t idle_ns)
+{
+    char buf[40];
+    int64_t now = clock_utc_ns();
+    int64_t held_ns = now - wire_int(holder, "since_utc_ns", now);
+    (void)fprintf(app->print.out, "%s is allocated to run %lld, 0 %% for %s\n",
+                  wire_str(gpu, "label", "?"), (long long)wire_int(holder, "run", 0),
+                  print_duration(buf, sizeof buf, idle_ns < held_ns ? idle_ns : held_ns));
 }
 
 /* Held and not used is what somebody who waits for a GPU wants to know. */
@@ -79,9 +112,12 @@ static void put_gpu_line(const struct app *app, const struct wire_val *gpu)
     long long n =
         (long long)wire_len(wire_get(gpu, "processes")) + (long long)wire_int(gpu, "more", 0);
     FILE *out = app->print.out;
+    const struct wire_val *holder = wire_get(gpu, "holder");
     if (!wire_bool(gpu, "known", false))
         (void)fprintf(out, "who is on %s is not known: %s\n", label,
                       wire_str(gpu, "reason", "no reason"));
+    else if (idle_ns != PRINT_NONE && wire_type(holder) == WIRE_MAP)
+        put_idle_held(app, gpu, holder, idle_ns);
     else if (n > 0 && idle_ns != PRINT_NONE)
         (void)fprintf(out, "%s is allocated (%lld process%s), 0 %% for %s\n", label, n,
                       n == 1 ? "" : "es", print_duration(buf, sizeof buf, idle_ns));

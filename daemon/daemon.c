@@ -260,7 +260,7 @@ static void daemon_on_due(void *arg, struct store *s, struct samples *w)
 {
     struct daemon *d = arg;
     struct err e = {0};
-    int rc = d->ledger ? 0 : ledger_open(&d->ledger, s, w, d->slots, &e);
+    int rc = d->ledger ? 0 : ledger_open(&d->ledger, s, w, d->slots, d->gpu_procs, &e);
     if (rc == 0 && d->ledger)
         rc = ledger_prepare(d->ledger, s, w, &e);
     if (rc < 0 && !d->ledger_failed)

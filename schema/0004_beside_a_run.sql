@@ -28,3 +28,13 @@ ALTER TABLE energy ADD COLUMN lag_ns INTEGER;        -- by this much later its c
 ALTER TABLE energy ADD COLUMN lag_basis TEXT;        -- 'declared','learned'; NULL = not moved
 ALTER TABLE energy ADD COLUMN uncovered_uj INTEGER;  -- totals of one outer meter: what it saw beyond those inside it; NULL = not known
 ALTER TABLE energy ADD COLUMN uncovered_beyond TEXT; -- their names
+
+-- What part of what a GPU's processes did was not of the run that holds it, from when on: that part of the
+-- meter's energy beyond idling is `foreign`. Writer: sampler, where it changed.
+CREATE TABLE account_intruder(
+    meter INTEGER NOT NULL REFERENCES channel(id),
+    boot INTEGER NOT NULL REFERENCES boot(id),
+    t_ns INTEGER NOT NULL,           -- spans that begin here or later
+    others_ppm INTEGER NOT NULL,     -- of the multiprocessor time of all its processes
+    PRIMARY KEY(meter, boot, t_ns)
+) STRICT, WITHOUT ROWID;

@@ -4,6 +4,7 @@
 
 #include "common/units.h"
 #include "daemon/api/ops_private.h"
+#include "daemon/queue/resources.h"
 
 struct holders {
     struct op_call *c;
@@ -68,7 +69,18 @@ static void put_cpus(struct op_call *c, struct wire_out *o)
     wire_end(o);
 }
 
-static void put_process(struct wire_out *o, struct encode *enc, const struct gpu_proc *p)
+/* A process on a GPU: a run's, or nobody's; an intruder where the GPU is another run's. One that cannot be
+ * looked at, or whose run cannot be told, is called nothing. */
+static void put_whose(struct wire_out *o, struct queue *q, const struct gpu_proc *p, int64_t holder)
+{
+    int64_t run = p->root > 0 ? queue_run_of(q, p->root) : RUN_NONE;
+    bool told = p->root == 0 || run != RUN_NONE;
+    encode_opt(o, "run", run);
+    wire_put_bool(o, "intruder", holder != RUN_NONE && told && run != holder);
+}
+
+static void put_process(struct wire_out *o, struct encode *enc, struct queue *q,
+                        const struct gpu_proc *p, int64_t holder)
 {
     wire_begin_map(o, NULL);
     wire_put_int(o, "pid", p->pid);
@@ -79,19 +91,42 @@ static void put_process(struct wire_out *o, struct encode *enc, const struct gpu
     encode_opt(o, "busy_ppm", p->busy_ppm >= 0 ? p->busy_ppm : RUN_NONE);
     encode_opt(o, "memory_bytes", p->memory_bytes >= 0 ? p->memory_bytes : RUN_NONE);
     wire_put_int(o, "since_utc_ns", utc_of(p->first_ns));
+    put_whose(o, q, p, holder);
     wire_end(o);
 }
 
-static void put_gpu(struct wire_out *o, const struct gpu_use *u, int64_t now_ns)
+/* The run that the queue gave it to, since when. */
+static int64_t put_gpu_holder(struct wire_out *o, struct encode *enc, struct queue *q,
+                              const char *device)
+{
+    const struct resources *all = queue_resources(q);
+    int i = resources_can_give(device) ? resources_find(all, device) : -1;
+    struct queue_run r;
+    if (i < 0 || all->gpus[i].run == RESOURCES_NOBODY || queue_find(q, all->gpus[i].run, &r) != 0) {
+        wire_put_nil(o, "holder");
+        return RUN_NONE;
+    }
+    wire_begin_map(o, "holder");
+    wire_put_int(o, "run", r.row->id);
+    wire_put_str(o, "user", encode_user(enc, r.row->uid));
+    wire_put_str(o, "label", r.row->label);
+    wire_put_str(o, "state", run_state_name(r.row->state));
+    wire_put_int(o, "since_utc_ns", utc_of(all->gpus[i].since_ns));
+    wire_end(o);
+    return r.row->id;
+}
+
+static void put_gpu(struct wire_out *o, struct queue *q, const struct gpu_use *u, int64_t now_ns)
 {
     struct encode enc = {0};
     bool known = u->state == READING_OK;
     wire_begin_map(o, NULL);
     wire_put_str(o, "device", u->device);
     wire_put_str(o, "label", u->label);
+    int64_t holder = put_gpu_holder(o, &enc, q, u->device);
     wire_begin_array(o, "processes");
     for (size_t i = 0; i < u->n; i++)
-        put_process(o, &enc, &u->procs[i]);
+        put_process(o, &enc, q, &u->procs[i], holder);
     wire_end(o);
     wire_put_int(o, "more", (int64_t)u->more);
     wire_put_int(o, "hidden", (int64_t)u->hidden);
@@ -108,7 +143,7 @@ static void put_gpus(struct op_call *c, struct wire_out *o)
     struct gpu_use *u = base_alloc(sizeof(*u));
     int64_t now_ns = clock_boot_ns();
     for (size_t i = 0; gpu_procs_get(c->d->gpu_procs, i, now_ns, u); i++)
-        put_gpu(o, u, now_ns);
+        put_gpu(o, c->d->queue, u, now_ns);
     free(u);
 }
 

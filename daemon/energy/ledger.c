@@ -28,6 +28,15 @@ static void split_by_cpu(const struct ledger_span *x, int64_t dyn_uj, struct led
     out->system_uj = parts[x->slots];
 }
 
+static void split_with_others(const struct ledger_span *x, int64_t dyn_uj, struct ledger_parts *out)
+{
+    const int64_t weights[] = {1000000 - x->others_ppm, x->others_ppm};
+    int64_t parts[2];
+    energy_split(dyn_uj, weights, 2, parts);
+    out->slot_uj[x->owner] = parts[0];
+    out->foreign_uj = parts[1];
+}
+
 void ledger_split(const struct ledger_span *x, struct ledger_parts *out)
 {
     const struct baseline b = {.power_uw = x->baseline_uw};
@@ -40,7 +49,7 @@ void ledger_split(const struct ledger_span *x, struct ledger_parts *out)
     else if (x->owner == LEDGER_MACHINE)
         out->system_uj = dyn_uj;
     else if (x->owner >= 0 && (size_t)x->owner < SLOTS_MAX)
-        out->slot_uj[x->owner] = dyn_uj;
+        split_with_others(x, dyn_uj, out);
     else
         out->foreign_uj = dyn_uj;
 }

@@ -9,6 +9,8 @@
  *   dyn of a meter of CPU, memory or the whole machine goes by CPU time: to each slot what it used, to
  *   `system` what the CPUs were busy beyond that; to `foreign` where CPU time is not known (over a restart
  *   of wattqd). dyn of a GPU goes to the slot of the run that owns it, else to `foreign`.
+ *   Where others compute on it beside its owner and the driver tells what each process did, their part of the
+ *   multiprocessor time is `foreign` (`account_intruder` keeps what was gone by).
  * Usage is interpolated between the two sweeps around the change's stamp.
  *
  * ledger_split and ledger_share are pure. The rest is the storage thread's: it hears of readings through
@@ -34,6 +36,7 @@ struct ledger_span {
     int64_t known_ns;    /* its length less what is unknown of the meter */
     int64_t baseline_uw; /* -1 = none yet */
     int owner;           /* a slot, or LEDGER_BY_CPU ... */
+    int64_t others_ppm;  /* owner is a slot: the part of dyn that is not its own */
     size_t slots;
     int64_t busy_us;            /* all CPUs together */
     int64_t used_us[SLOTS_MAX]; /* by slot */
@@ -51,10 +54,12 @@ void ledger_split(const struct ledger_span *x, struct ledger_parts *out);
 void ledger_share(int64_t x_uj, const int64_t *grown, size_t n, size_t rest, int64_t *parts);
 
 struct ledger;
+struct gpu_procs;
 /* slots: which are sat in decides how often ticks are made; outlives the ledger. The writer is watched from
- * here on. NULL-able only where nothing counts CPU time. */
+ * here on. NULL-able only where nothing counts CPU time. gpu_procs: who is on each GPU; NULL = not known,
+ * and then nobody is beside its owner. */
 int ledger_open(struct ledger **out, struct store *s, struct samples *w, struct slots *slots,
-                struct err *e) MUST_USE;
+                struct gpu_procs *gpu_procs, struct err *e) MUST_USE;
 void ledger_close(struct ledger *l); /* NULL is fine; after the last flush */
 /* Between transactions: channels of accounts that are wanted are made. A failure is tried again. */
 int ledger_prepare(struct ledger *l, struct store *s, struct samples *w, struct err *e) MUST_USE;

@@ -117,6 +117,8 @@ int ledger_replay(struct store *s, const struct channel_row *meter, int64_t boot
     x.de_uj = b.e_uj - a.e_uj;
     x.known_ns = t1_ns - t0_ns - (b.unknown_ns - a.unknown_ns);
     rc = ledger_owner(s, meter, boot, t0_ns, id0 == id1, &x.owner, e);
+    if (rc == 0 && x.owner >= 0)
+        rc = accounts_intruder_at(s, meter->id, boot, t0_ns, &x.others_ppm, e);
     if (rc == 0 && x.owner == LEDGER_BY_CPU)
         rc = fill_usage(s, &w, &x, e);
     if (rc)

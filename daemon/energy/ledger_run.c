@@ -7,6 +7,7 @@
 #include "common/units.h"
 #include "daemon/energy/baseline.h"
 #include "daemon/energy/ledger_internal.h"
+#include "daemon/meter/gpu_procs.h"
 #include "daemon/store/samples_internal.h"
 
 #define ROWS_MAX     1024 /* sweeps of usage that are remembered: 2 s and more at 1 kHz */
@@ -38,6 +39,7 @@ struct own_meter {
     int64_t baseline, baseline_uw;             /* as account_basis has it since `last` */
     bool told;                                 /* it has it from this daemon */
     int64_t asked_ns;
+    int64_t others_ppm; /* as account_intruder has it since `last`; -1 = not asked yet */
 };
 
 struct usage_row {
@@ -48,6 +50,7 @@ struct usage_row {
 struct ledger {
     struct store *store;
     struct slots *slots;
+    struct gpu_procs *gpu_procs;
     size_t n;                       /* slots; column n is all CPUs */
     int64_t columns[SLOTS_MAX + 1]; /* channel ids */
     struct usage_row *rows;         /* a ring */
@@ -106,7 +109,7 @@ static struct own_meter *meter_of(struct ledger *l, int64_t channel)
         abort();
     struct own_meter *m = base_alloc(sizeof(*m));
     m->ch.id = channel;
-    m->baseline_uw = -1;
+    m->baseline_uw = m->others_ppm = -1;
     l->meters[l->nmeters++] = m;
     return m;
 }
@@ -196,6 +199,11 @@ static int64_t sum_of(const struct own_meter *m)
     return sum;
 }
 
+static bool is_gpu(const struct own_meter *m)
+{
+    return m->ch.scope == SCOPE_GPU || m->ch.scope == SCOPE_MODULE;
+}
+
 /* First look at a meter: does it have accounts, and where do they stand? */
 static int look(struct ledger *l, struct own_meter *m, struct err *e)
 {
@@ -219,6 +227,7 @@ static int look(struct ledger *l, struct own_meter *m, struct err *e)
     }
     m->last.e_uj = sum_of(m);
     m->accounts[ACCOUNT_IDLE].wanted = m->accounts[ACCOUNT_SYSTEM].wanted = m->keeps;
+    m->accounts[ACCOUNT_FOREIGN].wanted = m->keeps && is_gpu(m); /* nobody has it now and then */
     m->looked = rc == 0;
     return rc;
 }
@@ -379,6 +388,73 @@ static int ask_baseline(struct own_meter *m, struct store *s, struct err *e)
     return m->told && m->baseline == b.id ? 0 : tell_baseline(m, s, &b, e);
 }
 
+/* ---- who else is on a GPU ------------------------------------------------------------------------ */
+
+/* Processes of nobody's and of other runs, by what they did lately. One that belongs to a run that cannot
+ * be told, or that cannot be looked at, counts as the owner's: nobody is called an intruder for that. */
+static int64_t others_of(struct ledger *l, const struct gpu_use *u, int slot)
+{
+    int64_t all = 0, others = 0;
+    for (size_t i = 0; i < u->n; i++) {
+        const struct gpu_proc *p = &u->procs[i];
+        int64_t busy = p->busy_ppm > 0 ? p->busy_ppm : 0;
+        int seat = slots_find(l->slots, p->root);
+        all += busy;
+        others += p->root == 0 || (seat >= 0 && seat != slot) ? busy : 0;
+    }
+    return all > 0 ? units_muldiv_floor(others, 1000000, all) : 0;
+}
+
+static bool anybody_else(const struct gpu_use *u)
+{
+    for (size_t i = 0; i < u->n; i++)
+        if (u->procs[i].root >= 0 && u->procs[i].busy_ppm > 0)
+            return true;
+    return false;
+}
+
+static int find_others(struct ledger *l, const struct own_meter *m, int64_t *ppm, struct err *e)
+{
+    struct gpu_use *u CLEANUP(base_freep) = base_alloc(sizeof(*u));
+    unsigned slot = 0;
+    *ppm = 0;
+    if (!gpu_procs_find(l->gpu_procs, m->ch.device, clock_boot_ns(), u) || !anybody_else(u))
+        return 0;
+    int rc = accounts_device_slot(l->store, m->ch.id, store_boot(l->store), m->last.t_ns, &slot, e);
+    if (rc == 0)
+        *ppm = others_of(l, u, (int)slot);
+    return rc < 0 ? rc : 0;
+}
+
+static int tell_others(struct own_meter *m, struct store *s, int64_t ppm, struct err *e)
+{
+    int rc = store_begin(s, false, e);
+    if (rc == 0) {
+        rc = accounts_intruder_put(s, m->ch.id, m->last.t_ns, ppm, e);
+        if (rc == 0)
+            rc = store_commit(s, e);
+        else
+            store_rollback(s);
+    }
+    if (rc == 0)
+        m->others_ppm = ppm;
+    return rc;
+}
+
+/* As with baselines: what a span goes by is stored before the span ends. */
+static int ask_others(struct ledger *l, struct own_meter *m, struct store *s, struct err *e)
+{
+    int64_t ppm = 0, stored = 0;
+    if (!l->gpu_procs || !is_gpu(m) || (!m->begun && !m->continued))
+        return 0;
+    int rc = find_others(l, m, &ppm, e);
+    if (rc == 0 && m->others_ppm < 0) {
+        rc = accounts_intruder_at(s, m->ch.id, store_boot(s), m->last.t_ns, &stored, e);
+        m->others_ppm = rc == 0 ? stored : -1;
+    }
+    return rc < 0 || m->others_ppm == ppm ? rc : tell_others(m, s, ppm, e);
+}
+
 static void look_at_slots(struct ledger *l)
 {
     l->taken = 0;
@@ -400,15 +476,22 @@ int ledger_prepare(struct ledger *l, struct store *s, struct samples *w, struct 
             continue;
         want_slots(l, m);
         rc = ask_baseline(m, s, e);
+        if (rc == 0)
+            rc = ask_others(l, m, s, e);
     }
     return rc == 0 ? add_wanted(l, s, w, e) : rc;
 }
 
 /* ---- ticks -------------------------------------------------------------------------------------- */
 
-/* The newest change that usage brackets; -1 = none. */
+/* The newest change that usage brackets; -1 = none. A GPU's owner changes at an edge, and a span is his who
+ * has it at its begin: there it ends with the first change behind the edge. */
 static int pick(const struct ledger *l, const struct own_meter *m, int64_t us[SLOTS_MAX + 1])
 {
+    bool edge = is_gpu(m) && l->edge_ns > m->last.t_ns;
+    for (size_t i = 0; edge && i < m->n; i++)
+        if (m->knots[i].t_ns >= l->edge_ns && usage_at(l, m->knots[i].t_ns, us))
+            return (int)i;
     for (size_t i = m->n; i-- > 0;)
         if (m->knots[i].t_ns > m->last.t_ns && usage_at(l, m->knots[i].t_ns, us))
             return (int)i;
@@ -435,6 +518,7 @@ static int span_of(struct ledger *l, struct own_meter *m, const struct samples_k
         return 0; /* the first of this boot */
     x->known_ns = k->t_ns - m->last.t_ns - (k->unknown_ns - m->last.unknown_ns);
     x->baseline_uw = m->baseline_uw;
+    x->others_ppm = m->others_ppm > 0 ? m->others_ppm : 0;
     bool same = m->begun && m->last.epoch == k->epoch;
     x->busy_us = same ? us[l->n] - m->used[l->n] : 0;
     for (size_t i = 0; same && i < l->n; i++)
@@ -544,11 +628,12 @@ int ledger_write(struct ledger *l, struct store *s, struct samples *w, int64_t s
 /* ---- life --------------------------------------------------------------------------------------- */
 
 int ledger_open(struct ledger **out, struct store *s, struct samples *w, struct slots *slots,
-                struct err *e)
+                struct gpu_procs *gpu_procs, struct err *e)
 {
     struct ledger *l = base_alloc(sizeof(*l));
     l->store = s;
     l->slots = slots;
+    l->gpu_procs = gpu_procs;
     l->n = slots ? slots_count(slots) : 0;
     l->rows = base_alloc(ROWS_MAX * sizeof(*l->rows));
     int rc = 0;

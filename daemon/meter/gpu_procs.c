@@ -13,11 +13,18 @@
 #define DEPTH_MAX 64 /* of a process tree that is followed upwards */
 #define SHEPHERD  "wattq-shepherd"
 
+struct gathered {
+    struct gpu_sum sum[GPU_SUMS_MAX];
+    size_t n;
+    int64_t t0_ns, t1_ns; /* 0 = nothing yet */
+};
+
 struct gpu_procs {
     pthread_mutex_t lock;
     int refs;
     size_t n;
     struct gpu_use gpus[GPU_PROCS_GPUS_MAX];
+    struct gathered gathered[GPU_PROCS_GPUS_MAX];
 };
 
 struct gpu_procs *gpu_procs_new(void)
@@ -99,6 +106,25 @@ bool gpu_procs_find(struct gpu_procs *p, const char *device, int64_t now_ns, str
     return false;
 }
 
+size_t gpu_procs_take(struct gpu_procs *p, size_t index, struct gpu_sum *out, int64_t *t0_ns,
+                      int64_t *t1_ns)
+{
+    size_t n = 0;
+    *t0_ns = *t1_ns = 0;
+    pthread_mutex_lock(&p->lock);
+    if (index < p->n) {
+        struct gathered *g = &p->gathered[index];
+        *t0_ns = g->t0_ns;
+        *t1_ns = g->t1_ns;
+        n = g->n;
+        memcpy(out, g->sum, n * sizeof(*out));
+        g->n = 0;
+        g->t0_ns = g->t1_ns;
+    }
+    pthread_mutex_unlock(&p->lock);
+    return n;
+}
+
 int gpu_procs_add(struct gpu_procs *p, const char *device, const char *label)
 {
     int index = -1;
@@ -128,14 +154,30 @@ static const struct gpu_proc *same(const struct gpu_use *u, const struct gpu_pro
 }
 
 /* What a process used so far: its share of this answer's span, on top of what it had. */
+static void gather(struct gathered *g, const struct gpu_proc *p, int64_t more_us)
+{
+    size_t i = 0;
+    while (i < g->n && (g->sum[i].uid != p->uid || g->sum[i].root != p->root)) {
+        i++;
+    }
+    if (i == GPU_SUMS_MAX || more_us == 0) {
+        return;
+    }
+    if (i == g->n) {
+        g->sum[g->n++] = (struct gpu_sum){.uid = p->uid, .root = p->root};
+    }
+    g->sum[i].busy_us += more_us;
+}
+
 static void add_up(struct gpu_proc *now, const struct gpu_proc *before, int64_t stamp_ns,
-                   int64_t span_ns)
+                   int64_t span_ns, struct gathered *g)
 {
     now->first_ns = before ? before->first_ns : stamp_ns;
     now->busy_us = before ? before->busy_us : -1;
     if (now->busy_ppm >= 0) {
         int64_t more_us = units_muldiv_floor(span_ns / 1000, now->busy_ppm, 1000000);
         now->busy_us = (now->busy_us < 0 ? 0 : now->busy_us) + more_us;
+        gather(g, now, more_us);
     }
 }
 
@@ -160,8 +202,14 @@ void gpu_procs_put(struct gpu_procs *p, int index, const struct gpu_use *use)
     if (use->busy_ppm == 0) {
         next.idle_since_ns = old->idle_since_ns > 0 ? old->idle_since_ns : use->stamp_ns;
     }
+    struct gathered *g = &p->gathered[index];
+    if (next.span_ns == 0 || g->t0_ns == 0) {
+        g->t0_ns = use->stamp_ns - next.span_ns;
+        g->n = 0; /* what was before a silence belongs to no stretch that can be told */
+    }
+    g->t1_ns = use->stamp_ns;
     for (size_t i = 0; i < next.n; i++) {
-        add_up(&next.procs[i], same(old, &next.procs[i]), use->stamp_ns, next.span_ns);
+        add_up(&next.procs[i], same(old, &next.procs[i]), use->stamp_ns, next.span_ns, g);
     }
     *old = next;
     pthread_mutex_unlock(&p->lock);

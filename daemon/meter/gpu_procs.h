@@ -46,6 +46,13 @@ struct gpu_use {
     struct gpu_proc procs[GPU_PROCS_MAX];
 };
 
+/* What processes did, added up by whose they are. */
+struct gpu_sum {
+    int64_t uid, root; /* as of gpu_proc */
+    int64_t busy_us;
+};
+#define GPU_SUMS_MAX 32
+
 struct gpu_procs;
 
 struct gpu_procs *gpu_procs_new(void); /* with one reference */
@@ -58,6 +65,11 @@ size_t gpu_procs_count(struct gpu_procs *p);
  * processes are left out. */
 bool gpu_procs_get(struct gpu_procs *p, size_t index, int64_t now_ns, struct gpu_use *out);
 bool gpu_procs_find(struct gpu_procs *p, const char *device, int64_t now_ns, struct gpu_use *out);
+
+/* What has gathered since the take before: at most GPU_SUMS_MAX rows into out, the stretch into t0 and t1
+ * (t1 <= t0: nothing was looked at). Empties it. Whoever is one too many is left out. */
+size_t gpu_procs_take(struct gpu_procs *p, size_t index, struct gpu_sum *out, int64_t *t0_ns,
+                      int64_t *t1_ns);
 
 /* Writers (sources). Index of that device, made at the first call; -1 = GPU_PROCS_GPUS_MAX are known. */
 int gpu_procs_add(struct gpu_procs *p, const char *device, const char *label);

@@ -115,14 +115,19 @@ const char *queue_waits_gpus(struct queue *q, int64_t run, char *buf, size_t cap
 
 /* ---- having ------------------------------------------------------------------------------------- */
 
-void queue_gpus_take(struct queue_item *r, gpu_set set)
+static void take(struct queue_item *r, gpu_set set, int64_t since_ns)
 {
     struct queue *q = r->q;
-    resources_take(&q->resources, set, r->row.id, clock_boot_ns());
+    resources_take(&q->resources, set, r->row.id, since_ns);
     free(r->gpus);
     r->gpus = set ? resources_uuids(&q->resources, set) : NULL;
     r->has_devices = true;
     r->gpu_wait_ns = 0;
+}
+
+void queue_gpus_take(struct queue_item *r, gpu_set set)
+{
+    take(r, set, clock_boot_ns());
 }
 
 void queue_gpus_free(struct queue_item *r)
@@ -144,7 +149,7 @@ void queue_gpus_found(struct queue_item *r)
         int at = resources_can_give(one) ? resources_find(&q->resources, one) : -1;
         set |= at >= 0 ? (gpu_set)1 << at : 0;
     }
-    queue_gpus_take(r, set);
+    take(r, set, r->row.t0_ns != RUN_NONE ? r->row.t0_ns : clock_boot_ns());
 }
 
 char *queue_gpus_visible(const struct queue_item *r)

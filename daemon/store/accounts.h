@@ -24,6 +24,11 @@ int accounts_slot_leave(struct store *s, int64_t run, int64_t t1_ns, struct err 
 int accounts_devices_of(struct store *s, int64_t run, bool now,
                         int (*fn)(void *arg, const char *device), void *arg,
                         struct err *e) MUST_USE;
+/* Who has the device, or sits in the slot, at t of this boot. 0; 1 = nobody. */
+int accounts_device_run(struct store *s, const char *device, int64_t t_ns, int64_t *run,
+                        struct err *e) MUST_USE;
+int accounts_slot_run(struct store *s, int slot, int64_t t_ns, int64_t *run,
+                      struct err *e) MUST_USE;
 /* At a start: nobody sits in the slots of the daemon before; they were left with its last sample, and so
  * were GPUs of runs that are not live in this boot any more. */
 int accounts_slots_close(struct store *s, struct err *e) MUST_USE;
@@ -67,6 +72,12 @@ int accounts_basis_put(struct store *s, int64_t meter, int64_t t_ns, int64_t bas
 /* 0 with power_uw -1 where there is none. */
 int accounts_basis_at(struct store *s, int64_t meter, int64_t boot, int64_t t_ns, int64_t *baseline,
                       int64_t *power_uw, struct err *e) MUST_USE;
+/* What part of what a GPU's processes do is not its owner's, of spans that begin at t or later; 0 where
+ * nothing is written. */
+int accounts_intruder_put(struct store *s, int64_t meter, int64_t t_ns, int64_t others_ppm,
+                          struct err *e) MUST_USE;
+int accounts_intruder_at(struct store *s, int64_t meter, int64_t boot, int64_t t_ns,
+                         int64_t *others_ppm, struct err *e) MUST_USE;
 /* The epoch that an instant lies in, or after: its id and begin. 0; 1 = before the first. */
 int accounts_epoch_at(struct store *s, int64_t boot, int64_t t_ns, int64_t *id, int64_t *t0_ns,
                       struct err *e) MUST_USE;

@@ -1,4 +1,5 @@
 /* Who was given which GPU (accounts.h). */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,4 +50,56 @@ int accounts_devices_of(struct store *s, int64_t run, bool now,
             return rc;
     }
     return rc;
+}
+
+static int run_at(sqlite3_stmt *st, struct store *s, const char *what, int64_t t_ns, int64_t *run,
+                  struct err *e)
+{
+    stmt_bind_text(st, 1, what);
+    stmt_bind_int(st, 2, store_boot(s));
+    stmt_bind_int(st, 3, t_ns);
+    int rc = stmt_step(st, e);
+    if (rc > 0)
+        *run = stmt_int(st, 0);
+    return rc < 0 ? rc : rc == 0;
+}
+
+int accounts_device_run(struct store *s, const char *device, int64_t t_ns, int64_t *run,
+                        struct err *e)
+{
+    STMT_USE(st, s, DEVICE_RUN);
+    return run_at(st, s, device, t_ns, run, e);
+}
+
+int accounts_slot_run(struct store *s, int slot, int64_t t_ns, int64_t *run, struct err *e)
+{
+    char uid[32];
+    snprintf(uid, sizeof(uid), "slots/%d", slot);
+    STMT_USE(st, s, SLOT_RUN);
+    return run_at(st, s, uid, t_ns, run, e);
+}
+
+/* ---- who computes on it beside its owner -------------------------------------------------------- */
+
+int accounts_intruder_put(struct store *s, int64_t meter, int64_t t_ns, int64_t others_ppm,
+                          struct err *e)
+{
+    STMT_USE(st, s, INTRUDER_PUT);
+    stmt_bind_int(st, 1, meter);
+    stmt_bind_int(st, 2, store_boot(s));
+    stmt_bind_int(st, 3, t_ns);
+    stmt_bind_int(st, 4, others_ppm);
+    return stmt_run(st, e);
+}
+
+int accounts_intruder_at(struct store *s, int64_t meter, int64_t boot, int64_t t_ns,
+                         int64_t *others_ppm, struct err *e)
+{
+    STMT_USE(st, s, INTRUDER_AT);
+    stmt_bind_int(st, 1, meter);
+    stmt_bind_int(st, 2, boot);
+    stmt_bind_int(st, 3, t_ns);
+    int rc = stmt_step(st, e);
+    *others_ppm = rc > 0 ? stmt_int(st, 0) : 0;
+    return rc < 0 ? rc : 0;
 }

@@ -16,8 +16,8 @@ struct other_use {
 /* In the boot of this kernel. t1_ns > t0_ns. */
 int others_put(struct store *s, const struct other_use *u, int64_t t0_ns, int64_t t1_ns,
                struct err *e) MUST_USE;
-/* Sum up what others used in the window and keep it with the run, instead of what was kept before. A row
- * that reaches over an edge counts with the part inside. */
+/* Sum up what others used in the window, of the CPUs and of the GPUs that the run was given, and keep it with
+ * the run, instead of what was kept before. A row that reaches over an edge counts with the part inside. */
 int others_keep(struct store *s, int64_t run, int64_t boot, int64_t t0_ns, int64_t t1_ns,
                 struct err *e) MUST_USE;
 /* What was kept, most first; strings live during the call. */

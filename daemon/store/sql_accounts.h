@@ -42,6 +42,16 @@
                  " excluded.baseline, power_uw = excluded.power_uw")                               \
     X(BASIS_AT, "SELECT baseline, power_uw FROM account_basis WHERE meter = ?1 AND boot = ?2 AND"  \
                 " t_ns <= ?3 ORDER BY t_ns DESC LIMIT 1")                                          \
+    X(INTRUDER_PUT, "INSERT INTO account_intruder(meter, boot, t_ns, others_ppm) VALUES(?1, ?2,"   \
+                    " ?3, ?4) ON CONFLICT(meter, boot, t_ns) DO UPDATE SET others_ppm ="           \
+                    " excluded.others_ppm")                                                        \
+    X(INTRUDER_AT, "SELECT others_ppm FROM account_intruder WHERE meter = ?1 AND boot = ?2 AND"    \
+                   " t_ns <= ?3 ORDER BY t_ns DESC LIMIT 1")                                       \
+    X(DEVICE_RUN, "SELECT run FROM device_owner WHERE device = ?1 AND boot = ?2 AND t0_ns <= ?3"   \
+                  " AND (t1_ns IS NULL OR t1_ns > ?3) LIMIT 1")                                    \
+    X(SLOT_RUN, "SELECT o.run FROM slot_owner o JOIN channel c ON c.id = o.channel WHERE"          \
+                " c.uid = ?1 AND o.boot = ?2 AND o.t0_ns <= ?3 AND (o.t1_ns IS NULL OR"            \
+                " o.t1_ns > ?3) LIMIT 1")                                                          \
     X(EPOCH_AT, "SELECT id, t0_ns FROM epoch WHERE boot = ?1 AND t0_ns <= ?2 ORDER BY t0_ns DESC," \
                 " id DESC LIMIT 1")                                                                \
     X(CHANNEL_BY_UID, "SELECT id FROM channel WHERE uid = ?1")                                     \

@@ -11,7 +11,8 @@
       "INSERT INTO run_other(run, kind, owner, device, busy_us) SELECT ?1, kind, owner, device,"   \
       " CAST(round(sum(1.0 * busy_us * (min(t1_ns, ?4) - max(t0_ns, ?3)) / (t1_ns - t0_ns)))"      \
       " AS INTEGER) AS busy FROM other_use WHERE boot = ?2 AND t0_ns > ?3 - ?5 AND t0_ns < ?4"     \
-      " AND t1_ns > ?3 AND t1_ns > t0_ns GROUP BY kind, owner, device HAVING busy > 0")            \
+      " AND t1_ns > ?3 AND t1_ns > t0_ns AND (device = '' OR device IN (SELECT d.device FROM"      \
+      " device_owner d WHERE d.run = ?1)) GROUP BY kind, owner, device HAVING busy > 0")           \
     X(RUN_OTHERS, "SELECT kind, owner, device, busy_us FROM run_other WHERE run = ?1"              \
                   " ORDER BY busy_us DESC, owner LIMIT 1000")
 

@@ -1,28 +1,37 @@
 #!/usr/bin/env python3
 """GPUs are a resource of the queue: who is given which, what a run sees of them, whose energy it is and who
 computes on somebody else's. The real daemon on the tests' own NVIDIA library with two GPUs."""
-import json
 import os
+import shutil
 import subprocess
 import sys
-import time
+import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from harness import BIN, Daemon, Refused, until  # noqa: E402
+from harness import BIN, Daemon, Refused, total, until  # noqa: E402
 
 LIBRARY = os.path.abspath(os.path.join(BIN, "tests/support/fake/libnvidia-ml.so.1"))
 GPU = [f"GPU-fa4e0000-0000-0000-0000-{i:012}" for i in range(2)]
+INTRUDER = 4242
 SHOW = 'echo "$CUDA_VISIBLE_DEVICES $CUDA_DEVICE_ORDER $WATTQ_GPUS"'
 
 
 @unittest.skipUnless(os.path.exists(LIBRARY), "the fake NVML is not built")
 class Gpus(unittest.TestCase):
     def setUp(self):
-        self.d = Daemon("--disable", "perf,powercap,hwmon,battery,ipmi,estimate", "--nvml", LIBRARY, "--parallel", "3",
-                        "--others-period", "200ms")
+        # Who else is at work is read from a /proc of the test's own: one process, which uses a GPU and no CPU.
+        root = tempfile.mkdtemp(prefix="wattq-test-")
+        self.addCleanup(shutil.rmtree, root)
+        os.makedirs(os.path.join(root, "proc", str(INTRUDER)))
+        for name, text in (("stat", f"{INTRUDER} (python) S 1 1 1 0 -1 0 0 0 0 0 5 3 0 0 20 0 1 0 77 0 0"),
+                           ("status", "Name:\tpython\nUid:\t54321\t54321\t54321\t54321\n")):
+            with open(os.path.join(root, "proc", str(INTRUDER), name), "w") as f:
+                f.write(text)
+        self.d = Daemon("--sysfs-root", root, "--disable", "perf,powercap,hwmon,battery,ipmi,estimate", "--nvml", LIBRARY, "--parallel", "3",
+                        "--others-period", "200ms", "--disturbed", "20")
         self.control = os.path.join(self.d.dir, "nvml_control")
-        self.set(power_mw=100000)
+        self.set()
         os.environ["FAKE_NVML_CONTROL"] = self.control
         self.d.__enter__()
 
@@ -33,7 +42,8 @@ class Gpus(unittest.TestCase):
     def set(self, **keys):
         """Keys of the control file; '_at_' stands for '@'."""
         with open(self.control + ".new", "w") as f:
-            f.write("gpus 2\n" + "".join(f"{k.replace('_at_', '@')} {v}\n" for k, v in keys.items()))
+            f.write("gpus 2\npower_mw@0 300000\npower_mw@1 100000\n" +
+                    "".join(f"{k.replace('_at_', '@')} {v}\n" for k, v in keys.items()))
         os.rename(self.control + ".new", self.control)
 
     def wattq(self, *args, code=0):
@@ -83,6 +93,53 @@ class Gpus(unittest.TestCase):
         self.d.call("cancel", runs=[a], signal="KILL")
         self.d.wait(named)
         self.assertEqual(self.given(named), [GPU[0]])
+
+    def energy(self, run, label, figure="attributed"):
+        """(energy_uj) of one meter in a run's window."""
+        return next(f["energy_uj"] for f in self.d.show(run)["energy"]
+                    if f["label"] == label and f["figure"] == figure and f["part"] == "window")
+
+    def audit(self):
+        r = self.d.call("audit")
+        self.assertEqual(r["failures"], 0, r["failed"])
+
+    def test_whose_energy_it_is(self):
+        """300 W and 100 W: each run gets its own GPU's, also over a kill of wattqd; an intruder's part is not its own."""
+        a = self.shared("sleep 7")
+        b = self.shared("sleep 7")
+        for run in (a, b):
+            self.d.until_state(run, "running")
+        self.set(busy_at_1=60, **{f"proc_{INTRUDER}_at_1": 4096, f"use_{INTRUDER}_at_1": 60})
+
+        def looked():
+            gpus = [g for g in self.d.call("who")["devices"] if g["device"] in GPU and g["known"]]
+            return [g for g in gpus if g["processes"]] if len(gpus) == 2 else None
+        who = until(looked, "who is on both")
+        self.assertEqual([(g["device"], g["holder"]["run"]) for g in who], [(GPU[1], b)])
+        (process,) = who[0]["processes"]
+        self.assertEqual((process["pid"], process["run"], process["intruder"]), (INTRUDER, None, True))
+        text = self.wattq("who")
+        self.assertIn(f"run {a} holds it", text)
+        self.assertIn(f"INTRUDER, process {INTRUDER}", text)
+        self.assertIn(f"allocated to run {a}, 0 % for", text)
+        self.d.wait(a, b)
+        self.audit()
+        shown = self.d.show(b)
+        self.assertIn("disturbed", total(shown)["flags"].split())
+        self.assertNotIn("disturbed", total(self.d.show(a))["flags"].split())
+        (other,) = [o for o in shown["others"] if o["kind"] == "gpu"]
+        self.assertEqual(other["device"], GPU[1])
+        self.assertGreater(other["busy_us"], 500000)
+        self.assertEqual([o for o in self.d.show(a)["others"] if o["kind"] == "gpu"], [])
+        self.assertIn(f"of {GPU[1]}", self.wattq("show", str(b)))
+        # Nobody computed on GPU 0 but its run: all its energy is the run's. On GPU 1 only the intruder did, as
+        # far as the driver tells: what fell after it was seen is nobody's.
+        machine, own = self.energy(a, "gpu0", "machine"), self.energy(a, "gpu0")
+        self.assertAlmostEqual(own / machine, 1, delta=0.03)
+        self.assertAlmostEqual(self.energy(b, "gpu0") / machine, 0, delta=0.03)
+        machine, own = self.energy(b, "gpu1", "machine"), self.energy(b, "gpu1")
+        self.assertLess(own, 0.75 * machine)
+        self.assertGreater(own, 0.1 * machine)
 
     def test_asking(self):
         text = self.wattq("submit", "--shared", "--", "true")

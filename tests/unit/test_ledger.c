@@ -7,9 +7,11 @@
 
 #include <cmocka.h>
 
+#include "common/units.h"
 #include "daemon/energy/audit.h"
 #include "daemon/energy/ledger.h"
 #include "daemon/energy/shares.h"
+#include "daemon/meter/gpu_procs.h"
 #include "daemon/store/baselines.h"
 #include "daemon/store/crc32c.h"
 #include "tests/support/recorder.h"
@@ -17,8 +19,10 @@
 #define SLOTS   3
 #define RUNS    20
 #define SLOW_NS (60 * NS_PER_S)
+#define DEVICE  "GPU-1"
+#define PID0    900000 /* of the shepherd of who sits in slot 0 */
 
-enum { PKG, SLOW, WALL, SLOT0, MACHINE = SLOT0 + SLOTS };
+enum { PKG, SLOW, WALL, GPU, SLOT0, MACHINE = SLOT0 + SLOTS };
 
 struct planned {
     int64_t id, t0_ns, t1_ns;
@@ -32,6 +36,8 @@ static struct ledger *ledger;
 static struct planned runs[RUNS];
 static int64_t value[REC_CHANNELS], hidden_uj, suspend_ns;
 static int64_t slow_ns;
+static struct gpu_procs *procs;
+static int64_t gpu_owner; /* 0 = nobody */
 
 static int setup(void **state)
 {
@@ -41,6 +47,12 @@ static int setup(void **state)
     rec_add(&rec, "pkg", CHANNEL_COUNTER);
     rec_add(&rec, "slow", CHANNEL_COUNTER)->period_ns = SLOW_NS;
     rec_add(&rec, "wall", CHANNEL_GAUGE)->scope = SCOPE_NODE;
+    struct channel_desc *gpu = rec_add(&rec, "gpu", CHANNEL_COUNTER);
+    gpu->scope = SCOPE_GPU;
+    base_strcpy(gpu->device, sizeof(gpu->device), DEVICE);
+    procs = gpu_procs_new();
+    (void)gpu_procs_add(procs, DEVICE, "gpu0");
+    gpu_owner = 0;
     for (int i = 0; i <= SLOTS; i++) {
         char uid[24];
         snprintf(uid, sizeof(uid), i < SLOTS ? "slots/%d" : "slots/machine", i);
@@ -60,6 +72,7 @@ static int teardown(void **state)
     ledger_close(ledger);
     ledger = NULL;
     slots_free(slots);
+    gpu_procs_unref(procs);
     return 0;
 }
 
@@ -96,7 +109,7 @@ static void open_all(int64_t now_ns)
 {
     struct err e = {0};
     rec_open_as(&rec, REC_BOOT, now_ns);
-    rec_must(ledger_open(&ledger, rec.store, rec.samples, slots, &e), &e, "ledger_open");
+    rec_must(ledger_open(&ledger, rec.store, rec.samples, slots, procs, &e), &e, "ledger_open");
     assert_non_null(ledger);
     for (size_t i = 0; i < rec.n; i++)
         value[i] = rec.channel[i].desc.kind == CHANNEL_GAUGE ? 0 : rec.e0[i];
@@ -143,6 +156,30 @@ static void end_run(const struct planned *r)
     rec_must(stmt_exec(rec.store, sql, &e), &e, "end");
     rec_must(accounts_slot_leave(rec.store, r->id, r->t1_ns + 3 * NS_PER_MS, &e), &e, "leave");
     commit();
+    if (gpu_owner == r->id)
+        gpu_owner = 0;
+}
+
+/* From the claim on, a little before it has a seat. */
+static void give_gpu(const struct planned *r)
+{
+    struct err e = {0};
+    begin();
+    rec_must(accounts_devices_take(rec.store, r->id, r->t0_ns - 2 * NS_PER_MS, false, DEVICE, &e),
+             &e, "device");
+    commit();
+    gpu_owner = r->id;
+}
+
+/* Whoever sits in a slot, and one that is no run's. */
+static void compute(uint64_t *seed)
+{
+    struct gpu_use u = {.state = READING_OK, .stamp_ns = clock_boot_ns(), .n = SLOTS + 1};
+    for (size_t i = 0; i <= SLOTS; i++)
+        u.procs[i] = (struct gpu_proc){.pid = (int64_t)i + 1,
+                                       .root = i < SLOTS ? PID0 + (int64_t)i : 0,
+                                       .busy_ppm = rec_below(seed, 3) * rec_below(seed, 500000)};
+    gpu_procs_put(procs, 0, &u);
 }
 
 static void seat(struct planned *r, int64_t t_ns)
@@ -153,7 +190,7 @@ static void seat(struct planned *r, int64_t t_ns)
             r->slot = i;
     if (r->slot < 0)
         return;
-    rec_must(slots_assign(slots, (size_t)r->slot, -1, getpid(), &e), &e, "assign");
+    rec_must(slots_assign(slots, (size_t)r->slot, -1, PID0 + r->slot, &e), &e, "assign");
     begin();
     rec_must(accounts_slot_take(rec.store, rec.id[SLOT0 + r->slot], r->id, t_ns, &e), &e, "take");
     commit();
@@ -169,6 +206,8 @@ static bool move_runs(int64_t t_ns)
             r->on = edge = true;
             r->slot = -1;
             put_run(r);
+            if (gpu_owner == 0 && r->id % 4 != 0)
+                give_gpu(r);
             seat(r, r->t0_ns - NS_PER_MS);
         } else if (r->on && r->t1_ns <= t_ns) {
             r->on = false;
@@ -195,6 +234,7 @@ static void sweep(int64_t t_ns, int64_t dt_ns, bool edge, uint64_t *seed)
     value[MACHINE] += busy - rec_below(seed, busy + 1) / 20;
     int64_t uj = dt_us * 20 + busy * 30 + rec_below(seed, 10000);
     value[PKG] += uj;
+    value[GPU] += dt_us * 60 + rec_below(seed, dt_us * 200);
     value[WALL] = 30000000 + rec_below(seed, 50000000);
     hidden_uj += 2 * uj;
     if (t_ns - slow_ns >= SLOW_NS) {
@@ -223,6 +263,7 @@ static int64_t simulate(int64_t t_ns, int64_t end_ns, uint64_t *seed)
         bool edge = move_runs(t_ns);
         sweep(t_ns, dt_ns, edge, seed);
         if (edge || t_ns - flush_ns > 900 * NS_PER_MS) {
+            compute(seed);
             flush();
             flush_ns = t_ns;
         }
@@ -336,17 +377,19 @@ static void test_everything_adds_up(void **state)
     add_baseline(PKG, 25000000); /* more than it takes at times: dyn is negative */
     add_baseline(SLOW, 30000000);
     add_baseline(WALL, 20000000);
+    add_baseline(GPU, 70000000);
     restart(t_ns += 3 * NS_PER_S + 1);
     t_ns = simulate(t_ns, t_ns + third_ns, &seed);
     struct audit_result r = audit(t_ns, 40);
     if (r.failures)
         print_error("%lld of %lld: %s\n", (long long)r.failures, (long long)r.checks, r.text[0]);
     assert_int_equal(r.failures, 0);
-    assert_int_equal(r.meters, 3);
+    assert_int_equal(r.meters, 4);
+    assert_true(rec_ask(&rec, "SELECT count(*) FROM account_intruder WHERE others_ppm > 0") > 20);
     print_message("%lld ticks, %lld replayed, %lld windows, %lld chunks\n", (long long)r.ticks,
                   (long long)r.replayed, (long long)r.windows, (long long)r.chunks);
     assert_true(r.ticks > 100 && r.replayed > r.ticks / 2 && r.windows > 100 && r.chunks > 20);
-    for (size_t c = PKG; c <= WALL; c++)
+    for (size_t c = PKG; c <= GPU; c++)
         check_additive(c, t_ns, &seed);
 }
 
@@ -397,6 +440,18 @@ static void test_split(void **state)
     x.owner = 1; /* a GPU that belongs to the run in slot 1 */
     ledger_split(&x, &p);
     assert_int_equal(p.slot_uj[1], x.de_uj);
+    x.others_ppm = 250000; /* a quarter of what its processes did was not the run's */
+    x.de_uj = 5000003;
+    ledger_split(&x, &p);
+    assert_int_equal(p.slot_uj[1], 3750002);
+    assert_int_equal(p.foreign_uj, 1250001);
+    x.others_ppm = 1000000; /* and here all of it */
+    ledger_split(&x, &p);
+    assert_int_equal(p.foreign_uj, x.de_uj);
+    x.baseline_uw = 6000000; /* less than idling */
+    ledger_split(&x, &p);
+    assert_int_equal(parts_sum(&p), x.de_uj);
+    assert_int_equal(p.foreign_uj, x.de_uj - 6000000);
 }
 
 static void test_share_inside_a_span(void **state)

@@ -122,6 +122,56 @@ static void zombies_and_the_dead_are_left_out(void **ctx)
     fixture_fini(&dir);
 }
 
+static void what_gathers_is_taken_once(void **ctx)
+{
+    (void)ctx;
+    struct gpu_procs *p = gpu_procs_new();
+    struct gpu_sum sums[GPU_SUMS_MAX];
+    int64_t t0 = 0, t1 = 0;
+    int g = gpu_procs_add(p, "GPU-a", "gpu0");
+    assert_int_equal(gpu_procs_take(p, 0, sums, &t0, &t1), 0);
+    assert_true(t1 <= t0);
+    struct gpu_use u = answer(NS_PER_S, 100, 500000);
+    gpu_procs_put(p, g, &u);
+    for (int64_t s = 3; s <= 5; s += 2) { /* two processes of one user, and one of a run's */
+        u = answer(s * NS_PER_S, 100, 250000);
+        u.n = 3;
+        u.procs[1] = (struct gpu_proc){.pid = 101, .busy_ppm = 250000};
+        u.procs[2] = (struct gpu_proc){.pid = 102, .root = 77, .busy_ppm = 100000};
+        gpu_procs_put(p, g, &u);
+    }
+    assert_int_equal(gpu_procs_take(p, 0, sums, &t0, &t1), 2);
+    assert_int_equal(t0, NS_PER_S);
+    assert_int_equal(t1, 5 * NS_PER_S);
+    assert_int_equal(sums[0].busy_us, 2000000);
+    assert_int_equal(sums[1].root, 77);
+    assert_int_equal(sums[1].busy_us, 400000);
+    assert_int_equal(gpu_procs_take(p, 0, sums, &t0, &t1), 0);
+    assert_int_equal(t0, 5 * NS_PER_S);
+    gpu_procs_unref(p);
+}
+
+static void a_run_is_known_by_its_shepherd(void **ctx)
+{
+    (void)ctx;
+    struct fixture dir;
+    fixture_init(&dir);
+    fixture_put(&dir, "proc/50/stat",
+                "50 (wattq-shepherd) S 1 50 50 0 -1 0 0 0 0 0 3 1 0 0 20 0 1 0 1 0 0\n");
+    fixture_put(&dir, "proc/51/stat", "51 (sh) S 50 51 51 0 -1 0 0 0 0 0 3 1 0 0 20 0 1 0 2 0 0\n");
+    fixture_put(&dir, "proc/52/stat",
+                "52 (a) wattq-shepherd) S 51 52 52 0 -1 0 0 0 0 0 3 1 0 0 20 0 1 0 3 0 0\n");
+    fixture_put(&dir, "proc/53/stat",
+                "53 (nobody's) S 1 53 53 0 -1 0 0 0 0 0 3 1 0 0 20 0 1 0 4 0 0\n");
+    static const int64_t want[] = {50, 50, 0};
+    for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+        struct gpu_proc who = {.pid = 51 + (int64_t)i};
+        assert_true(gpu_procs_identify(dir.root, &who));
+        assert_int_equal(who.root, want[i]);
+    }
+    fixture_fini(&dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -129,6 +179,8 @@ int main(void)
         cmocka_unit_test(idle_is_told_since_when),
         cmocka_unit_test(old_answers_are_none),
         cmocka_unit_test(zombies_and_the_dead_are_left_out),
+        cmocka_unit_test(what_gathers_is_taken_once),
+        cmocka_unit_test(a_run_is_known_by_its_shepherd),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
