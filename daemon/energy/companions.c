@@ -165,6 +165,9 @@ static int sum_all(struct companion_sum *x, struct store *s, int64_t channel, in
         if (rc == 0)
             rc = rows_begin_after(s, channel, boot, c.state.last_ns, &next, e);
     }
+    if (rc == 0 && x->prev_ns != NO_TIME &&
+        x->prev_ns < x->t1_ns) /* the next one, in a later epoch */
+        companion_take(x, next.state.last_ns, next.state.last_value, false);
     return rc < 0 ? rc : 0;
 }
 
