@@ -34,6 +34,12 @@ static void daemon_on_change(void *arg, const struct queue_run *r, enum run_stat
         stream_on_change(d->streams, r, from);
 }
 
+static bool daemon_trusts(void *arg, int64_t uid)
+{
+    const struct daemon *d = arg;
+    return rights_trusted(&d->policy, uid);
+}
+
 static void daemon_on_peer_closed(void *arg, struct peer *p)
 {
     struct daemon *d = arg;
@@ -371,6 +377,7 @@ static int start_running(struct daemon *d, struct err *e)
         .disturbed_ppm = d->config.disturbed_percent * 10000,
         .idle_busy_ppm = d->config.idle_busy_percent * 10000,
         .idle_learn_ns = d->config.idle_learn_ns,
+        .trusted = daemon_trusts,
         .on_change = daemon_on_change,
         .arg = d,
     };

@@ -50,13 +50,6 @@ static int64_t upper(int64_t uj)
     return uj == RUN_NONE || step_down(uj) == uj ? uj : step_down(uj) + COARSE_UJ;
 }
 
-/* Unknown is not 0. */
-static int64_t nearest(int64_t uj)
-{
-    int64_t near = uj == RUN_NONE ? 0 : step_down(uj + COARSE_UJ / 2);
-    return near == 0 ? RUN_NONE : near;
-}
-
 static void add_flag(struct run_energy *f, char *flags, size_t cap)
 {
     if (strstr(f->flags, "quantised"))
@@ -65,16 +58,13 @@ static void add_flag(struct run_energy *f, char *flags, size_t cap)
     f->flags = flags;
 }
 
+/* A rounded value would be taken for one, and divided by the time: what is left are bounds. */
 static void blur(struct run_energy *f)
 {
-    bool known = f->energy_uj != RUN_NONE;
-    f->energy_uj = nearest(f->energy_uj);
-    if (known && f->energy_uj == RUN_NONE)
-        f->reason = "less than 10 J in less than a second: to you such figures are given in steps "
-                    "of 10 J";
-    f->idle_uj = nearest(f->idle_uj);
+    if (f->energy_uj != RUN_NONE)
+        f->reason = "less than a second: to you such figures are bounds, in steps of 10 J";
+    f->energy_uj = f->idle_uj = f->random_uj = f->sampling_uj = RUN_NONE;
     f->bridged_uj = upper(f->bridged_uj);
-    f->random_uj = f->sampling_uj = RUN_NONE;
 }
 
 void coarse_figure(struct run_energy *f, char *flags, size_t cap)

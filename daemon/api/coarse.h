@@ -15,8 +15,7 @@
 #include "daemon/store/runs.h"
 
 #define COARSE_NS NS_PER_S
-/* Figures of less than a second, and bounds, in steps of this: what an idle machine draws in a second, at 10 W.
- * So the figure of a shorter run says no more than that of a whole second would. */
+/* Bounds are in steps of this: what an idle machine draws in a second, at 10 W. */
 #define COARSE_UJ INT64_C(10000000)
 
 int64_t coarse_floor(int64_t t_ns);
@@ -27,8 +26,8 @@ int64_t coarse_ceil(int64_t t_ns);
  * 0; WATTQ_E_CONFLICT: nothing of it lies so far back. */
 int coarse_window(struct energy_window *w, int64_t now_ns, struct err *e) MUST_USE;
 
-/* Does the figure cover less than a second? Then it is rounded to COARSE_UJ, or unknown where that were 0; the
- * bounds of every figure are widened to COARSE_UJ. What was changed has the flag `quantised`, in flags[cap]. */
+/* Does the figure cover less than a second? Then its value is unknown and a reason says why; the bounds of every
+ * figure are widened to COARSE_UJ, and stay. What was changed has the flag `quantised`, in flags[cap]. */
 bool coarse_is_brief(const struct run_energy *f);
 void coarse_figure(struct run_energy *f, char *flags, size_t cap);
 

@@ -79,10 +79,15 @@ static bool member(gid_t group, const gid_t *groups, size_t n)
     return false;
 }
 
+bool rights_trusted(const struct rights_policy *p, int64_t uid)
+{
+    return uid == 0 || uid == (int64_t)p->owner;
+}
+
 struct rights rights_of(const struct rights_policy *p, uid_t uid, const gid_t *groups, size_t n)
 {
     struct rights r = {.uid = (int64_t)uid};
-    bool trusted = uid == 0 || uid == p->owner; /* could read the meters and the database anyway */
+    bool trusted = rights_trusted(p, r.uid);
     r.admin = trusted || member(p->admin_group, groups, n);
     r.admitted = r.admin || p->visibility != RIGHTS_PRIVATE;
     r.details = r.admin || p->visibility == RIGHTS_FULL;

@@ -49,6 +49,8 @@ int rights_policy_init(struct rights_policy *out, uid_t owner, const char *visib
                        const char *meter_group, const char *admin_group, struct err *e) MUST_USE;
 const char *rights_visibility_name(enum rights_visibility v);
 
+/* Could read the meters and the database anyway. */
+bool rights_trusted(const struct rights_policy *p, int64_t uid);
 struct rights rights_of(const struct rights_policy *p, uid_t uid, const gid_t *groups, size_t n);
 /* Is anybody but owner and root answered: then socket and directory are open to them. */
 bool rights_shared(const struct rights_policy *p);

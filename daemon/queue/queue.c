@@ -307,9 +307,9 @@ static void on_sweep(void *arg, int64_t ticket)
 
 #define SWEEP_PATIENCE_NS (3 * NS_PER_S)
 
-void queue_ask_sweep(struct queue *q, struct queue_item *r, int64_t at_ns)
+/* The ticket; 0 or less: there is no room for another. */
+static int64_t ask_meter(struct queue *q, int64_t at_ns)
 {
-    int64_t now = clock_boot_ns();
     uv_mutex_lock(&q->ticket_lock);
     q->sweeps_out++;
     uv_mutex_unlock(&q->ticket_lock);
@@ -319,10 +319,25 @@ void queue_ask_sweep(struct queue *q, struct queue_item *r, int64_t at_ns)
         q->sweeps_out--;
         uv_mutex_unlock(&q->ticket_lock);
     }
-    if (!r)
-        return;
+    return ticket;
+}
+
+void queue_edge(struct queue_item *r, int64_t at_ns)
+{
+    if (!r->unswept)
+        (void)ask_meter(r->q, at_ns);
+}
+
+void queue_ask_sweep(struct queue_item *r, int64_t at_ns)
+{
+    int64_t now = clock_boot_ns();
+    int64_t ticket = r->unswept ? 0 : ask_meter(r->q, at_ns);
+    /* Without sweeps a sample of the grid must stand behind the end. */
+    int64_t wait_ns = ticket > 0                              ? SWEEP_PATIENCE_NS
+                      : r->unswept && r->life == LIFE_CLOSING ? NS_PER_S
+                                                              : 0;
     r->ticket = ticket > 0 ? ticket : -1;
-    r->deadline_ns = (at_ns > now ? at_ns : now) + (ticket > 0 ? SWEEP_PATIENCE_NS : 0);
+    r->deadline_ns = (at_ns > now ? at_ns : now) + wait_ns;
 }
 
 static void swept(struct queue *q, int64_t ticket)

@@ -51,6 +51,8 @@ struct queue_config {
         disturbed_ppm; /* of all CPUs used by others beside a run: more, and it is `disturbed` */
     int64_t idle_busy_ppm; /* of all CPUs: busier seconds are not idle */
     int64_t idle_learn_ns; /* of idle time, from which idle power is learned; 0 = never */
+    /* Users whose runs' edges are swept whatever their number (sweep_budget.h); NULL = nobody's. */
+    bool (*trusted)(void *arg, int64_t uid);
     /* After each committed move; also once with the final figures. */
     void (*on_change)(void *arg, const struct queue_run *r, enum run_state from);
     void *arg;

@@ -134,8 +134,8 @@ void queue_end_begin(struct queue_item *r, const struct result *res)
     int64_t now = clock_boot_ns();
     int64_t late = res->t1_ns + meter_settle_ns(q->cfg.meter);
     r->life = LIFE_CLOSING;
-    queue_ask_sweep(q, NULL, 0);
-    queue_ask_sweep(q, r, late > now ? late : now + NS_PER_US);
+    queue_edge(r, 0);
+    queue_ask_sweep(r, late > now ? late : now + NS_PER_US);
 }
 
 /* Nothing else starts meanwhile: the run is still active, and alone. */

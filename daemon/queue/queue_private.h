@@ -9,6 +9,7 @@
 #include "daemon/queue/machine.h"
 #include "daemon/queue/queue.h"
 #include "daemon/queue/resources.h"
+#include "daemon/queue/sweep_budget.h"
 
 /* Where a live run is between two commits. */
 enum life {
@@ -87,6 +88,7 @@ struct queue_item {
     bool cancel_wanted; /* while claiming: cancel as soon as the commit is there */
     bool window_open;   /* gate open and not all gone */
     int attempts;       /* shepherds started in this life of the daemon */
+    bool unswept;       /* its owner has used up his edge sweeps (sweep_budget.h) */
     int64_t ticket;     /* of the sweep that is waited for; 0 = none */
     int64_t
         deadline_ns; /* CLOCK_BOOTTIME; go on without the sweep, or try the commit again; 0 = none */
@@ -153,6 +155,7 @@ struct queue {
     char *envs_dir;
     char *runs_dir;
     char *train_path;
+    struct sweep_budget budget;
     struct machine *machine; /* used by jobs, that is on the storage thread */
     struct items all;        /* by id */
     struct items line;       /* queued and not claimed: priority, then id */
@@ -203,8 +206,10 @@ int queue_item_spec(struct queue_item *r, struct err *e) MUST_USE;
 void queue_submit_job(struct queue *q, struct storage_job *job);
 void queue_wait_pause(struct queue *q, int64_t left_ns); /* then queue_kick */
 void queue_job_back(struct queue *q);                    /* first thing in every job's done */
-/* Ask for a sweep at an instant (0 = now); r->ticket waits for it when r is given. */
-void queue_ask_sweep(struct queue *q, struct queue_item *r, int64_t at_ns);
+/* Ask for a sweep at an instant (0 = now): at an edge of r, and nobody waits for it; or r->ticket waits. For a run
+ * without sweeps there is none, and what waits goes on a moment later with the samples of the grid. */
+void queue_edge(struct queue_item *r, int64_t at_ns);
+void queue_ask_sweep(struct queue_item *r, int64_t at_ns);
 
 /* queue_move.c */
 /* Gather a move from r->next to `to`; c's strings are copied. w may be NULL. */

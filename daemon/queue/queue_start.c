@@ -150,12 +150,19 @@ void queue_abort(struct queue_item *r, const struct run_change *c, const struct 
 
 /* The shepherd writes "released" to disk before it opens the gate. Sweeps in that time stand nearer to
  * the gate than the committed one and tighten the upper bound; losing them would only widen it. */
-static void sweep_up_to_gate(struct queue *q)
+static void sweep_up_to_gate(struct queue_item *r)
 {
     int64_t now_ns = clock_boot_ns();
-    queue_ask_sweep(q, NULL, 0);
+    queue_edge(r, 0);
     for (int64_t ms = 1; ms <= 4; ms *= 2)
-        queue_ask_sweep(q, NULL, now_ns + ms * NS_PER_MS);
+        queue_edge(r, now_ns + ms * NS_PER_MS);
+}
+
+static int seal_work(struct store *s, struct storage_job *job, struct err *e)
+{
+    const struct queue_item *r = container_of(job, struct queue_live, seal)->r;
+    return runs_remark(
+        s, r->row.id, "its edges are not swept: its user starts runs faster than once a second", e);
 }
 
 static void sealed(struct storage_job *job, int rc, const struct err *e)
@@ -177,7 +184,7 @@ static void sealed(struct storage_job *job, int rc, const struct err *e)
     rc = launch_go(q->cfg.launch, r->row.id, r->row.token, &refused);
     if (rc < 0)
         log_warn("run %" PRId64 ": GO was refused: %s", r->row.id, refused.text);
-    sweep_up_to_gate(q);
+    sweep_up_to_gate(r);
 }
 
 void queue_swept(struct queue_item *r)
@@ -186,7 +193,7 @@ void queue_swept(struct queue_item *r)
         queue_end_swept(r);
     } else if (r->life == LIFE_OPENING) {
         r->life = LIFE_SEALING;
-        r->live->seal = (struct storage_job){.done = sealed};
+        r->live->seal = (struct storage_job){.work = r->unswept ? seal_work : NULL, .done = sealed};
         queue_submit_job(r->q, &r->live->seal);
     }
 }
@@ -197,7 +204,9 @@ static void at_gate(struct queue_item *r)
         return;
     queue_slot_take(r);
     r->life = LIFE_OPENING;
-    queue_ask_sweep(r->q, r, 0);
+    if (!r->q->cfg.trusted || !r->q->cfg.trusted(r->q->cfg.arg, r->row.uid))
+        r->unswept = !sweep_budget_take(&r->q->budget, r->row.uid, clock_boot_ns());
+    queue_ask_sweep(r, 0);
 }
 
 /* ---- events ------------------------------------------------------------------------------------- */
@@ -225,7 +234,7 @@ static void started(struct queue_item *r, const struct launch_event *ev)
     if (r->next != RUN_STARTING)
         return; /* after a restart: all that is known already */
     r->live->filing.window = (struct energy_window){r->row.boot, ev->t_ns, RUN_NONE};
-    queue_ask_sweep(r->q, NULL, ev->t_ns + meter_settle_ns(r->q->cfg.meter));
+    queue_edge(r, ev->t_ns + meter_settle_ns(r->q->cfg.meter));
     run_change_init(&c);
     c.t_ns = c.t0_ns = ev->t_ns;
     c.mode = ev->mode;
@@ -329,12 +338,12 @@ void queue_on_launch(struct queue *q, const struct launch_event *ev)
         started(r, ev);
         break;
     case LAUNCH_MAIN_EXIT: /* for the part up to here */
-        queue_ask_sweep(q, NULL, 0);
+        queue_edge(r, 0);
         move_to(r, RUN_STOPPING, ev, "main process ended");
         break;
     case LAUNCH_EMPTY: /* close and late: what the run leaves on disk takes some ms more */
-        queue_ask_sweep(q, NULL, 0);
-        queue_ask_sweep(q, NULL, ev->t_ns + meter_settle_ns(q->cfg.meter));
+        queue_edge(r, 0);
+        queue_edge(r, ev->t_ns + meter_settle_ns(q->cfg.meter));
         break;
     case LAUNCH_PAUSED:
         move_to(r, RUN_PAUSED, ev, "paused");

@@ -68,7 +68,7 @@ static int put_event(struct store *s, const struct marked *x, const char *reason
     stmt_bind_int(st, 1, store_boot(s));
     stmt_bind_int(st, 2, clock_boot_ns());
     stmt_bind_int(st, 3, x->run);
-    stmt_bind_int(st, 4, x->uid);
+    stmt_bind_opt(st, 4, x->uid);
     stmt_bind_text(st, 5, x->state);
     stmt_bind_text(st, 6, x->state);
     stmt_bind_text(st, 7, reason);
@@ -81,6 +81,14 @@ int runs_act(struct store *s, int64_t run, struct run_actor by, const char *what
     int rc = find(s, by, &x, e);
     free(x.label);
     return rc < 0 || x.own ? rc : put_event(s, &x, what, e);
+}
+
+int runs_remark(struct store *s, int64_t run, const char *what, struct err *e)
+{
+    struct marked x = {.run = run};
+    int rc = find(s, (struct run_actor){RUN_NONE, true}, &x, e);
+    free(x.label);
+    return rc < 0 ? rc : put_event(s, &x, what, e);
 }
 
 int runs_sweep_act(struct store *s, int64_t sweep, int64_t uid, const char *what, struct err *e)

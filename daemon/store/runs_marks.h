@@ -42,6 +42,9 @@ int runs_act(struct store *s, int64_t run, struct run_actor by, const char *what
 int runs_sweep_act(struct store *s, int64_t sweep, int64_t uid, const char *what,
                    struct err *e) MUST_USE;
 
+/* What the daemon itself has to say of a run: an event that keeps the state, of no actor. WATTQ_E_NOT_FOUND. */
+int runs_remark(struct store *s, int64_t run, const char *what, struct err *e) MUST_USE;
+
 /* Readers. Strings are the visitor's only during the call. */
 int runs_tags(struct store *s, int64_t run, int (*fn)(void *, const char *tag), void *arg,
               struct err *e) MUST_USE;
