@@ -226,7 +226,7 @@ static bool all_digits(const char *text)
 
 int spec_gpus_parse(struct spec *s, const char *text, struct err *e)
 {
-    char *ids[SPEC_GPUS_MAX];
+    char *ids[SPEC_GPUS_MAX] = {0};
     size_t n = 0;
     bool good = true;
     if (all_digits(text)) {

@@ -145,7 +145,7 @@ static struct channel_desc *add(struct source *s, const struct chip *c, const st
     d->parent = -1;
     d->mirror_of = -1;
     attr_uid(d, "iio%s/%s/%s%d", c->device, c->name, what, index);
-    (void)snprintf(d->label, sizeof(d->label), "%.20s %.18s%d", c->label[0] ? c->label : c->name,
+    (void)snprintf(d->label, sizeof(d->label), "%.18s %.16s%d", c->label[0] ? c->label : c->name,
                    what, index);
     (void)base_strcpy(d->unit, sizeof(d->unit), x->energy ? "uJ" : "uW");
     (void)base_strcpy(d->covers, sizeof(d->covers), "a rail; what it feeds is not stated");
