@@ -99,6 +99,34 @@ bool cgroup_usable(const char *base)
     return ok;
 }
 
+static int write_at(const char *dir, const char *name, const char *text)
+{
+    char *path CLEANUP(base_freep) = base_printf("%s/%s", dir, name);
+    int fd CLEANUP(base_closep) = open(path, O_WRONLY | O_CLOEXEC);
+    return fd >= 0 && write(fd, text, strlen(text)) > 0 ? 0 : -1;
+}
+
+/* Are we the only process in base itself? */
+static bool is_alone(const char *base)
+{
+    char *path CLEANUP(base_freep) = base_printf("%s/cgroup.procs", base);
+    FILE *f CLEANUP(base_fclosep) = fopen(path, "re");
+    int pid = 0, other = 0;
+    return f && fscanf(f, "%d %d", &pid, &other) == 1 && pid == getpid();
+}
+
+void cgroup_enable(const char *base)
+{
+    static const char *const wanted[] = {"+memory", "+pids"};
+    if (is_alone(base)) {
+        char *leaf CLEANUP(base_freep) = base_printf("%s/supervisor", base);
+        if ((mkdir(leaf, 0755) < 0 && errno != EEXIST) || write_at(leaf, "cgroup.procs", "0") < 0)
+            return;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
+        (void)!write_at(base, "cgroup.subtree_control", wanted[i]);
+}
+
 /* ---- one leaf ----------------------------------------------------------------------------------- */
 
 static int open_leaf(struct cgroup *c, struct err *e)
@@ -219,6 +247,8 @@ bool cgroup_has_self(const struct cgroup *c)
 
 int cgroup_hand_over(const struct cgroup *c, uid_t uid)
 {
+    if (chmod(c->path, 0755) < 0) /* whatever our umask made of it */
+        return -1;
     if (fchownat(c->fd, "cgroup.kill", uid, (gid_t)-1, AT_SYMLINK_NOFOLLOW) < 0 && errno != ENOENT)
         return -1;
     return fchownat(c->fd, "cgroup.freeze", uid, (gid_t)-1, AT_SYMLINK_NOFOLLOW);

@@ -16,6 +16,11 @@ int cgroup_find(const char *hint, char *path, size_t cap);
 /* Can a leaf be made there, and a process put into it? Tries with a child of ours. */
 bool cgroup_usable(const char *base);
 
+/* Lets leaves of base have limits, as far as the controllers are there: memory and pids are enabled for its
+ * children. cgroup v2 allows that only where no process is in base itself: should only the caller be, it moves
+ * into a leaf of its own first (about 10 ms). Nothing happens where it cannot be done. */
+void cgroup_enable(const char *base);
+
 /* A leaf. fd is a CLOEXEC O_PATH descriptor of its directory; -1 = there is none. */
 struct cgroup {
     int fd;
@@ -37,7 +42,7 @@ int cgroup_add(const struct cgroup *c, pid_t pid, struct err *e) MUST_USE;
  * atfork handlers. */
 pid_t cgroup_fork(const struct cgroup *c);
 bool cgroup_has_self(const struct cgroup *c); /* is this process in it */
-/* Lets uid end and freeze what is in it, and nothing else. 0, or -1 with errno. */
+/* Lets uid end and freeze what is in it, and everybody read what it counts. 0, or -1 with errno. */
 int cgroup_hand_over(const struct cgroup *c, uid_t uid);
 /* Limits of all its processes together, 0 = none. Each needs its controller, which whoever made the parent has
  * to have enabled for its children; what could not be set is named in missing ("memory", "processes"). */

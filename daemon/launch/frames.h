@@ -87,6 +87,9 @@ struct launch_block {
                          that launch_env_allowed knows */
     struct launch_rlimit *rlimits;
     size_t nrlimits; /* at most LAUNCH_RLIMITS */
+    uint32_t
+        peer_uid; /* LAUNCH_FOREGROUND: whose frames are taken beside our own user's and root's: the
+                          daemon's in system mode; not written */
     char *cwd;
     char *stdin_path; /* "" or NULL = /dev/null */
     char *cgroup;     /* directory of a cgroup v2 subtree we may create children in; "none" = use

@@ -98,8 +98,10 @@ static int find_cgroup(struct launcher *l, struct err *e)
         text[strcspn(text, "\n")] = 0;
         base_strcpy(l->cgroup, sizeof(l->cgroup), text);
     }
-    if (cgroup_usable(l->cgroup))
+    if (cgroup_usable(l->cgroup)) {
+        cgroup_enable(l->cgroup);
         return 0;
+    }
     err_set(e, WATTQ_E_UNAVAILABLE, "no cgroups can be made in %s", l->cgroup);
     err_next(e, "start wattq-jobs.service, or give --cgroup none");
     return WATTQ_E_UNAVAILABLE;

@@ -472,6 +472,8 @@ static int enter_cgroup(struct shepherd *s, struct err *e)
         if (rc == 0 && cgroup_hand_over(&s->tree.cg, s->sys->daemon_uid) < 0)
             rc = err_errno(e, WATTQ_E_IO, "cannot hand the run's cgroup over");
     } else if (!s->sys && cgroup_find(s->block->cgroup, base, sizeof(base)) == 0) {
+        if (s->block->mem_max_bytes || s->block->pids_max)
+            cgroup_enable(base);
         (void)!cgroup_create(&s->tree.cg, base, s->block->run_id, NULL);
     }
     if (rc == 0)

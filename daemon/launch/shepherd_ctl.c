@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/launch/shepherd_private.h"
@@ -53,12 +54,12 @@ void ctl_announce(struct shepherd *s)
 }
 
 /* The socket lies in a directory of our user; this also holds when that was opened up. */
-static bool may_speak(int fd)
+static bool may_speak(const struct shepherd *s, int fd)
 {
     struct ucred cred;
     socklen_t len = sizeof(cred);
     return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 &&
-           (cred.uid == getuid() || cred.uid == 0);
+           (cred.uid == getuid() || cred.uid == 0 || cred.uid == s->block->peer_uid);
 }
 
 /* Takes fd over. When all places are taken the oldest silent peer is not worth more than the new one:
@@ -87,6 +88,9 @@ int ctl_open(struct shepherd *s, int conn, struct err *e)
     s->ctl_fd = frame_listen(s->dirfd, "ctl", e);
     if (s->ctl_fd < 0)
         return s->ctl_fd;
+    /* A client's run directory has the daemon's group, and so has what is made in it. */
+    if (s->block->peer_uid && fchmodat(s->dirfd, "ctl", 0660, 0) < 0)
+        return err_errno(e, WATTQ_E_IO, "cannot open the control socket to the daemon");
     struct epoll_event ev = {.events = EPOLLIN, .data.u32 = WAKE_CTL};
     if (epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, s->ctl_fd, &ev) < 0)
         return err_errno(e, WATTQ_E_IO, "cannot watch the control socket");
@@ -108,7 +112,7 @@ void ctl_close(struct shepherd *s)
 void ctl_accept(struct shepherd *s)
 {
     for (int fd; (fd = accept4(s->ctl_fd, NULL, NULL, SOCK_CLOEXEC)) >= 0;) {
-        if (may_speak(fd))
+        if (may_speak(s, fd))
             add_peer(s, fd);
         else
             close(fd);

@@ -21,7 +21,7 @@ DAEMON, USER, OTHER = "backup", "games", "news"
 RECORD_MAGIC, BLOCK_MAGIC, FRAME_MAGIC = 0x71746C77, 0x71746C32, 0x71747477
 SIGN, START, STATUS, METER, EXEC_DIR, OK, REFUSED = 1, 2, 3, 4, 5, 64, 65
 UNKNOWN, ALIVE, ENDED, WITNESSED, KILLED = range(5)
-GO, STOP, ABORT = 32, 33, 36
+GO, STOP, PAUSE, RESUME = 32, 33, 34, 35
 GATE, RUNNING, PAUSED, DRAINING, PHASE_ENDED = range(5)
 TRAIN = 4
 HEAD = struct.Struct("=IIqqqiiiiq240s240s")
@@ -60,14 +60,14 @@ class Order:
         data += struct.pack("<Q", len(self.argv)) + b"".join(text(a.encode()) for a in self.argv)
         return hashlib.sha256(data).digest()
 
-    def block(self, run, token, extra=(), rlimits=(), nice=0, flags=0, linger=SECOND // 2):
+    def block(self, run, token, extra=(), rlimits=(), nice=0, flags=0, linger=SECOND // 2, mem=0, pids=0):
         argv = (["somewhere/else"] if self.kind else []) + self.argv
         flags |= TRAIN if self.kind else 0
         parts = argv + self.env + list(extra) + [self.cwd, self.stdin, "/sys/fs/cgroup/not/yours"]
         text = b"".join(p.encode() + b"\0" for p in parts)
         limits = b"".join(struct.pack("=iiq", r, 0, soft) for r, soft in rlimits)
         return struct.pack("=IIqqqqqqqqiIIIIIII", BLOCK_MAGIC, 104 + len(limits) + len(text), run, token,
-                           SECOND, linger, 0, 0, 0, 0, nice, self.umask, flags, len(argv), len(self.env),
+                           SECOND, linger, 0, 0, mem, pids, nice, self.umask, flags, len(argv), len(self.env),
                            len(extra), len(rlimits), 0) + limits + text
 
 
@@ -403,7 +403,8 @@ def runs_as_its_user(rig):
                               ("result", uid_of(DAEMON), 0o640), ("state", uid_of(DAEMON), 0o640)):
         st = os.stat(os.path.join(run.dir, name))
         assert (st.st_uid, st.st_gid, st.st_mode & 0o7777) == (owner, pwd.getpwnam(DAEMON).pw_gid, mode), name
-    assert r["mode"] == ("subreaper" if rig.cgroup == "none" else "cgroup")
+    grouped = rig.cgroup != "none"
+    assert (r["mode"], r["cpu_from_cgroup"]) == (("cgroup", "1") if grouped else ("subreaper", "0")), r
     rig.status(run.token, ENDED)
 
 
@@ -411,6 +412,27 @@ def soft_limits_end_at_hard_ones(rig):
     run = rig.run(order=sh("ulimit -Sn; ulimit -Hn"), rlimits=[(resource.RLIMIT_NOFILE, 9999)])
     run.finish()
     assert run.log().split() == ["300", "300"]
+
+
+def limits_of_the_cgroup(rig):
+    """Where its controllers are; else the result says that nothing was enforced."""
+    controllers = ""
+    if rig.cgroup != "none":
+        with open(os.path.join(rig.cgroup, "cgroup.subtree_control")) as f:
+            controllers = f.read().split()
+    r = rig.run("python3", "-c", "x = b'x' * (200 << 20); print('had it')", mem=64 << 20).finish()
+    if "memory" in controllers:
+        assert r["cause"] == "oom" and int(r["oom_kills"]) > 0, r
+        assert 0 < int(r["mem_peak_bytes"]) <= 65 << 20, r
+    else:
+        assert "limit of memory" in r["text"] and r["exit_code"] == "0", r
+        assert r["oom_kills"] == r["mem_peak_bytes"] == "none", r
+    r = rig.run(order=sh("for i in 1 2 3 4 5 6 7 8 9; do sleep 0.3 & done; wait"), pids=4).finish()
+    if "pids" in controllers:
+        assert int(r["pids_refused"]) > 0, r
+    else:
+        assert "processes was not enforced" in r["text"] and r["pids_refused"] == "none", r
+    print("  controllers:", controllers or "none")
 
 
 def root_is_out_of_reach(rig):
@@ -433,6 +455,15 @@ def the_shepherd_is_the_daemons(rig):
     assert s["CapInh"] == s["CapAmb"] == "0" * 16 and s["NoNewPrivs"] == "1", s
     assert set(map(int, s["Groups"].split())) == set(os.getgrouplist(DAEMON, me.pw_gid)), s
     run.send(GO)
+    run.until(RUNNING)
+    if rig.cgroup != "none":  # the daemon itself may end a run's tree by its cgroup, and do nothing else to it
+        leaf = os.path.join(rig.cgroup, next(d for d in os.listdir(rig.cgroup) if d.startswith("wattq-")))
+        may = [f for f in os.listdir(leaf) if os.stat(os.path.join(leaf, f)).st_uid == me.pw_uid]
+        assert sorted(may) == ["cgroup.freeze", "cgroup.kill"], may
+    run.send(PAUSE)
+    run.until(PAUSED)
+    run.send(RESUME)
+    run.until(RUNNING)
     run.send(STOP, signal.SIGTERM, SECOND)
     run.until(PHASE_ENDED)
     r = run.result()
@@ -596,7 +627,7 @@ def main():
     try:
         rig = Rig(root)
         for test in (only_what_was_signed, tokens_rise, some_are_never_run, sockets_are_kept_apart,
-                     meters_from_a_list, runs_as_its_user, soft_limits_end_at_hard_ones,
+                     meters_from_a_list, runs_as_its_user, soft_limits_end_at_hard_ones, limits_of_the_cgroup,
                      root_is_out_of_reach, the_shepherd_is_the_daemons, everything_can_be_killed,
                      the_trainer_is_the_launchers, failures_have_a_step, planted_names_are_not_followed,
                      a_run_is_not_started_twice, a_directory_for_a_client, a_killed_shepherd_has_a_witness,
