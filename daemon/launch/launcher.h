@@ -22,7 +22,8 @@
  * when it has grown. The key <state>/key (32 random bytes, 0600 root) is made at the first start.
  *
  * The launcher is a subreaper: should a shepherd be killed, the run's main process becomes ours and STATUS
- * tells how it ended (witness.h); what is left of the run is ended, for nobody meters it any more. Restarting
+ * tells how it ended (witness.h). Until then the run goes on: wattqd, which owns its cgroup's kill and freeze
+ * files, decides. What is left of it afterwards is ended here. Restarting
  * the launcher loses that (lost(status)), and nothing else: runs and shepherds live in the tree of wattq-jobs
  * and need no launcher. */
 #ifndef DAEMON_LAUNCH_LAUNCHER_H
@@ -50,10 +51,11 @@ enum launcher_run_state {
     LAUNCHER_RUN_UNKNOWN, /* no such token since the launcher started */
     LAUNCHER_RUN_ALIVE,   /* shepherd or main process is there */
     LAUNCHER_RUN_ENDED,   /* the shepherd has gone by itself: its result is on disk */
-    LAUNCHER_RUN_WITNESSED, /* the shepherd was killed, the main process had ended by itself: wait_status,
-                               t_ns; what was left of the run was ended */
-    LAUNCHER_RUN_KILLED /* the shepherd was killed and the launcher ended the run, main process and all:
-                           its own exit status is not known */
+    LAUNCHER_RUN_WITNESSED, /* the shepherd was killed and the main process has ended: wait_status, t_ns; what
+                               was left of the run has been ended. Killed at the gate it has run nothing: see
+                               the state file (result.h) */
+    LAUNCHER_RUN_KILLED /* the shepherd was killed, and how the main process would have ended is not known: the
+                           launcher had to end it (no cgroup), or nobody was told */
 };
 
 struct launcher_record {

@@ -44,7 +44,10 @@ struct launcher_child {
     int pipe_fd;              /* what the shepherd tells its witness (witness.h); -1 */
     char leaf[WITNESS_LEAF_MAX];
     enum launcher_run_state state;
-    bool main_ended, killed, leaf_gone;
+    bool orphan;      /* its shepherd was killed */
+    bool main_ended;  /* wait_status and t_ns are known */
+    bool main_killed; /* by us */
+    bool killed;      /* what was left of it, or all of it, is being ended */
     int wait_status;
     int64_t t_ns;
 };

@@ -98,8 +98,15 @@ void watch_leaves(struct launcher *l)
 
 /* ---- ends ---------------------------------------------------------------------------------------- */
 
-/* Nobody meters, caps or can stop what a killed shepherd leaves: it is ended. wattqd may not signal the
- * user's processes, so it is done here. */
+/* The shepherd may have been killed between reaping it and telling us. */
+static bool is_nowhere(pid_t pid)
+{
+    siginfo_t info;
+    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 && errno == ECHILD;
+}
+
+/* What is left of a run whose main process has ended; without a cgroup the main process too, for then nobody
+ * could end it any more: wattqd may not signal its user's processes. */
 static void end_rest(struct launcher *l, struct launcher_child *c)
 {
     struct cgroup cg = {.fd = -1};
@@ -111,37 +118,27 @@ static void end_rest(struct launcher *l, struct launcher_child *c)
         l->leaves_left = true;
         return;
     }
-    if (c->main_pid && !c->main_ended)
+    if (c->main_pid && !c->main_ended && !is_nowhere(c->main_pid)) {
+        c->main_killed = true;
         kill(c->main_pid, SIGKILL); /* ours now: its pid cannot have been given to another */
+    }
     tree_kill_marked(dir);
 }
 
-/* The shepherd may have been killed between reaping it and telling us. */
-static bool is_nowhere(pid_t pid)
-{
-    siginfo_t info;
-    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 && errno == ECHILD;
-}
-
-static void settle(struct launcher_child *c)
+static void settle(struct launcher *l, struct launcher_child *c)
 {
     if (c->state != LAUNCHER_RUN_ALIVE || c->shepherd)
         return;
-    if (c->main_pid && !c->main_ended) {
-        if (!is_nowhere(c->main_pid))
-            return;
-        c->wait_status = SIGKILL; /* stands for `not known` */
-    }
+    if (c->main_pid && !c->main_ended && !is_nowhere(c->main_pid))
+        return;
+    if (c->orphan && !c->killed)
+        end_rest(l, c);
     base_closep(&c->pipe_fd);
     c->pipe_fd = -1;
-    if (!c->killed)
-        c->state = LAUNCHER_RUN_ENDED;
-    else if (!c->main_pid)
-        c->state = LAUNCHER_RUN_ENDED; /* it had not come to the gate: nothing of it has run */
+    if (!c->orphan || !c->main_pid)
+        c->state = LAUNCHER_RUN_ENDED; /* with a result, or before there was anything of it */
     else
-        c->state = WIFSIGNALED(c->wait_status) && WTERMSIG(c->wait_status) == SIGKILL
-                       ? LAUNCHER_RUN_KILLED
-                       : LAUNCHER_RUN_WITNESSED;
+        c->state = c->main_ended && !c->main_killed ? LAUNCHER_RUN_WITNESSED : LAUNCHER_RUN_KILLED;
 }
 
 static void on_shepherd(struct launcher *l, struct launcher_child *c, int status)
@@ -154,7 +151,9 @@ static void on_shepherd(struct launcher *l, struct launcher_child *c, int status
     } else {
         fprintf(stderr, "<4>the shepherd of run %" PRId64 " was killed by signal %d\n", c->run_id,
                 WTERMSIG(status));
-        end_rest(l, c);
+        c->orphan = true;
+        if (!c->leaf[0])
+            end_rest(l, c);
     }
     l->leaves_left = true; /* its cgroup, which it may not remove itself */
 }
@@ -199,7 +198,7 @@ void watch_reap(struct launcher *l)
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
         on_end(l, pid, status);
     for (struct launcher_child *c = l->children; c; c = c->next)
-        settle(c);
+        settle(l, c);
     forget_old(l);
     watch_leaves(l);
 }
