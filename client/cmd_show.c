@@ -5,6 +5,7 @@
 
 #include "client/datum.h"
 #include "client/follow.h"
+#include "client/show_beside.h"
 #include "client/show_energy.h"
 #include "common/units.h"
 
@@ -509,6 +510,7 @@ static void show_run(const struct app *app, struct conn *c, const struct wire_va
     show_what(app, run);
     show_machine(app, run);
     show_others(app, run);
+    show_beside(app, run);
     if (wire_type(wire_get(run, "energy")) == WIRE_ARRAY && wire_len(wire_get(run, "energy")) > 0) {
         head(app, "Energy");
         show_figures(app, wire_get(run, "energy"));

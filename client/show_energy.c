@@ -263,6 +263,9 @@ static void show_flags(const struct app *app, const struct wire_val *f)
         {"part_time",
          "the sensor looks at a part of the time only; a load in step with it misleads"},
         {"disturbed", "others used the machine beside it"},
+        {"wrap", "a register passed its range and was followed; no joule is lost by it"},
+        {"throttled", "a CPU or GPU was held back by heat or its supply for more than 1 % of it"},
+        {"power_capped", "a CPU or GPU was held to a power limit"},
     };
     const char *flags = wire_str(f, "flags", "");
     bool any = false;

@@ -111,6 +111,7 @@ static uint32_t facts_of(const struct study_run *r)
              : 0;
     x |= r->stopped ? STUDY_X(STOPPED) : 0;
     x |= has_word(r->flags, "disturbed") ? STUDY_X(DISTURBED) : 0;
+    x |= has_word(r->flags, "throttled") ? STUDY_X(THROTTLED) : 0;
     x |= r->quality == STUDY_ESTIMATED ? STUDY_X(ESTIMATE) : 0;
     x |= r->quality == STUDY_NO_ENERGY || isnan(r->run_j) ? STUDY_X(NO_ENERGY) : 0;
     return x;

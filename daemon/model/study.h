@@ -33,6 +33,7 @@ enum study_role {
     X(RESOLUTION, "resolution", "it was too short for the meter")                                  \
     X(STOPPED, "stopped", "it was stopped by a signal")                                            \
     X(DISTURBED, "disturbed", "something else used the machine")                                   \
+    X(THROTTLED, "throttled", "a CPU or GPU was held back by heat or its supply")                  \
     X(ESTIMATE, "estimate", "its joules are an estimate")                                          \
     X(NO_ENERGY, "no_energy", "it has no energy figure")
 
@@ -46,7 +47,8 @@ enum study_exclusion {
 /* Bits that keep a run out of every fit, and those that keep only its joules out. */
 #define STUDY_X_TIME                                                                               \
     (STUDY_X(WARMUP) | STUDY_X(CANARY) | STUDY_X(BLOCK) | STUDY_X(NO_TIME) | STUDY_X(SLOW) |       \
-     STUDY_X(OUTLIER) | STUDY_X(OVERLAP) | STUDY_X(STOPPED) | STUDY_X(DISTURBED))
+     STUDY_X(OUTLIER) | STUDY_X(OVERLAP) | STUDY_X(STOPPED) | STUDY_X(DISTURBED) |                 \
+     STUDY_X(THROTTLED))
 #define STUDY_X_JOULES                                                                             \
     (STUDY_X_TIME | STUDY_X(ZERO) | STUDY_X(COVERAGE) | STUDY_X(RESOLUTION) | STUDY_X(ESTIMATE) |  \
      STUDY_X(NO_ENERGY))
