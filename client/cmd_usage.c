@@ -16,9 +16,24 @@
 enum by { BY_USER, BY_PROJECT, BY_GPU, BY_DAY };
 
 /* Columns of the rows that are asked for; those of GPUs follow. */
-enum { C_ID, C_USER, C_PROJECT, C_START, C_TIME, C_CPU, C_ENERGY, C_LO, C_HI, C_FLAGS, C_N };
-static const char *const columns[C_N] = {"id",  "user",   "project", "start", "time",
-                                         "cpu", "energy", "lo",      "hi",    "flags"};
+enum {
+    C_ID,
+    C_USER,
+    C_PROJECT,
+    C_START,
+    C_TIME,
+    C_CPU,
+    C_GPU,
+    C_ENERGY,
+    C_LO,
+    C_HI,
+    C_ATTRIBUTED,
+    C_FLAGS,
+    C_N
+};
+static const char *const columns[C_N] = {"id",   "user", "project",    "start",
+                                         "time", "cpu",  "gpu",        "energy",
+                                         "lo",   "hi",   "attributed", "flags"};
 
 struct question {
     struct app *app;
@@ -66,7 +81,9 @@ static const char *day_of(char *buf, size_t cap, int64_t utc_ns)
 
 static void add_gpus(struct question *q, const struct wire_val *row, struct usage_run r)
 {
-    r.lo_uj = r.hi_uj = USAGE_UNKNOWN; /* a column of one channel has no bounds */
+    r.lo_uj = r.hi_uj = USAGE_UNKNOWN; /* a column of one channel has no bounds, and no share */
+    r.attributed_uj = USAGE_UNKNOWN;
+    r.gpu_ns = USAGE_UNKNOWN; /* of all its GPUs together */
     for (size_t i = 0; i < q->ngpus; i++) {
         r.energy_uj = joules(row, C_N + i);
         r.quality = quality(row, C_N + i);
@@ -84,6 +101,8 @@ static void add_row(struct question *q, const struct wire_val *row)
                           .lo_uj = joules(row, C_LO),
                           .hi_uj = joules(row, C_HI),
                           .quality = quality(row, C_ENERGY),
+                          .attributed_uj = joules(row, C_ATTRIBUTED),
+                          .gpu_ns = integer(row, C_GPU),
                           .shared = strstr(text(row, C_FLAGS), "overlap") != NULL};
     const char *project = text(row, C_PROJECT);
     switch (q->by) {
@@ -222,7 +241,7 @@ static void put_sum(struct table *t, const struct question *q, const struct usag
 
 static void put_group(struct table *t, const struct question *q, const struct usage_group *g)
 {
-    static const char *const tildes[] = {"", "", "~"};
+    static const char *const tildes[] = {"", "", "~", ""};
     int64_t unknown = 0;
     for (int r = 0; r < USAGE_REASONS; r++)
         unknown += g->unknown[r];
@@ -230,6 +249,10 @@ static void put_group(struct table *t, const struct question *q, const struct us
     table_put(t, "%lld", (long long)g->runs);
     table_put(t, "%.4g", (double)g->run_ns / 3.6e12);
     table_put(t, "%s%.4g", g->cpu_unknown ? ">= " : "", (double)g->cpu_ns / 3.6e12);
+    if (g->gpu_runs > 0)
+        table_put(t, "%.4g", (double)g->gpu_ns / 3.6e12);
+    else
+        table_put(t, "-");
     for (int s = 0; s < USAGE_QUALITIES; s++)
         put_sum(t, q, &g->sum[s], tildes[s]);
     if (unknown > 0)
@@ -239,14 +262,15 @@ static void put_group(struct table *t, const struct question *q, const struct us
 }
 
 #define SUM_COLUMNS 4
+#define HEADS       5 /* before the sums */
 
 static void show(const struct question *q)
 {
     static const char *const names[] = {"USER", "PROJECT", "GPU", "DAY"};
-    static const char *const words[] = {"", " MODELLED", " ESTIMATED"};
+    static const char *const words[] = {"", " MODELLED", " ESTIMATED", " APPORTIONED"};
     char *made[USAGE_QUALITIES * SUM_COLUMNS];
-    const char *heads[5 + USAGE_QUALITIES * SUM_COLUMNS] = {names[q->by], ">RUNS", ">HOURS",
-                                                            ">CPU HOURS"};
+    const char *heads[HEADS + 1 + USAGE_QUALITIES * SUM_COLUMNS] = {names[q->by], ">RUNS", ">HOURS",
+                                                                    ">CPU HOURS", ">GPU HOURS"};
     FILE *f = q->app->print.out;
     struct table t;
     for (int s = 0; s < USAGE_QUALITIES; s++) {
@@ -257,8 +281,8 @@ static void show(const struct question *q)
         made[SUM_COLUMNS * s + 3] = base_printf(">kg CO2%s", words[s]);
     }
     for (size_t i = 0; i < ARRAY_LEN(made); i++)
-        heads[4 + i] = made[i];
-    heads[4 + ARRAY_LEN(made)] = ">ENERGY UNKNOWN";
+        heads[HEADS + i] = made[i];
+    heads[HEADS + ARRAY_LEN(made)] = ">ENERGY UNKNOWN";
     table_init(&t, heads, ARRAY_LEN(heads));
     for (size_t i = 0; i < q->u.n; i++)
         put_group(&t, q, &q->u.groups[i]);
@@ -307,6 +331,7 @@ static json_t *group_json(const struct question *q, const struct usage_group *g)
     json_put(o, "run_s", json_number((double)g->run_ns / 1e9));
     json_put(o, "cpu_s", json_number((double)g->cpu_ns / 1e9));
     json_put(o, "cpu_unknown_runs", json_integer(g->cpu_unknown));
+    json_put(o, "gpu_s", g->gpu_runs ? json_number((double)g->gpu_ns / 1e9) : json_null());
     for (int s = 0; s < USAGE_QUALITIES; s++)
         json_put(o, usage_quality_name((enum usage_quality)s), sum_json(q, &g->sum[s]));
     for (int r = 0; r < USAGE_REASONS; r++) {

@@ -9,15 +9,14 @@
 
 const char *usage_quality_name(enum usage_quality q)
 {
-    static const char *const names[] = {"measured", "modelled", "estimated"};
+    static const char *const names[] = {"measured", "modelled", "estimated", "apportioned"};
     return names[q];
 }
 
 const char *usage_reason_text(enum usage_reason r)
 {
     static const char *const texts[] = {"no meter told their energy",
-                                        "they ran beside others, and whose share is whose is not "
-                                        "known"};
+                                        "they ran beside others, and their share is not known"};
     return texts[r];
 }
 
@@ -52,9 +51,21 @@ static struct usage_group *group_of(struct usage *u, const char *name)
 static enum usage_quality quality_of(const char *name)
 {
     int q = 0;
-    while (q < USAGE_QUALITIES && strcmp(name, usage_quality_name((enum usage_quality)q)) != 0)
+    while (q < USAGE_APPORTIONED && strcmp(name, usage_quality_name((enum usage_quality)q)) != 0)
         q++;
-    return (enum usage_quality)q;
+    return q == USAGE_APPORTIONED ? USAGE_QUALITIES : (enum usage_quality)q;
+}
+
+/* A share of a guess is a guess; any other is a rule, not a measurement. */
+static void add_share(struct usage_group *g, const struct usage_run *r, enum usage_quality q)
+{
+    struct usage_sum *s = &g->sum[q == USAGE_ESTIMATED ? USAGE_ESTIMATED : USAGE_APPORTIONED];
+    if (r->attributed_uj == USAGE_UNKNOWN || q == USAGE_QUALITIES) {
+        g->unknown[USAGE_SHARED]++;
+        return;
+    }
+    s->runs++;
+    s->uj += r->attributed_uj;
 }
 
 static void add_to(struct usage_group *g, const struct usage_run *r)
@@ -64,8 +75,12 @@ static void add_to(struct usage_group *g, const struct usage_run *r)
     g->run_ns += r->run_ns == USAGE_UNKNOWN ? 0 : r->run_ns;
     g->cpu_ns += r->cpu_ns == USAGE_UNKNOWN ? 0 : r->cpu_ns;
     g->cpu_unknown += r->cpu_ns == USAGE_UNKNOWN;
+    if (r->gpu_ns != USAGE_UNKNOWN) {
+        g->gpu_ns += r->gpu_ns;
+        g->gpu_runs++;
+    }
     if (r->shared) {
-        g->unknown[USAGE_SHARED]++;
+        add_share(g, r, q);
         return;
     }
     if (r->energy_uj == USAGE_UNKNOWN || q == USAGE_QUALITIES) {

@@ -1,6 +1,7 @@
 /* Who used how much: runs, hours, energy, what it cost and emitted, by a column. Pure sums over rows of the
  * operation `table`.
- * Measured, modelled and estimated energy are three sums that are never added. A run whose energy is not known
+ * Measured, modelled, estimated and apportioned energy (shares of runs that were not alone) are four sums that are never
+ * added. A run whose energy is not known
  * is counted with the reason. Price and CO2 are factors of the question: applied here, named in the answer,
  * stored nowhere. Sums of energy are integers, so they do not depend on the order. */
 #ifndef CLIENT_USAGE_H
@@ -10,10 +11,16 @@
 
 #define USAGE_UNKNOWN INT64_MIN
 
-enum usage_quality { USAGE_MEASURED, USAGE_MODELLED, USAGE_ESTIMATED, USAGE_QUALITIES };
+enum usage_quality {
+    USAGE_MEASURED,
+    USAGE_MODELLED,
+    USAGE_ESTIMATED,
+    USAGE_APPORTIONED,
+    USAGE_QUALITIES
+};
 enum usage_reason {
     USAGE_NO_FIGURE, /* no meter, or it was not there the whole time */
-    USAGE_SHARED,    /* ran beside others: whose share is whose is not known */
+    USAGE_SHARED,    /* ran beside others, and its share is not known */
     USAGE_REASONS
 };
 const char *usage_quality_name(enum usage_quality q);
@@ -33,6 +40,8 @@ struct usage_group {
     int64_t run_ns;
     int64_t cpu_ns;
     int64_t cpu_unknown; /* runs without a CPU time */
+    int64_t gpu_ns;
+    int64_t gpu_runs; /* that held one */
     struct usage_sum sum[USAGE_QUALITIES];
     int64_t unknown[USAGE_REASONS];
 };
@@ -50,7 +59,9 @@ struct usage_run {
     int64_t cpu_ns;
     int64_t energy_uj, lo_uj, hi_uj; /* USAGE_UNKNOWN */
     const char *quality;             /* "measured", ...; anything else is unknown */
-    bool shared;
+    bool shared;                     /* then only this counts, and has no bounds: */
+    int64_t attributed_uj;           /* USAGE_UNKNOWN */
+    int64_t gpu_ns;                  /* time times GPUs held; USAGE_UNKNOWN = held none */
 };
 /* A run with several GPUs is added to the group of each, with that GPU's energy. */
 void usage_add(struct usage *u, const char *group, const struct usage_run *r);

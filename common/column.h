@@ -50,10 +50,14 @@ enum column_type {
     X(ENERGY, "energy", ENERGY, "energy of the machine over the run")                              \
     X(LO, "lo", ENERGY, "lower bound of that energy")                                              \
     X(HI, "hi", ENERGY, "upper bound of that energy")                                              \
+    X(ATTRIBUTED, "attributed", ENERGY,                                                            \
+      "of that the run's own share; all of it where it was alone")                                 \
+    X(MARGINAL, "marginal", ENERGY, "its share beyond an idle machine; may be below 0")            \
     X(QUALITY, "quality", TEXT, "of the energy: measured, modelled, estimated, none")              \
     X(FLAGS, "flags", TEXT, "words about the energy: overlap, bridged, unknown, ...")              \
     X(POWER, "power", POWER, "mean power: energy by time")                                         \
     X(CPU, "cpu", DURATION, "CPU time of all its processes")                                       \
+    X(GPU, "gpu", DURATION, "time it held GPUs, times their number; unknown: held none")           \
     X(CPU_SHARE, "cpu_share", REAL, "CPU time by time: cores in use")                              \
     X(MEM, "mem", BYTES, "largest resident memory")                                                \
     X(EXIT, "exit", INT, "exit code")                                                              \

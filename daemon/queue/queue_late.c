@@ -31,8 +31,11 @@ static int64_t slowest_ns(const struct meter *m)
             d->kind == CHANNEL_COUNTER || d->kind == CHANNEL_GAUGE || d->kind == CHANNEL_AVERAGE;
         if (!power || d->quality == QUALITY_NONE || d->quality == QUALITY_ESTIMATED)
             continue;
+        struct meter_status st;
+        meter_get_status(m, i, &st);
         int64_t period = d->period_ns > d->box_ns ? d->period_ns : d->box_ns;
-        most = period + d->lag_ns > most ? period + d->lag_ns : most;
+        int64_t lag = st.lag_learned_ns > d->lag_ns ? st.lag_learned_ns : d->lag_ns;
+        most = period + lag > most ? period + lag : most;
     }
     if (most <= LATE_FAST_NS)
         return 0;

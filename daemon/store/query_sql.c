@@ -107,6 +107,11 @@ struct source {
 #define METRIC_(part, k)                                                                           \
     "(SELECT m." part " FROM metric_head m WHERE m.run = r.id AND m.key = '" k "')"
 #define ELAPSED "(r.t1_ns - r.t0_ns)"
+/* Of the newest total over a run's window. */
+#define TOTAL_OF(what, figure)                                                                     \
+    "(SELECT e." what                                                                              \
+    " FROM energy e WHERE e.run = r.id AND e.channel IS NULL AND e.figure = '" figure              \
+    "' AND e.part = 'window' ORDER BY e.id DESC LIMIT 1)"
 
 static const struct source sources[COLUMN_ALL] = {
     [COLUMN_ID_ID] = PLAIN("r.id"),
@@ -128,10 +133,15 @@ static const struct source sources[COLUMN_ALL] = {
     [COLUMN_ID_ENERGY] = PLAIN("t.energy_uj"),
     [COLUMN_ID_LO] = PLAIN("t.lo_uj"),
     [COLUMN_ID_HI] = PLAIN("t.hi_uj"),
+    [COLUMN_ID_ATTRIBUTED] = PLAIN(TOTAL_OF("energy_uj", "attributed")),
+    [COLUMN_ID_MARGINAL] = PLAIN(TOTAL_OF("energy_uj", "marginal")),
     [COLUMN_ID_QUALITY] = PLAIN("t.quality"),
     [COLUMN_ID_FLAGS] = PLAIN("t.flags"),
     [COLUMN_ID_POWER] = PLAIN("(t.energy_uj * 1e9 / nullif(" ELAPSED ", 0))"),
     [COLUMN_ID_CPU] = PLAIN("(r.cpu_us * 1000)"),
+    [COLUMN_ID_GPU] = PLAIN(
+        "(SELECT sum(max(0, min(coalesce(d.t1_ns, r.t1_ns), r.t1_ns) - max(d.t0_ns, r.t0_ns)))"
+        " FROM device_owner d WHERE d.run = r.id)"),
     [COLUMN_ID_CPU_SHARE] = PLAIN("(r.cpu_us * 1e3 / nullif(" ELAPSED ", 0))"),
     [COLUMN_ID_MEM] = PLAIN("r.maxrss_bytes"),
     [COLUMN_ID_EXIT] = PLAIN("r.exit_code"),
@@ -272,6 +282,11 @@ void sql_quality(struct sql *q, const struct column *c)
 
 static void put_reason(struct sql *q, const struct column *c)
 {
+    if (c->id == COLUMN_ID_ATTRIBUTED || c->id == COLUMN_ID_MARGINAL) {
+        sql_append(q, c->id == COLUMN_ID_MARGINAL ? TOTAL_OF("reason", "marginal")
+                                                  : TOTAL_OF("reason", "attributed"));
+        return;
+    }
     if (c->id != COLUMN_ID_CHANNEL) {
         SQL(q, "(SELECT e.reason FROM energy e WHERE e.id = t.energy)");
         return;

@@ -266,14 +266,13 @@ class Usage(Base):
         self.assertAlmostEqual(m["co2_g"], m["energy_j"] / 3.6e6 * 380)
         self.assertIsNone(thesis["estimated"])
         self.assertIsNone(both["measured"])
-        self.assertEqual(both["energy_unknown"][0]["runs"], 2)
-        self.assertIn("beside others", both["energy_unknown"][0]["reason"])
+        self.assertEqual((both["apportioned"]["runs"], both["energy_unknown"]), (2, []))
+        self.assertIsNone(both["gpu_s"])  # nobody held one
         self.assertEqual(doc["factors"], {"price_per_kwh": 0.3, "currency": "EUR", "co2_g_per_kwh": 380})
 
     def test_text(self):
         text = self.out("usage", "--price", "0.30EUR/kWh")
-        self.assertRegex(text, r"(?m)^USER +RUNS +HOURS +CPU HOURS +kWh +BOUNDS +EUR +ENERGY UNKNOWN$")
-        self.assertIn("2 runs count without energy: they ran beside others", text)
+        self.assertRegex(text, r"(?m)^USER +RUNS +HOURS +CPU HOURS +kWh +BOUNDS +EUR +kWh APPORTIONED +EUR APPORTIONED$")
         self.assertIn("price: 0.3 EUR/kWh, as asked\n", text)
         self.assertNotIn("CO2", text)
 

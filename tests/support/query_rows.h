@@ -165,6 +165,17 @@ static inline void put_channels(void)
         " computed_utc_ns) VALUES(7, 1, 'machine', 'counter', 1, 42000000, 'monotone', 0, 0)");
 }
 
+/* Run 1 has figures beside the machine's, the newest counts, and held a GPU to its end. */
+static inline void put_shares(void)
+{
+    sql("INSERT INTO energy(run, figure, method, algo, energy_uj, bound_basis, covered_ns, "
+        "computed_utc_ns) VALUES(1, 'marginal', 'counter', 1, 9, 'none', 1, 1),"
+        " (1, 'marginal', 'counter', 1, -7000000, 'none', 1, 2),"
+        " (1, 'attributed', 'counter', 1, 5000000, 'none', 1, 2)");
+    sql("INSERT INTO device_owner(device, run, boot, t0_ns, t1_ns) SELECT 'GPU-a', 1,"
+        " coalesce(boot, 1), t0_ns - 5, NULL FROM run WHERE id = 1 AND t0_ns IS NOT NULL");
+}
+
 static inline int set_up(void **state)
 {
     struct err e = {0};
@@ -182,6 +193,7 @@ static inline int set_up(void **state)
     for (int i = 1; i <= RUNS; i++)
         put_run(&seed, i);
     put_channels();
+    put_shares();
     sql("COMMIT");
     sqlite3_close(db);
     rec_must(store_open_reader(&store, rec.path, &e), &e, "store_open_reader");

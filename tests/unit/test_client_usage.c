@@ -17,10 +17,11 @@ static void test_qualities_are_never_added(void **state)
     (void)state;
     struct usage u;
     usage_init(&u);
-    usage_add(&u, "b", &(struct usage_run){1, 2, 100, 90, 110, "measured", false});
-    usage_add(&u, "a", &(struct usage_run){1, NONE, 1000, NONE, NONE, "estimated", false});
-    usage_add(&u, "b", &(struct usage_run){1, 2, 200, NONE, NONE, "measured", false});
-    usage_add(&u, "b", &(struct usage_run){1, 2, 50, 50, 50, "modelled", false});
+    usage_add(&u, "b", &(struct usage_run){1, 2, 100, 90, 110, "measured", false, NONE, NONE});
+    usage_add(&u, "a",
+              &(struct usage_run){1, NONE, 1000, NONE, NONE, "estimated", false, NONE, NONE});
+    usage_add(&u, "b", &(struct usage_run){1, 2, 200, NONE, NONE, "measured", false, NONE, NONE});
+    usage_add(&u, "b", &(struct usage_run){1, 2, 50, 50, 50, "modelled", false, NONE, NONE});
     usage_sort(&u);
     assert_int_equal(u.n, 2);
     assert_string_equal(u.groups[0].name, "a");
@@ -41,12 +42,33 @@ static void test_unknown_is_counted(void **state)
     (void)state;
     struct usage u;
     usage_init(&u);
-    usage_add(&u, "a", &(struct usage_run){1, 2, NONE, NONE, NONE, "none", false});
-    usage_add(&u, "a", &(struct usage_run){1, 2, 100, 90, 110, "measured", true});
+    usage_add(&u, "a", &(struct usage_run){1, 2, NONE, NONE, NONE, "none", false, NONE, NONE});
+    usage_add(&u, "a", &(struct usage_run){1, 2, 100, 90, 110, "measured", true, NONE, NONE});
     assert_int_equal(u.total.unknown[USAGE_NO_FIGURE], 1);
     assert_int_equal(u.total.unknown[USAGE_SHARED], 1);
     for (int q = 0; q < USAGE_QUALITIES; q++)
         assert_int_equal(u.total.sum[q].runs, 0);
+    usage_fini(&u);
+}
+
+/* A share is known: it has a sum of its own, and a share of a guess stays among the guesses. */
+static void test_shares_stand_apart(void **state)
+{
+    (void)state;
+    struct usage u;
+    const int64_t hour = INT64_C(3600000000000);
+    usage_init(&u);
+    usage_add(&u, "a", &(struct usage_run){1, 2, 100, 90, 110, "measured", true, 40, 2 * hour});
+    usage_add(&u, "a", &(struct usage_run){1, 2, 100, NONE, NONE, "estimated", true, 30, hour});
+    usage_add(&u, "a", &(struct usage_run){1, 2, 7, 6, 8, "measured", false, 7, NONE});
+    assert_int_equal(u.total.sum[USAGE_APPORTIONED].uj, 40);
+    assert_int_equal(u.total.sum[USAGE_APPORTIONED].bounded, 0);
+    assert_int_equal(u.total.sum[USAGE_ESTIMATED].uj, 30);
+    assert_int_equal(u.total.sum[USAGE_MEASURED].uj, 7);
+    assert_int_equal(u.total.gpu_ns, 3 * hour);
+    assert_int_equal(u.total.gpu_runs, 2);
+    for (int r = 0; r < USAGE_REASONS; r++)
+        assert_int_equal(u.total.unknown[r], 0);
     usage_fini(&u);
 }
 
@@ -79,6 +101,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_qualities_are_never_added),
         cmocka_unit_test(test_unknown_is_counted),
+        cmocka_unit_test(test_shares_stand_apart),
         cmocka_unit_test(test_factors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -502,6 +502,16 @@ static void joules_say_what_they_are(void **state)
     free(q);
 }
 
+/* Of the newest total only; a run without such a figure has none. */
+static void shares_and_gpus_are_columns(void **state)
+{
+    (void)state;
+    assert_int_equal(count("marginal lt 0J", RUN_NONE), 1);
+    assert_int_equal(count("marginal is not null", RUN_NONE), 1);
+    assert_int_equal(count("attributed = 5J", RUN_NONE), 1);
+    assert_int_equal(count("gpu = 0s or gpu gt 0s", RUN_NONE), truths[1].time.kind == NUMBER);
+}
+
 static void too_long_ends(void **state)
 {
     (void)state;
@@ -528,6 +538,7 @@ int main(void)
         cmocka_unit_test(pages_and_conditions),
         cmocka_unit_test(order_of_rows),
         cmocka_unit_test(joules_say_what_they_are),
+        cmocka_unit_test(shares_and_gpus_are_columns),
         cmocka_unit_test(too_long_ends),
         cmocka_unit_test(states_are_the_states),
     };

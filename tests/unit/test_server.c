@@ -545,6 +545,7 @@ static void test_another_user(void **state)
     assert_int_equal(seteuid(12345), 0); /* SO_PEERCRED names the effective uid */
     int fd = dial(h);
     assert_int_equal(seteuid(0), 0);
+    request(fd, "hello", 1, "version", WIRE_VERSION);
     refused(fd, "forbidden", "12345");
     still_serves(h);
 }
