@@ -225,6 +225,21 @@ static bool measures_energy(const struct channel_row *ch)
             ch->kind == CHANNEL_AVERAGE);
 }
 
+/* Would a context on some GPU be in what that meter shows? */
+static const struct baseline_held *held_of(const struct channel_row *c,
+                                           const struct baseline_want *q)
+{
+    bool whole = c->scope == SCOPE_NODE || c->scope == SCOPE_PSYS;
+    bool gpu = c->scope == SCOPE_GPU || c->scope == SCOPE_MODULE;
+    for (size_t i = 0; i < q->nheld; i++) {
+        const struct baseline_held *h = &q->held[i];
+        if (h->first_ns <= q->w.t1_ns && h->last_ns >= q->w.t0_ns &&
+            (whole || (gpu && strcmp(h->device, c->device) == 0)))
+            return h;
+    }
+    return NULL;
+}
+
 static int take_channel(struct store *s, const struct channel_row *c, const struct baseline_want *q,
                         const struct seconds *sec, struct baseline_set *x, struct err *e)
 {
@@ -241,8 +256,12 @@ static int take_channel(struct store *s, const struct channel_row *c, const stru
                                      .t1_ns = q->w.t1_ns,
                                      .temp_mc = x->calm.temp_mc,
                                      .busy_ppm = x->calm.busy_ppm}};
+    const struct baseline_held *held = held_of(c, q);
     base_strcpy(r->reason, sizeof(r->reason), x->calm.reason);
-    if (x->calm.reason[0])
+    if (!r->reason[0] && held)
+        snprintf(r->reason, sizeof(r->reason), "%s held a GPU, which draws more than an empty one",
+                 held->by);
+    if (r->reason[0])
         return 0;
     rc = find_powers(s, c, q, sec, p, e);
     if (rc == 0)

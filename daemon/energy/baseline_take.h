@@ -9,7 +9,9 @@
  * Left out are seconds in which all CPUs together were busy for more than `busy_max_ppm`. Refused, with the
  * reason in words, is a stretch in which a GPU computed, that keeps too few calm pieces, or whose power
  * still moved in one direction: the medians of its first and last third lie further apart than the
- * interquartile range of all (and than a hundredth of the median).
+ * interquartile range of all (and than a hundredth of the median). Refused for a GPU, its module and for
+ * meters of the whole machine is one in which a process held a context there: a GPU that is held draws
+ * more than an empty one, even where it computes nothing.
  *
  * Thread: whichever owns the connection. Bounded: at most BASELINE_PIECES_MAX points of each channel's
  * curve are read. */
@@ -24,12 +26,22 @@
 #define BASELINE_TAIL_NS    (60 * NS_PER_S)    /* after a run: thermal tail */
 #define BASELINE_OLD_NS     (86400 * NS_PER_S) /* learned anew after a day, though it is the same */
 
+/* A GPU on which somebody had a context. */
+struct baseline_held {
+    char device[64];           /* as channel_row.device */
+    char by[64];               /* "process 4242 of ada" */
+    int64_t first_ns, last_ns; /* CLOCK_BOOTTIME: in a row, as far as was seen */
+};
+#define BASELINE_HELD_MAX 32
+
 struct baseline_want {
     struct energy_window w; /* at least one piece long */
     int64_t cpus;           /* of the machine */
     int64_t busy_max_ppm;   /* of all their time */
     bool may_drift;         /* beside a run that is so: what it moved by joins the spread */
     int64_t pieces_min; /* calm ones, at least 3; for a meter that is slower than a piece a third */
+    struct baseline_held held[BASELINE_HELD_MAX];
+    size_t nheld;
 };
 
 /* How calm it was. */

@@ -159,6 +159,8 @@ void queue_end_swept(struct queue_item *r)
 
 void queue_end_bracketed(struct queue_item *r)
 {
+    if (r->live->filing.bracket_ns > 0)
+        queue_idle_note_held(r->q, &r->live->filing);
     r->life = LIFE_DRAINING;
     if (queue_metrics_drain(r))
         queue_end_drained(r);
@@ -254,7 +256,7 @@ int queue_end_work(struct store *s, struct queue_item *r, struct err *e)
     if (rc == 0 && f->window.t0_ns != RUN_NONE && f->window.t0_ns != 0 && this_boot(r))
         rc = queue_others_end(s, r, e);
     if (rc == 0 && f->bracket_ns > 0)
-        rc = queue_idle_bracket(s, r->q, r->row.id, &f->window, f->bracket_ns, e);
+        rc = queue_idle_bracket(s, r->q, r->row.id, f, e);
     if (rc == 0 && f->window.t0_ns != RUN_NONE && f->window.t0_ns != 0)
         rc = queue_figures(s, r->row.id, f, e);
     if (rc == 0 && r->row.env_hash && !may_be_retried(r))

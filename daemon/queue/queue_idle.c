@@ -5,9 +5,10 @@
 #include <unistd.h>
 
 #include "common/units.h"
-#include "daemon/energy/baseline_take.h"
+#include "common/users.h"
 #include "daemon/energy/calibrate.h"
 #include "daemon/log.h"
+#include "daemon/meter/gpu_procs.h"
 #include "daemon/queue/queue_private.h"
 
 #define LEARN_AGAIN_NS (60 * NS_PER_S)  /* after a try that found no calm */
@@ -49,6 +50,43 @@ static int idle_work(struct store *s, struct storage_job *job, struct err *e)
     return rc < 0 ? rc : 0;
 }
 
+/* ---- contexts on GPUs ---------------------------------------------------------------------------- */
+
+/* One answer of a GPU: the stretch in which it was held goes on, begins, or is over and remembered. */
+static void note_use(struct baseline_held *h, const struct gpu_use *u)
+{
+    char name[USERS_NAME_MAX];
+    const struct gpu_proc *first = NULL;
+    for (size_t i = 0; i < u->n; i++)
+        if (u->procs[i].compute && (!first || u->procs[i].first_ns < first->first_ns))
+            first = &u->procs[i];
+    if (!first)
+        return;
+    if (first->first_ns > h->last_ns || h->first_ns == 0)
+        h->first_ns = first->first_ns;
+    h->last_ns = u->stamp_ns;
+    base_strcpy(h->device, sizeof(h->device), u->device);
+    snprintf(h->by, sizeof(h->by), "process %" PRId64 " of %.40s", first->pid,
+             first->uid < 0 ? "somebody" : users_name(first->uid, name));
+}
+
+static void note_held(struct queue *q, int64_t now_ns)
+{
+    size_t n = q->cfg.gpu_procs ? gpu_procs_count(q->cfg.gpu_procs) : 0;
+    struct gpu_use *u CLEANUP(base_freep) = n > 0 ? base_alloc(sizeof(*u)) : NULL;
+    for (size_t i = 0; i < n && i < BASELINE_HELD_MAX; i++)
+        if (gpu_procs_get(q->cfg.gpu_procs, i, now_ns, u) && u->state == READING_OK)
+            note_use(&q->idle.held[i], u);
+    q->idle.nheld = n < BASELINE_HELD_MAX ? n : BASELINE_HELD_MAX;
+}
+
+void queue_idle_note_held(struct queue *q, struct queue_filing *f)
+{
+    note_held(q, clock_boot_ns());
+    memcpy(f->held, q->idle.held, sizeof(f->held));
+    f->nheld = q->idle.nheld;
+}
+
 static void submit(struct queue *q, const char *basis, int64_t t0_ns, int64_t t1_ns, int64_t least,
                    void (*done)(struct storage_job *job, int rc, const struct err *e))
 {
@@ -61,6 +99,8 @@ static void submit(struct queue *q, const char *basis, int64_t t0_ns, int64_t t1
                                     .pieces_min = least},
                            .basis = basis,
                            .only_new = strcmp(basis, BASELINE_LEARNED) == 0};
+    memcpy(j->want.held, q->idle.held, sizeof(j->want.held));
+    j->want.nheld = q->idle.nheld;
     queue_submit_job(q, &j->job);
 }
 
@@ -241,6 +281,7 @@ void queue_idle_tick(struct queue *q, int64_t now)
 {
     if (!q->started || q->closing)
         return;
+    note_held(q, now);
     fit_estimate(q, now);
     if (q->idle.measure)
         go_on(q, now);
@@ -266,20 +307,24 @@ static int take_claim(void *arg, const struct run_event *ev)
     return 0;
 }
 
-static int take_half(struct store *s, const struct queue *q, const struct energy_window *w,
-                     struct baseline_set *out, struct err *e)
+static int take_half(struct store *s, const struct queue *q, const struct queue_filing *f,
+                     const struct energy_window *w, struct baseline_set *out, struct err *e)
 {
-    const struct baseline_want want = {.w = *w,
-                                       .cpus = cpus(),
-                                       .busy_max_ppm = q->cfg.idle_busy_ppm,
-                                       .pieces_min = (w->t1_ns - w->t0_ns) / NS_PER_S / 2,
-                                       .may_drift = true};
+    struct baseline_want want = {.w = *w,
+                                 .cpus = cpus(),
+                                 .busy_max_ppm = q->cfg.idle_busy_ppm,
+                                 .pieces_min = (w->t1_ns - w->t0_ns) / NS_PER_S / 2,
+                                 .may_drift = true};
+    memcpy(want.held, f->held, sizeof(want.held));
+    want.nheld = f->nheld;
     return baseline_take(s, &want, out, e);
 }
 
 int queue_idle_bracket(struct store *s, const struct queue *q, int64_t run,
-                       const struct energy_window *w, int64_t bracket_ns, struct err *e)
+                       const struct queue_filing *f, struct err *e)
 {
+    const struct energy_window *w = &f->window;
+    int64_t bracket_ns = f->bracket_ns;
     struct baseline_set before CLEANUP(baseline_set_fini) = {0};
     struct baseline_set after CLEANUP(baseline_set_fini) = {0};
     int64_t claim_ns = w->t0_ns;
@@ -290,9 +335,9 @@ int queue_idle_bracket(struct store *s, const struct queue *q, int64_t run,
                                        claim_ns};
     const struct energy_window tail = {w->boot, w->t1_ns + EDGE_NS,
                                        w->t1_ns + EDGE_NS + bracket_ns};
-    rc = take_half(s, q, &head, &before, e);
+    rc = take_half(s, q, f, &head, &before, e);
     if (rc == 0)
-        rc = take_half(s, q, &tail, &after, e);
+        rc = take_half(s, q, f, &tail, &after, e);
     if (rc < 0)
         return rc;
     baseline_join(&before, &after);

@@ -6,6 +6,7 @@
 #ifndef DAEMON_QUEUE_QUEUE_PRIVATE_H
 #define DAEMON_QUEUE_QUEUE_PRIVATE_H
 
+#include "daemon/energy/baseline_take.h"
 #include "daemon/queue/machine.h"
 #include "daemon/queue/queue.h"
 #include "daemon/queue/resources.h"
@@ -40,12 +41,15 @@ struct queue_move {
     struct queue_waiter waiter;
 };
 
+struct queue_filing;
 struct queue_import;                                   /* queue_idle.c */
 void queue_idle_tick(struct queue *q, int64_t now_ns); /* once per second */
 void queue_idle_close(struct queue *q);
 /* Storage thread: idle power before and behind a run becomes its own baseline. */
 int queue_idle_bracket(struct store *s, const struct queue *q, int64_t run,
-                       const struct energy_window *w, int64_t bracket_ns, struct err *e) MUST_USE;
+                       const struct queue_filing *f, struct err *e) MUST_USE;
+/* Loop thread: what is known of contexts on GPUs goes with the run to its brackets. */
+void queue_idle_note_held(struct queue *q, struct queue_filing *f);
 int64_t queue_idle_bracket_end(int64_t t1_ns, int64_t bracket_ns); /* when its samples are there */
 
 /* queue_metrics.c */
@@ -56,6 +60,8 @@ struct queue_filing {
     int64_t main_exit_ns;
     bool to_last_sample; /* other boot: the window ends where the samples do */
     enum share_policy policy;
+    struct baseline_held held[BASELINE_HELD_MAX]; /* contexts on GPUs, for its brackets */
+    size_t nheld;
     bool overlapped;    /* as far as memory knows */
     bool disturbed;     /* others used more than their share beside it */
     int64_t bracket_ns; /* idle time on either side that is measured; 0 = none */
@@ -141,6 +147,8 @@ struct queue_idle {
     int64_t next_ns;               /* when to try to learn again */
     bool learning;                 /* a job is out */
     int64_t fit_ns;                /* when to look again whether the estimate can be fitted */
+    struct baseline_held held[BASELINE_HELD_MAX]; /* contexts on GPUs, by gpu_procs' index */
+    size_t nheld;
 };
 
 struct queue_late;

@@ -29,7 +29,7 @@ class Gpus(unittest.TestCase):
             with open(os.path.join(root, "proc", str(INTRUDER), name), "w") as f:
                 f.write(text)
         self.d = Daemon("--sysfs-root", root, "--disable", "perf,powercap,hwmon,battery,ipmi,estimate", "--nvml", LIBRARY, "--parallel", "3",
-                        "--others-period", "200ms", "--disturbed", "20")
+                        "--others-period", "200ms", "--disturbed", "20", "--idle-busy", "100")
         self.control = os.path.join(self.d.dir, "nvml_control")
         self.set()
         os.environ["FAKE_NVML_CONTROL"] = self.control
@@ -166,6 +166,15 @@ class Gpus(unittest.TestCase):
         self.d.wait(retried)
         self.assertEqual(self.given(retried), [GPU[1]])
         self.assertIn(GPU[1], self.wattq("show", str(retried)))
+
+    def test_a_held_gpu_is_not_idle(self):
+        """It computes nothing and draws more than an empty one: no baseline of it, but one of the other."""
+        self.set(**{f"proc_{INTRUDER}_at_1": 4096})
+        until(lambda: "4242" in self.wattq("who"), "the process to be seen")
+        self.wattq("idle", "measure", "--for", "3s")
+        rows = {b["label"] for b in self.d.call("baselines")["baselines"]}
+        self.assertTrue(any(r.startswith("gpu0") for r in rows), rows)
+        self.assertFalse(any(r.startswith("gpu1") for r in rows), rows)
 
 
 if __name__ == "__main__":
