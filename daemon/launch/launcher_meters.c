@@ -32,7 +32,7 @@ static bool is_energy(const char *name)
 {
     const char *p = strncmp(name, "/sys/", 5) == 0 ? strstr(name, "/powercap/") : NULL;
     int parts = 0;
-    if (!p || strstr(name, "/../") || strstr(name, "/./") || strstr(name, "//"))
+    if (!p || strstr(name, "..") || strstr(name, "/./") || strstr(name, "//"))
         return false;
     for (p += strlen("/powercap/"); strcmp(p, "energy_uj") != 0; parts++) {
         size_t n = strcspn(p, "/");
