@@ -1,4 +1,5 @@
 /* A run's share as a set of figures. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,8 +41,7 @@ static void put_share(struct energy_figure *f, const struct share_run *r, enum s
     }
 }
 
-static const char *why_not(const struct shares *x, int rc, const struct share_run *r,
-                           int64_t present_ns)
+static const char *why_not(int rc, const struct share_run *r, int64_t present_ns)
 {
     if (rc < 0)
         return "the accounts of this meter cannot be read";
@@ -49,8 +49,6 @@ static const char *why_not(const struct shares *x, int rc, const struct share_ru
         return "no accounts were kept of this meter";
     if (!r)
         return "the run was not present in this window";
-    if (x->n == 0)
-        return NULL;
     if (r->seated_ns == 0)
         return "its CPU time was not followed: all run slots were taken, or it was not sampled";
     /* What it used meanwhile is with system and foreign: the rest of it is not its share. */
@@ -84,12 +82,13 @@ static void share_figure(struct store *s, int64_t run, const struct energy_windo
     const struct share_run *r = rc == 0 ? find(&x, run) : NULL;
     int64_t t0 = r && r->t0_ns > w->t0_ns ? r->t0_ns : w->t0_ns;
     int64_t t1 = r && r->t1_ns < w->t1_ns ? r->t1_ns : w->t1_ns;
-    const char *why = why_not(&x, rc, r, t1 - t0);
+    const char *why = why_not(rc, r, t1 - t0);
     if (why) {
         unknown(f, why);
         rest->known &= !out->in_total[i];
         return;
     }
+    assert(r); /* else there would be a reason */
     if (out->in_total[i])
         rest->moved_uj += f->energy_uj - x.total_uj;
     put_share(f, r, policy);
