@@ -49,6 +49,7 @@ struct run_row {
     int64_t boot, t0_ns, main_exit_ns, t1_ns; /* RUN_NONE = not yet */
     int64_t submitted_utc_ns, started_utc_ns, ended_utc_ns;
     int64_t exit_code, term_signal, cpu_us, maxrss_bytes, leftovers;
+    char *warrant; /* name of its file (queue/warrants.h); NULL = none: user mode */
 };
 void run_row_fini(struct run_row *r);
 
@@ -64,6 +65,7 @@ struct run_new {
     int64_t sweep, sweep_index, retry_of; /* RUN_NONE */
     const char *env_hash;                 /* row in env exists already; may be NULL */
     const char *code_hash;
+    const char *warrant;   /* under which it is started; NULL = none */
     const char *spec_json; /* runs_spec_json(spec) if at hand; NULL = made here */
 };
 /* Inserts the run (state held or queued by spec->hold), its parameters and its first event. */

@@ -35,6 +35,7 @@ static int take_row(sqlite3_stmt *st, struct run_row *r, struct err *e)
                              &r->leftovers};
     for (size_t i = 0; i < ARRAY_LEN(ints); i++)
         *ints[i] = stmt_opt(st, 14 + (int)i);
+    r->warrant = stmt_dup(st, 30);
     return 0;
 }
 
@@ -48,6 +49,7 @@ void run_row_fini(struct run_row *r)
     free(r->env_hash);
     free(r->code_hash);
     free(r->cpu_basis);
+    free(r->warrant);
     *r = (struct run_row){0};
 }
 

@@ -64,6 +64,7 @@ static int insert_row(struct store *s, const struct run_new *n, enum run_state s
     stmt_bind_text(st, 12, n->env_hash);
     stmt_bind_text(st, 13, n->code_hash);
     stmt_bind_int(st, 14, n->submitted_utc_ns);
+    stmt_bind_text(st, 15, n->warrant);
     return stmt_run(st, e);
 }
 

@@ -7,7 +7,7 @@
     "id, uuid, token, uid, state, kind, spec, label, project, reason, mode, env, code, cpu_basis," \
     " sweep, sweep_index, retry_of, priority, boot, t0_ns, main_exit_ns, t1_ns,"                   \
     " submitted_utc_ns, started_utc_ns, ended_utc_ns, exit_code, term_signal, cpu_us,"             \
-    " maxrss_bytes, leftovers"
+    " maxrss_bytes, leftovers, warrant"
 /* Conditions of struct run_query that every list shares; ?1 is the row to start below. */
 #define SQL_RUN_WHERE                                                                              \
     " WHERE id < ?1 AND (?2 IS NULL OR uid = ?2) AND (?3 IS NULL OR state = ?3)"                   \
@@ -19,8 +19,8 @@
 #define SQL_RUNS(X)                                                                                \
     X(RUN_INSERT,                                                                                  \
       "INSERT INTO run(uuid, uid, state, kind, spec, label, project, sweep, sweep_index,"          \
-      " retry_of, priority, env, code, submitted_utc_ns)"                                          \
-      " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)")                      \
+      " retry_of, priority, env, code, submitted_utc_ns, warrant)"                                 \
+      " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)")                 \
     X(RUN_MOVE,                                                                                    \
       "UPDATE run SET state = ?3, reason = coalesce(?4, reason), token = coalesce(?5, token),"     \
       " mode = coalesce(?6, mode), t0_ns = coalesce(?7, t0_ns),"                                   \

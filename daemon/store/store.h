@@ -11,7 +11,7 @@
 
 struct store;
 
-#define STORE_SCHEMA_VERSION 4
+#define STORE_SCHEMA_VERSION 5
 #define STORE_APPLICATION_ID 0x57545451 /* "WTTQ" in the file's header */
 /* schema/NNNN_*.sql number i + 1; NULL = there are no more. */
 const char *store_schema(size_t i);

@@ -250,7 +250,8 @@ static void test_lists(void **state)
                             .submitted_utc_ns = 100 + i,
                             .sweep = i == 3 ? sweep : RUN_NONE,
                             .sweep_index = i == 3 ? 0 : RUN_NONE,
-                            .retry_of = i == 1 ? ids[0] : RUN_NONE};
+                            .retry_of = i == 1 ? ids[0] : RUN_NONE,
+                            .warrant = i == 2 ? "abc" : NULL};
         strcpy(f->spec.label, i % 2 ? "odd" : "even");
         assert_int_equal(runs_insert(f->s, &n, &ids[i], &f->e), 0);
     }
@@ -277,6 +278,11 @@ static void test_lists(void **state)
     assert_string_equal(t[4].text, "1 ");
     assert_int_equal(runs_live(f->s, take_id, &t[5], &f->e), 0);
     assert_string_equal(t[5].text, "2 3 4 ");
+    for (int i = 1; i < 3; i++) {
+        struct run_row row CLEANUP(run_row_fini) = {0};
+        assert_int_equal(runs_get(f->s, ids[i], &row, &f->e), 0);
+        assert_string_equal(row.warrant ? row.warrant : "-", i == 2 ? "abc" : "-");
+    }
     int64_t by = 0;
     assert_int_equal(runs_retried_by(f->s, ids[0], &by, &f->e), 0);
     assert_int_equal(by, ids[1]);

@@ -85,6 +85,7 @@ static void upgraded_from_the_first(void **state)
     rec_must(store_open(&s, rec.path, &e), &e, "store_open");
     IS(STORE_SCHEMA_VERSION, "PRAGMA user_version");
     check_totals();
+    IS(4, "SELECT count(*) FROM run WHERE warrant IS NULL");
     IS(3, "SELECT count(*) FROM metric_head");
     IS(1, "SELECT count(*) FROM metric_head WHERE run = 1 AND key = 'loss' AND n = 3 AND first = 3"
           " AND last = 2 AND min = 1 AND max = 3 AND last_step IS NULL AND by_uid IS NULL");
