@@ -37,6 +37,7 @@ void spec_fini(struct spec *s)
     for (size_t i = 0; i < s->nparams; i++)
         free(s->params[i].value);
     free(s->params);
+    free(s->rlimits);
     free(s->cwd);
     free(s->stdin_path);
     *s = (struct spec){0};
@@ -381,6 +382,8 @@ static int take_all(struct spec *s, const struct wire_val *map, struct err *e)
     if (rc == 0)
         rc = take_ints(s, map, e);
     if (rc == 0)
+        rc = spec_limits_from_wire(s, map, e);
+    if (rc == 0)
         rc = take_bools(s, map, e);
     return rc == 0 ? take_params(s, map, e) : rc;
 }
@@ -443,6 +446,7 @@ void spec_put_wire(const struct spec *s, struct wire_out *o)
         wire_put_int(o, "gpus", s->gpus);
     if (spec_gpu_ids(s) > 0)
         put_list(o, "gpu_ids", s->gpu_ids, spec_gpu_ids(s));
+    spec_limits_put_wire(s, o);
     wire_put_bool(o, "exclusive", s->exclusive);
     wire_put_bool(o, "wait_children", s->wait_children);
     wire_put_bool(o, "hold", s->hold);

@@ -4,6 +4,7 @@
 #define COMMON_SPEC_H
 
 #include "common/err.h"
+#include "common/spec_limits.h"
 #include "common/wire.h"
 
 #define SPEC_ARGC_MAX     4096
@@ -51,6 +52,13 @@ struct spec {
     int gpus;              /* how many it is given; SPEC_GPUS_DEFAULT = nothing was said of it */
     char **
         gpu_ids; /* these, NULL-terminated: as a person names them, UUIDs once submitted; NULL = any */
+    int64_t
+        mem_bytes; /* of all its processes: reserved for it, and its limit; 0 = nothing was said */
+    int nice;      /* 0 .. SPEC_NICE_MAX */
+    int64_t energy_limit_uj;        /* it is ended beyond; 0 = none */
+    enum spec_figure energy_figure; /* ... by this figure */
+    struct spec_rlimit *rlimits;    /* soft limits of whoever submitted it */
+    size_t nrlimits;
     bool exclusive;     /* alone on the machine */
     bool wait_children; /* the run ends when its last process does */
     bool hold;          /* submitted held */

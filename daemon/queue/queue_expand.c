@@ -273,6 +273,7 @@ static void copy_scalars(struct spec *s, const struct spec *run)
     s->quiet_ppm = run->quiet_ppm;
     s->quiet_ns = run->quiet_ns;
     spec_gpus_set(s, run->gpus, run->gpu_ids, spec_gpu_ids(run));
+    spec_limits_copy(s, run);
     s->exclusive = run->exclusive;
     s->wait_children = run->wait_children;
     s->hold = run->hold;

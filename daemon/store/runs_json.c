@@ -44,6 +44,27 @@ static json_t *params_json(const struct spec *s)
     return o;
 }
 
+static void put_limits(json_t *o, const struct spec *s)
+{
+    if (s->mem_bytes > 0)
+        put(o, "mem_bytes", json_integer(s->mem_bytes));
+    if (s->nice > 0)
+        put(o, "nice", json_integer(s->nice));
+    if (s->energy_limit_uj > 0)
+        put(o, "energy_limit_uj", json_integer(s->energy_limit_uj));
+    if (s->energy_figure != SPEC_FIGURE_UNSAID)
+        put(o, "energy_limit_figure", json_string(spec_figure_name(s->energy_figure)));
+    if (s->nrlimits == 0)
+        return;
+    json_t *rlimits = json_object();
+    for (size_t i = 0; i < s->nrlimits; i++) {
+        const char *name = spec_rlimit_name(s->rlimits[i].resource);
+        if (name)
+            put(rlimits, name, json_integer(s->rlimits[i].soft));
+    }
+    put(o, "rlimits", rlimits);
+}
+
 char *runs_spec_json(const struct spec *s)
 {
     json_t *o = json_object();
@@ -71,6 +92,7 @@ char *runs_spec_json(const struct spec *s)
         put(o, "gpus", json_integer(s->gpus));
     if (spec_gpu_ids(s) > 0)
         put(o, "gpu_ids", list_json(s->gpu_ids, spec_gpu_ids(s)));
+    put_limits(o, s);
     put(o, "exclusive", json_boolean(s->exclusive));
     put(o, "wait_children", json_boolean(s->wait_children));
     put(o, "params", params_json(s));
@@ -146,6 +168,28 @@ static int parse_gpus(const json_t *o, struct spec *s, struct err *e)
     return 0;
 }
 
+/* A limit that this build has no name for is left out: it is one less. */
+static void parse_limits(json_t *o, struct spec *s)
+{
+    const char *figure = json_string_value(json_object_get(o, "energy_limit_figure"));
+    struct spec_rlimit list[SPEC_RLIMITS];
+    size_t n = 0;
+    const char *key;
+    json_t *value;
+    s->mem_bytes = get_int(o, "mem_bytes", 0);
+    s->nice = (int)get_int(o, "nice", 0);
+    s->energy_limit_uj = get_int(o, "energy_limit_uj", 0);
+    if (figure)
+        (void)spec_figure_parse(figure, &s->energy_figure);
+    json_object_foreach(json_object_get(o, "rlimits"), key, value)
+    {
+        int resource = spec_rlimit_find(key);
+        if (resource >= 0 && n < SPEC_RLIMITS && json_is_integer(value))
+            list[n++] = (struct spec_rlimit){resource, (int64_t)json_integer_value(value)};
+    }
+    spec_rlimits_set(s, list, n);
+}
+
 static void parse_scalars(const json_t *o, struct spec *s)
 {
     const char *text = json_string_value(json_object_get(o, "cwd"));
@@ -186,6 +230,7 @@ int runs_spec_parse(const char *json, struct spec *out, struct err *e)
         rc = parse_params(o, out, e);
     if (rc == 0)
         rc = parse_gpus(o, out, e);
+    parse_limits(o, out);
     json_decref(o);
     if (rc < 0)
         spec_fini(out);
