@@ -14,7 +14,6 @@
 #include "daemon/launch/launch_private.h"
 #include "daemon/launch/spawn.h"
 
-#define STATE_BYTES   64             /* as the shepherd has it */
 #define PATIENCE_NS   (2 * NS_PER_S) /* for a shepherd that was being started when we were killed */
 #define ADOPT_WAIT_NS (10 * NS_PER_S) /* for one that a client starts */
 
@@ -172,11 +171,9 @@ static int create_file(int dirfd, const char *name)
  * that note; its name must be before, or a power cut could leave a started run without any. */
 static int create_state(int dirfd)
 {
-    char blank[STATE_BYTES];
-    memset(blank, '\n', sizeof(blank));
     int fd CLEANUP(base_closep) =
         openat(dirfd, "state", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
-    return fd >= 0 && pwrite(fd, blank, sizeof(blank), 0) == (ssize_t)sizeof(blank) ? 0 : -1;
+    return fd >= 0 ? result_state_blank(fd) : -1;
 }
 
 int launch_prepare(struct launch *l, int64_t run_id, struct err *e)
@@ -250,12 +247,14 @@ int launch_spawn(struct launch_run *r, struct err *e)
 static int clear_stale(struct launch *l, int64_t run_id, struct err *e)
 {
     struct result_shepherd s;
+    struct result_state state;
     bool alive = false;
-    int64_t t0_ns;
     int dirfd CLEANUP(base_closep) = open_run_dir(l, run_id);
     if (dirfd < 0)
         return err_errno(e, WATTQ_E_IO, "cannot open the directory of run %" PRId64, run_id);
-    if (result_state_read(dirfd, &t0_ns) > 0)
+    /* One that was released and not opened was found out as such before it came here again. */
+    result_state_read(dirfd, &state);
+    if (state.step > RESULT_RELEASED)
         return err_set(e, WATTQ_E_CONFLICT, "run %" PRId64 " has been started before", run_id);
     result_shepherd_read(dirfd, &s, &alive);
     if (alive && s.token != 0) {

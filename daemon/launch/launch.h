@@ -11,7 +11,7 @@
  *
  * If a shepherd is killed that this process had started, and this process is a subreaper, the run's processes
  * become our children: the run goes on, can be stopped and paused, and its main process's status makes the
- * result. Else whatever is left of its run is killed before LAUNCH_LOST is reported: an unsupervised run
+ * result. A main process that had ended before is known from the state file. Else whatever is left of its run is killed before LAUNCH_LOST is reported: an unsupervised run
  * cannot be metered, stopped or ended. */
 #ifndef DAEMON_LAUNCH_LAUNCH_H
 #define DAEMON_LAUNCH_LAUNCH_H
@@ -31,7 +31,7 @@ enum launch_event_kind {
     LAUNCH_PAUSED,
     LAUNCH_RESUMED,
     LAUNCH_ENDED, /* result is complete */
-    LAUNCH_LOST   /* no shepherd and no result: text says what was found */
+    LAUNCH_LOST /* no shepherd and no result: text says what was found, untouched whether it can start anew */
 };
 struct launch_event {
     int64_t run_id;
@@ -41,6 +41,7 @@ struct launch_event {
     const char *text;
     const char *mode; /* "user+cgroup", "user+subreaper" */
     int pid;          /* main process, LAUNCH_STARTED */
+    bool untouched;   /* LAUNCH_LOST: nothing of the run has run, and nothing of this start will */
 };
 
 struct launch_config {

@@ -49,6 +49,7 @@ struct launch_run {
     bool by_systemd; /* started through systemd-run: may fall back */
     int block_fd;    /* the launch block until the shepherd has spoken; -1 */
     int losing;      /* steps of waiting for the leftovers' end; 0 = not losing it */
+    int at_the_gate; /* steps of waiting for what a killed shepherd's child makes of its gate */
     size_t killed;
     char mode[40];    /* "user+cgroup" */
     struct tree tree; /* of the shepherd; root 0 = not known yet */
@@ -57,6 +58,7 @@ struct launch_run {
     enum result_cause orphan_cause;
     pid_t main_pid;            /* of an orphan */
     struct launch_reaped end;  /* how it ended */
+    bool end_was_filed;        /* that was found in the state file */
     int64_t t0_ns;             /* of an orphan */
     int64_t time_limit_ns;     /* as it was started with; 0 = none, or started by another wattqd */
     int64_t limit_ns, kill_ns; /* monotonic, for an orphan; 0 = none */
@@ -103,6 +105,9 @@ void lost_step(struct launch_run *r); /* by the timer */
 bool witness_too_early(const struct result_shepherd *s);
 /* true: its processes are ours, the run goes on and will have a result. */
 bool witness_begin(struct launch_run *r, const struct result_shepherd *s, int64_t t0_ns);
+/* Its main process has ended as st says: the rest of it is ended, then it has a result. */
+void witness_of_file(struct launch_run *r, const struct result_shepherd *s,
+                     const struct result_state *st);
 void witness_step(struct launch_run *r); /* by the timer, while r->orphan */
 void witness_stop(struct launch_run *r, int signal, int64_t grace_ns);
 void witness_pause(struct launch_run *r, bool pause);

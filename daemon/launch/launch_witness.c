@@ -57,11 +57,12 @@ bool witness_too_early(const struct result_shepherd *s)
 
 /* ---- watching ------------------------------------------------------------------------------------ */
 
-/* Its main process beside the tree's members, of which it would be the root. */
+/* Its main process beside the tree's members, of which it would be the root; once that is gone, its pid may be
+ * anybody's. */
 static struct tree all_of(const struct launch_run *r)
 {
     struct tree t = r->tree;
-    t.root = r->main_pid;
+    t.root = r->orphan == ORPHAN_WATCHED ? r->main_pid : TREE_NO_ROOT;
     return t;
 }
 
@@ -81,17 +82,22 @@ static void watch_on(struct launch_run *r)
     conn_seek(r, ms);
 }
 
-bool witness_begin(struct launch_run *r, const struct result_shepherd *s, int64_t t0_ns)
+static void take_over(struct launch_run *r, const struct result_shepherd *s, int64_t t0_ns)
 {
-    const struct launch_reaped *gone = reaped_find(r->l, s->main_pid);
-    if (r->how == HOW_ADOPTED || s->main_pid <= 1 || (!gone && !is_ours(s->main_pid)))
-        return false;
     r->main_pid = s->main_pid;
     r->t0_ns = t0_ns;
     r->paused_told = r->paused;
     r->orphan = ORPHAN_WATCHED;
     if (r->tree.cg.fd < 0 && s->cgroup[0] && cgroup_open(&r->tree.cg, s->cgroup, NULL) < 0)
         r->tree.cg.fd = -1;
+}
+
+bool witness_begin(struct launch_run *r, const struct result_shepherd *s, int64_t t0_ns)
+{
+    const struct launch_reaped *gone = reaped_find(r->l, s->main_pid);
+    if (r->how == HOW_ADOPTED || s->main_pid <= 1 || (!gone && !is_ours(s->main_pid)))
+        return false;
+    take_over(r, s, t0_ns);
     if (gone) {
         main_ended(r, gone);
         return true;
@@ -157,11 +163,32 @@ void witness_pause(struct launch_run *r, bool pause)
 
 /* ---- its end ------------------------------------------------------------------------------------- */
 
+/* So that it is not lost should we be killed as well. */
+static void file_end(const struct launch_run *r, const struct launch_reaped *c)
+{
+    char *path CLEANUP(base_freep) = base_printf("%s/state", r->dir);
+    int fd CLEANUP(base_closep) = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd >= 0)
+        (void)!result_state_ended(fd, c->status, r->orphan_cause, c->t_ns);
+}
+
 static void main_ended(struct launch_run *r, const struct launch_reaped *c)
 {
+    if (!r->end_was_filed)
+        file_end(r, c);
     r->orphan = ORPHAN_ENDING;
     r->end = *c;
     conn_seek(r, 0);
+}
+
+void witness_of_file(struct launch_run *r, const struct result_shepherd *s,
+                     const struct result_state *st)
+{
+    const struct launch_reaped end = {s->main_pid, st->status, st->main_exit_ns};
+    take_over(r, s, st->t0_ns);
+    r->orphan_cause = st->cause;
+    r->end_was_filed = true;
+    main_ended(r, &end);
 }
 
 /* What it left behind is ended at once: nobody would guard it. false: r is gone. */
@@ -188,7 +215,8 @@ static void conclude(struct launch_run *r)
     res.cause = r->orphan_cause;
     res.t0_ns = r->t0_ns;
     res.main_exit_ns = r->end.t_ns;
-    res.t1_ns = clock_boot_ns();
+    /* Where nothing was left of it the window ends with its main process, however long we were away. */
+    res.t1_ns = r->end_was_filed && r->killed == 0 ? r->end.t_ns : clock_boot_ns();
     if (WIFEXITED(r->end.status))
         res.exit_code = WEXITSTATUS(r->end.status);
     else
@@ -198,7 +226,9 @@ static void conclude(struct launch_run *r)
     if (res.cpu_us < 0)
         res.cpu_us = RESULT_NONE;
     res.leftovers = (int64_t)r->killed;
-    base_strcpy(res.text, sizeof(res.text), "its shepherd was killed; wattqd saw it end");
+    base_strcpy(res.text, sizeof(res.text),
+                r->end_was_filed ? "its shepherd was killed; how it ended had been noted before"
+                                 : "its shepherd was killed; wattqd saw it end");
     base_strcpy(res.mode, sizeof(res.mode), r->tree.cg.fd >= 0 ? "cgroup" : "subreaper");
     (void)result_boot_id(res.boot_id);
     conn_event(r, LAUNCH_EMPTY, res.t1_ns);

@@ -144,6 +144,7 @@ static void settle(struct launcher *l, struct launcher_child *c)
 static void on_shepherd(struct launcher *l, struct launcher_child *c, int status)
 {
     c->shepherd = 0;
+    hear(c); /* its last words */
     /* By itself it only ends after its run: with a result, or before anything of it ran. */
     if (WIFEXITED(status)) {
         if (!c->main_ended)

@@ -184,24 +184,6 @@ int result_read(int dirfd, struct result *r, struct err *e)
     return result_parse(text, r, e);
 }
 
-int result_state_read(int dirfd, int64_t *t0_ns)
-{
-    size_t bytes;
-    char *text CLEANUP(base_freep) = base_read_file(dirfd, "state", 4096, &bytes);
-    const char *started = text ? strstr(text, "started ") : NULL;
-    *t0_ns = 0;
-    if (started) {
-        /* A half-written number has no line end behind it. */
-        char *end;
-        long long t = strtoll(started + strlen("started "), &end, 10);
-        if (*end == '\n' && t > 0) {
-            *t0_ns = t;
-            return 2;
-        }
-    }
-    return text && strstr(text, "released\n") ? 1 : 0;
-}
-
 int result_boot_id(char out[40])
 {
     size_t bytes;

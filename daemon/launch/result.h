@@ -2,8 +2,8 @@
  *   log       stdout and stderr of the run, O_APPEND, 0640
  *   metrics   the run's JSON lines ($WATTQ_METRICS), append-only
  *   marks     "<offset> <boottime_ns>\n": metrics had this many bytes at that time
- *   state     "released" (fsynced before the gate opens), then "started <t0_ns>"; blank lines are padding
- *             that lets both be written in place, without allocating on a full disk
+ *   state     how far it got, see struct result_state; written in place, over padding of blank lines, without
+ *             allocating on a full disk
  *   shepherd  who supervises: key=value lines (struct result_shepherd); flocked while the shepherd lives
  *   result    written once, by tmp + fsync + rename + fsync of the directory: key=value lines, below
  *   ctl       control socket
@@ -52,8 +52,32 @@ int result_parse(const char *text, struct result *r, struct err *e) MUST_USE;
 void result_init(struct result *r); /* every number RESULT_NONE, leftovers and dropped bytes 0 */
 const char *result_cause_name(enum result_cause c); /* "exited", "stopped", ... */
 
-/* The state file: 0 gate, 1 released, 2 started (t0_ns set). */
-int result_state_read(int dirfd, int64_t *t0_ns);
+/* The state file: what must be known of a run should its shepherd be killed before the result is there. Each
+ * line is written before the step it tells of can be seen by anybody else:
+ *   released                            durable, then the gate may be opened
+ *   started <t0_ns>                     just before it is opened
+ *   opened                              by the run's own process, once it is through the gate: without this line
+ *                                       and with that process gone nothing of the run has run
+ *   ended <status> <cause> <t_ns>       before the main process is reaped; status as waitpid gives it
+ * Only the first survives a power cut for sure, so after one `released` counts as opened. */
+enum result_step { RESULT_AT_GATE, RESULT_RELEASED, RESULT_OPENED, RESULT_MAIN_ENDED };
+struct result_state {
+    enum result_step step;
+    int64_t t0_ns; /* 0 = not known */
+    int status;    /* MAIN_ENDED, as the two below */
+    enum result_cause cause;
+    int64_t main_exit_ns; /* CLOCK_BOOTTIME */
+};
+#define RESULT_STATE_BYTES 96
+/* A missing or damaged file is AT_GATE with nothing known. */
+void result_state_read(int dirfd, struct result_state *s);
+void result_state_parse(const char *text, struct result_state *s);
+/* fd is open for writing. 0, or -1 with errno. */
+int result_state_blank(int fd); /* a new file's padding; not synced */
+int result_state_released(int fd);
+int result_state_started(int fd, int64_t t0_ns);
+int result_state_opened(int fd);
+int result_state_ended(int fd, int status, enum result_cause cause, int64_t main_exit_ns);
 
 /* The shepherd file. */
 struct result_shepherd {

@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -20,8 +21,6 @@
 #include "daemon/launch/shepherd_private.h"
 #include "daemon/launch/witness.h"
 
-#define STATE_BYTES  64 /* of padding: "released\nstarted <19 digits>\n" fits */
-#define RELEASED     "released\n"
 #define LOCK_TRIES   200 /* of 5 ms: a reader's shared lock lasts microseconds */
 #define LOCK_WAIT_NS (5 * NS_PER_MS)
 #define LOOK_NS      (10 * NS_PER_MS)
@@ -124,18 +123,19 @@ static void take_start_failure(struct shepherd *s)
     base_strcpy(s->r.step, sizeof(s->r.step), child_step_name(c.step));
 }
 
-/* What the launcher could not learn should we be killed now. */
-static void tell_witness(const struct shepherd *s, int status, int64_t boot_ns)
+/* What nobody could learn any more should we be killed once it is reaped. */
+static void leave_word(const struct shepherd *s, int status, int64_t boot_ns)
 {
     const struct witness w = {.kind = WITNESS_MAIN_ENDED, .status = status, .t_ns = boot_ns};
     if (s->witness_fd >= 0)
         (void)!write(s->witness_fd, &w, sizeof(w));
+    if (s->r.t0_ns != RESULT_NONE)
+        (void)!result_state_ended(s->state_fd, status, s->r.cause, boot_ns);
 }
 
-static void on_main_exit(struct shepherd *s, int status, int64_t boot_ns)
+static void take_end(struct shepherd *s, int status, int64_t boot_ns)
 {
     s->main_gone = true;
-    tell_witness(s, status, boot_ns);
     if (s->r.t0_ns == RESULT_NONE) {
         take_start_failure(s); /* else it has only waited */
         return;
@@ -153,15 +153,36 @@ static void on_main_exit(struct shepherd *s, int status, int64_t boot_ns)
         tree_freeze(&s->tree, false);
 }
 
+/* As waitpid would give it. */
+static int wait_status(const siginfo_t *si)
+{
+    if (si->si_code == CLD_EXITED)
+        return W_EXITCODE(si->si_status & 0xff, 0);
+    return si->si_status | (si->si_code == CLD_DUMPED ? WCOREFLAG : 0);
+}
+
+static void on_main_exit(struct shepherd *s, int status, int64_t boot_ns)
+{
+    take_end(s, status, boot_ns);
+    leave_word(s, status, boot_ns);
+}
+
+/* Looked at first and reaped then: a main process that is not reaped yet outlives us as somebody's zombie. */
 static void reap(struct shepherd *s)
 {
     int64_t boot_ns = clock_boot_ns();
-    int status;
-    pid_t pid;
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-        if (pid == s->main_pid && !s->main_gone)
-            on_main_exit(s, status, boot_ns);
-    s->no_children = pid < 0 && errno == ECHILD;
+    siginfo_t si;
+    int rc;
+    for (;;) {
+        si.si_pid = 0;
+        rc = waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT);
+        if (rc < 0 || si.si_pid == 0)
+            break;
+        if (si.si_pid == s->main_pid && !s->main_gone)
+            on_main_exit(s, wait_status(&si), boot_ns);
+        (void)waitpid(si.si_pid, NULL, WNOHANG);
+    }
+    s->no_children = rc < 0 && errno == ECHILD;
 }
 
 static void after_reap(struct shepherd *s, int64_t now_ns)
@@ -193,38 +214,27 @@ static void close_gate(struct shepherd *s)
     s->gate_fd = -1;
 }
 
-/* In place and without allocating: the padding was written before. */
-static int write_state(const struct shepherd *s, const char *text, off_t at)
-{
-    size_t n = strlen(text);
-    if (pwrite(s->state_fd, text, n, at) != (ssize_t)n)
-        return -1;
-    return fdatasync(s->state_fd);
-}
-
 void shepherd_go(struct shepherd *s)
 {
-    char line[48];
     if (s->phase != SHEPHERD_GATE || s->gate_fd < 0)
         return;
     /* Were this not durable, a power cut could make a run that has begun look like one that has not. */
-    if (write_state(s, RELEASED, 0) < 0) {
+    int rc = result_state_released(s->state_fd);
+    int64_t t0_ns = clock_boot_ns();
+    if (rc < 0 || result_state_started(s->state_fd, t0_ns) < 0) {
         note(s, "the disk did not take the start; nothing has run");
         s->r.cause = RESULT_NOT_STARTED;
         s->r.exit_code = 126;
         close_gate(s);
         return;
     }
-    s->r.t0_ns = clock_boot_ns();
-    bool opened = write(s->gate_fd, "!", 1) == 1;
+    s->r.t0_ns = t0_ns;
+    bool opened = gate_open(s->gate_fd, s->state_fd) == 0;
     close_gate(s);
     s->phase = SHEPHERD_RUNNING;
     if (opened && s->block->time_limit_ns > 0)
         s->limit_ns = after(clock_mono_ns(), s->block->time_limit_ns);
     ctl_announce(s);
-    snprintf(line, sizeof(line), "started %lld\n", (long long)s->r.t0_ns);
-    if (pwrite(s->state_fd, line, strlen(line), sizeof(RELEASED) - 1) < 0)
-        note(s, "the disk did not take the start's time");
 }
 
 static void kill_all(struct shepherd *s, int64_t now_ns)
@@ -423,17 +433,16 @@ static int lock(struct shepherd *s, struct err *e)
 
 static int open_state(struct shepherd *s, struct err *e)
 {
-    char have[STATE_BYTES], blank[STATE_BYTES];
+    char have[RESULT_STATE_BYTES], blank[RESULT_STATE_BYTES];
     memset(blank, '\n', sizeof(blank));
     s->state_fd = openat(s->dirfd, "state", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
     if (s->state_fd < 0)
         return err_errno(e, WATTQ_E_IO, "cannot write in the run's directory %s", s->dir);
-    if (pread(s->state_fd, have, sizeof(have), 0) == STATE_BYTES &&
+    if (pread(s->state_fd, have, sizeof(have), 0) == RESULT_STATE_BYTES &&
         memcmp(have, blank, sizeof(blank)) == 0)
         return 0; /* launch_prepare has made it, durably */
-    if (ftruncate(s->state_fd, 0) < 0 ||
-        pwrite(s->state_fd, blank, STATE_BYTES, 0) != STATE_BYTES || fsync(s->state_fd) < 0 ||
-        fsync(s->dirfd) < 0)
+    if (ftruncate(s->state_fd, 0) < 0 || result_state_blank(s->state_fd) < 0 ||
+        fsync(s->state_fd) < 0 || fsync(s->dirfd) < 0)
         return err_errno(e, WATTQ_E_IO, "cannot write in the run's directory %s", s->dir);
     return 0;
 }
@@ -505,7 +514,7 @@ static int be_witnessed(const struct shepherd *s, struct err *e)
 static int fork_child(struct shepherd *s, struct err *e)
 {
     int gate[2], report[2];
-    if (pipe2(gate, O_CLOEXEC) < 0)
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, gate) < 0)
         return err_errno(e, WATTQ_E_IO, "cannot make the gate");
     if (pipe2(report, O_CLOEXEC) < 0) {
         close(gate[0]);

@@ -3,9 +3,11 @@
  *
  *   GATE --GO--> RUNNING <-> PAUSED     main process exits, others are left: DRAINING     all gone: ENDED
  *
- * The program's child is forked at once and waits on a pipe whose only write end is here: one byte lets
+ * The program's child is forked at once and waits on a socket whose only other end is here: one byte lets
  * it exec, end of file makes it _exit. t0_ns is read immediately before that byte, t1_ns when the last
- * process has been reaped. The files it leaves are described in result.h. */
+ * process has been reaped. The files it leaves are described in result.h: whatever instruction it is killed
+ * at, they say whether anything of the run has run, and how its main process ended unless that still can be
+ * waited for. */
 #ifndef DAEMON_LAUNCH_SHEPHERD_H
 #define DAEMON_LAUNCH_SHEPHERD_H
 
@@ -28,6 +30,7 @@ enum child_step {
     STEP_CGROUP,
     STEP_LIMITS,
     STEP_USER, /* groups, gid, uid */
+    STEP_GATE,
     STEP_STDIN,
     STEP_CWD,
     STEP_INTERPRETER,

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -206,17 +207,69 @@ static void open_stdin(const struct launch_block *b, int report)
         fail(report, STEP_STDIN, errno);
 }
 
-void child_main(const struct shepherd *s, int gate, int write_end, int report)
+union gate_control {
+    struct cmsghdr head;
+    char room[CMSG_SPACE(sizeof(int))];
+};
+
+int gate_open(int gate_fd, int state_fd)
+{
+    char byte = '!';
+    union gate_control control = {0};
+    struct iovec iov = {&byte, 1};
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = &control,
+                       .msg_controllen = sizeof(control.room)};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(c), &state_fd, sizeof(int));
+    ssize_t n;
+    do
+        n = sendmsg(gate_fd, &m, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n == 1 ? 0 : -1;
+}
+
+/* Returns the state file once the gate is open; ends here when nobody can open it any more. */
+static int wait_at_gate(int gate)
 {
     char byte;
+    int state_fd = -1;
+    union gate_control control = {0};
+    struct iovec iov = {&byte, 1};
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = &control,
+                       .msg_controllen = sizeof(control.room)};
     ssize_t n;
-    close(write_end);
-    prepare(s, report);
     do
-        n = read(gate, &byte, 1);
+        n = recvmsg(gate, &m, MSG_CMSG_CLOEXEC);
     while (n < 0 && errno == EINTR);
     if (n != 1)
         _exit(0);
+    const struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    if (c && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
+        memcpy(&state_fd, CMSG_DATA(c), sizeof(int));
+    return state_fd;
+}
+
+/* Before anything that the run's user chose. A run whose file size limit forbids these bytes is none. */
+static void pass_gate(int state_fd, int report)
+{
+    signal(SIGXFSZ, SIG_IGN);
+    if (result_state_opened(state_fd) < 0)
+        fail(report, STEP_GATE, errno);
+    close(state_fd);
+}
+
+void child_main(const struct shepherd *s, int gate, int other_end, int report)
+{
+    close(other_end);
+    prepare(s, report);
+    pass_gate(wait_at_gate(gate), report);
     open_stdin(s->block, report);
     if (s->block->cwd && chdir(s->block->cwd) < 0)
         fail(report, STEP_CWD, errno);
@@ -232,9 +285,11 @@ void child_main(const struct shepherd *s, int gate, int write_end, int report)
 const char *child_step_name(int32_t step)
 {
     static const char *const names[] = {
-        [STEP_ACCOUNT] = "account", [STEP_SESSION] = "session", [STEP_CGROUP] = "cgroup",
-        [STEP_LIMITS] = "limits",   [STEP_USER] = "user",       [STEP_STDIN] = "stdin",
-        [STEP_CWD] = "cwd",         [STEP_EXEC] = "exec",       [STEP_INTERPRETER] = "interpreter",
+        [STEP_ACCOUNT] = "account", [STEP_SESSION] = "session",
+        [STEP_CGROUP] = "cgroup",   [STEP_LIMITS] = "limits",
+        [STEP_USER] = "user",       [STEP_STDIN] = "stdin",
+        [STEP_GATE] = "gate",       [STEP_CWD] = "cwd",
+        [STEP_EXEC] = "exec",       [STEP_INTERPRETER] = "interpreter",
     };
     return step >= 0 && (size_t)step < ARRAY_LEN(names) ? names[step] : "unknown";
 }
@@ -275,6 +330,10 @@ int child_explain(const struct launch_block *b, const struct child_report *c, ch
         break;
     case STEP_USER:
         snprintf(text, cap, "cannot become its user: %.100s", why);
+        break;
+    case STEP_GATE:
+        snprintf(text, cap, "cannot note its start: %s; is its limit of file sizes too small?",
+                 why);
         break;
     case STEP_STDIN:
         snprintf(text, cap, "cannot read its input \"%.60s\": %s; give a file that exists",

@@ -39,7 +39,7 @@ struct shepherd {
     const char *dir;
     char **env; /* the run's, complete */
     int dirfd, lock_fd, state_fd, epoll_fd, signal_fd, ctl_fd;
-    int gate_fd; /* the only write end; -1 once used */
+    int gate_fd; /* our end, the only one that opens it; -1 once used */
     int exec_fd; /* the child reports here why it could not exec */
     int witness_fd;
     struct ctl_peer peers[CTL_PEERS];
@@ -61,9 +61,12 @@ struct shepherd {
 };
 
 /* shepherd_child.c: what happens between fork and exec. */
-/* Never returns. gate: read end; write_end: closed here first; report: write end, CLOEXEC. */
-void child_main(const struct shepherd *s, int gate, int write_end, int report)
+/* Never returns. gate: its end; other_end: closed here first; report: write end, CLOEXEC. */
+void child_main(const struct shepherd *s, int gate, int other_end, int report)
     __attribute__((noreturn));
+/* The gate is a socket pair: one byte opens it, and with it goes the state file, in which the child says
+ * that it is through. 0, or -1. */
+int gate_open(int gate_fd, int state_fd);
 /* The run's environment: WATTQ_RUN, WATTQ_RUN_DIR and WATTQ_METRICS, then the block's extra_env, then of its
  * env what those do not replace. child_env_free for it. */
 char **child_env(const struct launch_block *b, const char *dir);

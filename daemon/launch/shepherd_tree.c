@@ -105,9 +105,8 @@ static void scan(struct procs *ps)
         qsort(ps->v, ps->n, sizeof(*ps->v), by_pid);
 }
 
-/* Every child of a member, or of root, becomes one; passes until nothing changes. NO_ROOT, not 0, where
- * there are only members: 0 is the parent of init. */
-#define NO_ROOT (-1)
+/* Every child of a member, or of root, becomes one; passes until nothing changes. TREE_NO_ROOT where
+ * there are only members. */
 static void spread(struct procs *ps, pid_t root)
 {
     for (bool changed = true; changed;) {
@@ -157,6 +156,12 @@ static void send_signal(const struct proc *p, int signal)
         syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0);
     else
         kill(p->pid, signal);
+}
+
+bool tree_is_alive(pid_t pid)
+{
+    struct proc p;
+    return read_stat(pid, &p) && alive(&p);
 }
 
 size_t tree_count(const struct tree *t)
@@ -260,7 +265,7 @@ size_t tree_kill_marked(const char *dir)
         for (size_t i = 0; i < ps.n; i++)
             ps.v[i].member =
                 ps.v[i].pid != getpid() && alive(&ps.v[i]) && has_variable(ps.v[i].pid, want);
-        spread(&ps, NO_ROOT);
+        spread(&ps, TREE_NO_ROOT);
         n = signal_new(&ps, &done, SIGKILL);
         nanosleep(&pause, NULL);
     }

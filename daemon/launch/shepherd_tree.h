@@ -8,9 +8,11 @@
 
 #include "daemon/launch/cgroup.h"
 
+#define TREE_NO_ROOT (-1) /* 0 is the parent of init */
+
 struct tree {
     struct cgroup cg; /* cg.fd = -1: there is none */
-    pid_t root;       /* the shepherd: never a member itself */
+    pid_t root; /* the shepherd: never a member itself; TREE_NO_ROOT = there is none any more */
 };
 
 size_t tree_count(const struct tree *t);              /* live members; zombies do not count */
@@ -19,6 +21,8 @@ void tree_kill(const struct tree *t);                 /* SIGKILL; call again unt
 void tree_freeze(const struct tree *t, bool frozen);
 /* CPU time of all members and of those the root has waited for, in us; -1 = the root is gone. */
 int64_t tree_cpu_us(const struct tree *t);
+
+bool tree_is_alive(pid_t pid); /* there is such a process, and it is no zombie */
 
 /* SIGKILL every process that has WATTQ_RUN_DIR=dir in its environment, with its descendants, until none
  * is left or 200 ms have gone: what a killed shepherd leaves where there is no cgroup. How many got it. */

@@ -260,16 +260,6 @@ static void move_to(struct queue_item *r, enum run_state to, const struct launch
     queue_commit(r);
 }
 
-/* Did the gate ever open? The shepherd says so on disk before it opens it. */
-static bool was_released(struct queue_item *r)
-{
-    char text[16] = {0};
-    struct err e;
-    int fd CLEANUP(base_closep) = launch_open_file(r->q->cfg.launch, r->row.id, "state", &e);
-    return fd >= 0 && pread(fd, text, sizeof(text) - 1, 0) > 0 &&
-           (strncmp(text, "released", 8) == 0 || strncmp(text, "started", 7) == 0);
-}
-
 /* Nothing of it has run: back to its place in the line, or given up after a few attempts. */
 static void never_ran(struct queue_item *r, const char *text)
 {
@@ -312,7 +302,7 @@ static void lost_to_reboot(struct queue_item *r)
 static void lost(struct queue_item *r, const struct launch_event *ev)
 {
     log_warn("run %" PRId64 ": %s", r->row.id, ev->text ? ev->text : "its shepherd is gone");
-    if (r->next == RUN_STARTING && r->life <= LIFE_GOING && !was_released(r))
+    if (r->next == RUN_STARTING && r->life <= LIFE_GOING && ev->untouched)
         never_ran(r, ev->text);
     else if (r->life < LIFE_CLOSING && r->row.boot != r->q->boot)
         lost_to_reboot(r);

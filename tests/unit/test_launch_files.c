@@ -225,18 +225,57 @@ static void result_refuses(void **state)
 static void state_file(void **state)
 {
     struct dir *d = *state;
-    int64_t t0 = 5;
-    assert_int_equal(result_state_read(d->fd, &t0), 0);
-    assert_int_equal(t0, 0);
-    put(d, "state", "\n\n\n\n");
-    assert_int_equal(result_state_read(d->fd, &t0), 0);
-    put(d, "state", "released\n\n\n");
-    assert_int_equal(result_state_read(d->fd, &t0), 1);
-    put(d, "state", "released\nstarted 123"); /* torn */
-    assert_int_equal(result_state_read(d->fd, &t0), 1);
-    put(d, "state", "released\nstarted 1234\n\n");
-    assert_int_equal(result_state_read(d->fd, &t0), 2);
-    assert_int_equal(t0, 1234);
+    static const struct {
+        const char *text;
+        struct result_state want;
+    } files[] = {
+        {NULL, {0}},
+        {"\n\n\n\n", {0}},
+        {"released\n\n\n", {.step = RESULT_RELEASED}},
+        {"released\nstarted 123", {.step = RESULT_RELEASED}}, /* torn */
+        {"released\nstarted 1234\n\n", {.step = RESULT_RELEASED, .t0_ns = 1234}},
+        {"released\nstarted 1234\n\nopened", {.step = RESULT_RELEASED, .t0_ns = 1234}},
+        {"released\nstarted 1234\n\nopened\n", {.step = RESULT_OPENED, .t0_ns = 1234}},
+        {"released\nstarted 1\nopened\nended 256 1 77", {.step = RESULT_OPENED, .t0_ns = 1}},
+        {"released\nstarted 1\nopened\nended 256 9 77\n", {.step = RESULT_OPENED, .t0_ns = 1}},
+        {"released\nstarted 1\nopened\nended 99999 1 77\n", {.step = RESULT_OPENED, .t0_ns = 1}},
+        {"released\nstarted 1\nopened\nended 256 1 77\n",
+         {RESULT_MAIN_ENDED, 1, 256, RESULT_STOPPED, 77}},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        struct result_state got;
+        if (files[i].text)
+            put(d, "state", files[i].text);
+        result_state_read(d->fd, &got);
+        assert_int_equal(got.step, files[i].want.step);
+        assert_int_equal(got.t0_ns, files[i].want.t0_ns);
+        assert_int_equal(got.status, files[i].want.status);
+        assert_int_equal(got.cause, files[i].want.cause);
+        assert_int_equal(got.main_exit_ns, files[i].want.main_exit_ns);
+    }
+}
+
+/* Each line in its place, in whatever order they come. */
+static void state_lines(void **state)
+{
+    struct dir *d = *state;
+    struct result_state got;
+    put(d, "state", "");
+    int fd = openat(d->fd, "state", O_RDWR | O_CLOEXEC);
+    assert_int_equal(result_state_blank(fd), 0);
+    assert_int_equal(lseek(fd, 0, SEEK_END), RESULT_STATE_BYTES);
+    assert_int_equal(result_state_ended(fd, 0xffff, RESULT_NOT_STARTED, INT64_MAX), 0);
+    assert_int_equal(result_state_opened(fd), 0);
+    assert_int_equal(result_state_started(fd, INT64_MAX), 0);
+    assert_int_equal(result_state_released(fd), 0);
+    assert_int_equal(lseek(fd, 0, SEEK_END), RESULT_STATE_BYTES);
+    close(fd);
+    result_state_read(d->fd, &got);
+    assert_int_equal(got.step, RESULT_MAIN_ENDED);
+    assert_int_equal(got.t0_ns, INT64_MAX);
+    assert_int_equal(got.status, 0xffff);
+    assert_int_equal(got.cause, RESULT_NOT_STARTED);
+    assert_int_equal(got.main_exit_ns, INT64_MAX);
 }
 
 static void marks_file(void **state)
@@ -356,6 +395,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(result_round_trip, set_up, tear_down),
         cmocka_unit_test_setup_teardown(result_refuses, set_up, tear_down),
         cmocka_unit_test_setup_teardown(state_file, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(state_lines, set_up, tear_down),
         cmocka_unit_test_setup_teardown(marks_file, set_up, tear_down),
         cmocka_unit_test(sha256_vectors),
         cmocka_unit_test_setup_teardown(provenance_of_a_script, set_up, tear_down),
