@@ -11,7 +11,7 @@ import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from harness import BIN, SCRIPT, Daemon  # noqa: E402
+from harness import BIN, SCRIPT, Daemon, until  # noqa: E402
 
 SRC = os.environ.get("WATTQ_SRC", ".")
 WATTQ = os.path.join(BIN, "client", "wattq")
@@ -177,6 +177,8 @@ class Bundle(unittest.TestCase):
             assert not os.path.exists(cls.path)
             d.call("cancel", runs=[over])
             d.wait(over)
+            until(lambda: not any("provisional" in f["flags"] for f in d.show(over)["energy"]),
+                  "what the slow meter shows of the end")
             wattq(d, "export", "--bundle", cls.path, f"1-{over}")
             wattq(d, "export", "--sqlite", os.path.join(cls.dir, "p.db"))
             cls.shown = {r: d.show(r) for r in range(1, over + 1)}

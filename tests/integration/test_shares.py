@@ -174,8 +174,9 @@ class Shares(unittest.TestCase):
         self.d.args = ["--parallel", "1"]
         self.d.start()
         until(lambda: self.d.log_text().count("found again") == 3, "runs found again")
-        self.assertEqual(self.d.log_text().count("no CPU time slot is left"), 1)
+        until(lambda: "no CPU time slot is left" in self.d.log_text(), "the run without a slot is named")
         time.sleep(1.2)
+        self.assertEqual(self.d.log_text().count("no CPU time slot is left"), 1)
         for run in runs:
             self.d.call("cancel", runs=[run])
         self.d.wait(*runs)
