@@ -118,7 +118,7 @@ static int on_go(struct exec *x, const struct wire_val *reply, struct err *e)
     const char *dir = wire_str(reply, "run_dir", "");
     if (dir[0] != '/' || !base_strcpy(x->dir, sizeof x->dir, dir))
         return err_set(e, WATTQ_E_PROTOCOL, "wattqd named no directory for the run");
-    job_take_gpus(&x->job, wire_get(reply, "env"));
+    job_take_env(&x->job, wire_get(reply, "env"));
     int rc = start(x, e);
     return rc < 0 ? abort_run(x, rc, e) : ready(x, e);
 }
@@ -278,6 +278,10 @@ int cmd_exec(struct app *app, struct err *e)
     if (rc == 0 && args_has(a, OPT_STANDALONE) && args_has(a, OPT_GPUS)) {
         err_set(e, WATTQ_E_USAGE, "--gpus needs the daemon, which knows who holds which GPU");
         return err_next(e, "leave --gpus or --standalone out, or set CUDA_VISIBLE_DEVICES");
+    }
+    if (rc == 0 && args_has(a, OPT_STANDALONE) && args_has(a, OPT_CPUS)) {
+        err_set(e, WATTQ_E_USAGE, "--cpus needs the daemon, which knows who has which share");
+        return err_next(e, "leave --cpus or --standalone out, or set OMP_NUM_THREADS");
     }
     if (rc < 0)
         return rc;

@@ -69,6 +69,14 @@ static void show_gpus(const struct app *app, const struct wire_val *run)
                       (long long)asked);
 }
 
+static void show_cpus(const struct app *app, const struct wire_val *run)
+{
+    int64_t n = wire_int(run, "cpus", PRINT_NONE);
+    if (n != PRINT_NONE)
+        (void)fprintf(app->print.out, "  %-10s %lld%s\n", "CPUs", (long long)n,
+                      wire_bool(run, "exclusive", false) ? " asked for, all its own" : "");
+}
+
 static void show_notes(const struct app *app, const struct wire_val *run)
 {
     const struct wire_val *notes = wire_get(run, "notes");
@@ -130,6 +138,7 @@ static void show_what(const struct app *app, const struct wire_val *run)
     line(app, "mode", wire_str(run, "mode", ""));
     show_links(app, run);
     show_gpus(app, run);
+    show_cpus(app, run);
     int64_t cpu = wire_int(run, "cpu_us", PRINT_NONE);
     if (cpu != PRINT_NONE)
         (void)fprintf(app->print.out, "  %-10s %s (%s)\n", "CPU time",

@@ -37,6 +37,23 @@ static int wait_for(struct app *app, int64_t run, struct err *e)
     return rc < 0 ? rc : end.exit_code;
 }
 
+/* " (1 GPU, 2 CPUs)": what it will be given; "" where nothing is counted out to it. */
+static void say_given(const struct wire_val *reply, char *buf, size_t cap)
+{
+    int64_t gpus = wire_int(reply, "gpus", PRINT_NONE);
+    int64_t cpus = wire_int(reply, "cpus", PRINT_NONE);
+    char first[40] = "", second[40] = "";
+    if (gpus == 0)
+        (void)snprintf(first, sizeof first, "no GPU");
+    else if (gpus != PRINT_NONE)
+        (void)snprintf(first, sizeof first, "%lld GPU%s", (long long)gpus, gpus == 1 ? "" : "s");
+    if (cpus != PRINT_NONE)
+        (void)snprintf(second, sizeof second, "%lld CPU%s", (long long)cpus, cpus == 1 ? "" : "s");
+    buf[0] = '\0';
+    if (first[0] || second[0])
+        (void)snprintf(buf, cap, " (%s%s%s)", first, first[0] && second[0] ? ", " : "", second);
+}
+
 static int report(struct app *app, const struct wire_val *reply, struct err *e)
 {
     long long run = (long long)wire_int(reply, "run", 0);
@@ -44,15 +61,12 @@ static int report(struct app *app, const struct wire_val *reply, struct err *e)
         return args_has(&app->args, OPT_WAIT) ? 0 : cmd_print_json(app, "submit", reply, e);
     (void)fprintf(app->print.out, "%lld\n", run);
     (void)fflush(app->print.out);
-    char gpus[40] = "";
-    int64_t n = wire_int(reply, "gpus", PRINT_NONE);
-    if (n != PRINT_NONE)
-        (void)snprintf(gpus, sizeof gpus, n == 0 ? " (no GPU)" : " (%lld GPU%s)", (long long)n,
-                       n == 1 ? "" : "s");
+    char given[80];
+    say_given(reply, given, sizeof given);
     if (args_has(&app->args, OPT_HOLD))
-        cmd_say(app, "held as run %lld%s; let it go: wattq release %lld", run, gpus, run);
+        cmd_say(app, "held as run %lld%s; let it go: wattq release %lld", run, given, run);
     else if (!args_has(&app->args, OPT_WAIT))
-        cmd_say(app, "queued as run %lld%s; its output: wattq logs -f %lld", run, gpus, run);
+        cmd_say(app, "queued as run %lld%s; its output: wattq logs -f %lld", run, given, run);
     return 0;
 }
 

@@ -126,8 +126,9 @@ static int read_train(struct sweep *s, struct app *app, struct err *e)
     a->pos =
         NULL; /* what follows "train" is parsed again: our options may stand among the trainer's */
     a->npos = 0;
-    int rc =
-        opt_parse(a, OPT_COMMON | app->cmd->options, OPT_PASS, (int)rest.npos - 1, rest.pos + 1, e);
+    opt_set ours =
+        (OPT_COMMON | app->cmd->options) & ~OPT(CPUS); /* that one is the trainer's too */
+    int rc = opt_parse(a, ours, OPT_PASS, (int)rest.npos - 1, rest.pos + 1, e);
     free(rest.pos);
     app->json = args_has(a, OPT_JSON);
     app->quiet = args_has(a, OPT_BARE);

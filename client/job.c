@@ -195,6 +195,8 @@ static int capture_options(struct spec *s, const struct args *a, struct err *e)
         return rc;
     if (args_has(a, OPT_GPUS))
         rc = capture_gpus(s, a, e);
+    if (rc == 0)
+        rc = args_int(a, OPT_CPUS, 1, SPEC_CPUS_MAX, &s->cpus, e);
     s->priority = (int)priority;
     s->exclusive = !args_has(a, OPT_SHARED);
     s->wait_children = args_has(a, OPT_WAIT_CHILDREN);
@@ -202,16 +204,19 @@ static int capture_options(struct spec *s, const struct args *a, struct err *e)
     return rc;
 }
 
-void job_take_gpus(struct job *j, const struct wire_val *env)
+void job_take_env(struct job *j, const struct wire_val *env)
 {
     struct spec *s = &j->spec;
     bool keeps = s->gpus == SPEC_GPUS_DEFAULT && s->exclusive && env_get(s, "CUDA_VISIBLE_DEVICES");
+    bool threads = env_get(s, "OMP_NUM_THREADS") != NULL;
     s->env = reallocarray(s->env, s->envc + wire_len(env) + 1, sizeof *s->env);
     if (!s->env)
         abort();
     for (size_t i = 0; i < wire_len(env); i++) {
         const char *pair = wire_as_str(wire_at(env, i), "");
-        if (strchr(pair, '=') && !(keeps && strncmp(pair, "CUDA_", 5) == 0))
+        bool own = (keeps && strncmp(pair, "CUDA_", 5) == 0) ||
+                   (threads && strncmp(pair, "OMP_NUM_THREADS=", 16) == 0);
+        if (strchr(pair, '=') && !own)
             env_set(s, pair);
     }
     s->env[s->envc] = NULL;

@@ -18,9 +18,9 @@ struct job {
 int job_init(struct job *j, enum spec_kind kind, const struct args *a, bool params,
              char *const *argv, size_t argc, struct err *e) MUST_USE;
 void job_fini(struct job *j);
-/* What the queue says a foreground run is to see of GPUs, into its environment; one that is exclusive and
- * asked for no number keeps a CUDA_VISIBLE_DEVICES of its own. */
-void job_take_gpus(struct job *j, const struct wire_val *env);
+/* What the queue says a foreground run is given (GPUs, CPUs), into its environment; an OMP_NUM_THREADS of its own
+ * stays, and a CUDA_VISIBLE_DEVICES where it is exclusive and asked for no number. */
+void job_take_env(struct job *j, const struct wire_val *env);
 /* The `run` map of a request, `code` included. */
 void job_put(const struct job *j, struct wire_out *o);
 /* Find what code it is (runs git; up to 2 s). */

@@ -24,6 +24,8 @@
     X(SHARED, "shared", 0, NULL, 0, "may run beside other shared runs")                            \
     X(GPUS, "gpus", 'G', "N|NAME,..", 0,                                                           \
       "give it so many GPUs, or these (wattq who names them); 0 hides them all")                   \
+    X(CPUS, "cpus", 'c', "N", 0,                                                                   \
+      "give it so many CPUs (shared: 1; exclusive: all); OMP_NUM_THREADS says so")                 \
     X(WAIT, "wait", 'W', NULL, 0, "wait for the end and exit with the run's exit code")            \
     X(HOLD, "hold", 'H', NULL, 0, "queue it held, until wattq release")                            \
     X(STDIN, "stdin", 0, "FILE", 0, "what the run reads from its standard input")                  \

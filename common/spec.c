@@ -294,6 +294,7 @@ static int take_ints(struct spec *s, const struct wire_val *map, struct err *e)
         {{"quiet_ppm", 0, 1000000}, &s->quiet_ppm},
         {{"quiet_ns", 0, SPEC_PAUSE_MAX_NS}, &s->quiet_ns},
         {{"gpus", SPEC_GPUS_DEFAULT, SPEC_GPUS_MAX}, &gpus},
+        {{"cpus", 0, SPEC_CPUS_MAX}, &s->cpus},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         int rc = take_int(map, &rows[i].rule, rows[i].out, e);
@@ -447,6 +448,8 @@ void spec_put_wire(const struct spec *s, struct wire_out *o)
     if (spec_gpu_ids(s) > 0)
         put_list(o, "gpu_ids", s->gpu_ids, spec_gpu_ids(s));
     spec_limits_put_wire(s, o);
+    if (s->cpus > 0)
+        wire_put_int(o, "cpus", s->cpus);
     wire_put_bool(o, "exclusive", s->exclusive);
     wire_put_bool(o, "wait_children", s->wait_children);
     wire_put_bool(o, "hold", s->hold);

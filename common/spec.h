@@ -19,6 +19,7 @@
 #define SPEC_GPUS_MAX     32
 #define SPEC_GPU_NAME_MAX 63
 #define SPEC_GPUS_DEFAULT (-1)
+#define SPEC_CPUS_MAX     65536
 
 enum spec_kind { SPEC_COMMAND, SPEC_TRAIN, SPEC_EXEC };
 
@@ -59,6 +60,7 @@ struct spec {
     enum spec_figure energy_figure; /* ... by this figure */
     struct spec_rlimit *rlimits;    /* soft limits of whoever submitted it */
     size_t nrlimits;
+    int64_t cpus;       /* how many it is given; 0 = nothing was said: one, or all if exclusive */
     bool exclusive;     /* alone on the machine */
     bool wait_children; /* the run ends when its last process does */
     bool hold;          /* submitted held */

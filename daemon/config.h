@@ -21,6 +21,7 @@ struct config {
     int64_t cpu_watts;         /* declared full-load CPU watts for `estimate`; 0 = default */
     bool estimate;             /* run `estimate` beside real meters */
     int64_t parallel;          /* runs at once that are not exclusive; default 1 */
+    int64_t cpus;              /* given to runs; 0 = all that the daemon may use */
     int64_t default_gpus;      /* of a shared run that did not say, where there are any */
     char *share_policy;        /* idle power among runs at once: energy/shares.h */
     int64_t linger_ns;         /* leftovers' grace after a run's main process; default 10 s */

@@ -365,6 +365,7 @@ static int start_running(struct daemon *d, struct err *e)
         .launch = d->launch,
         .gpu_procs = d->gpu_procs,
         .default_gpus = d->config.default_gpus,
+        .cpus = d->config.cpus,
         .slots = d->slots,
         .database = d->paths.database,
         .envs_dir = d->paths.envs,

@@ -58,6 +58,7 @@ static void put_spec(struct wire_out *o, const struct run_row *row, bool see)
         wire_put_nil(o, "command");
     wire_put_bool(o, "exclusive", s.exclusive);
     encode_opt(o, "gpus", s.gpus >= 0 ? s.gpus : RUN_NONE);
+    encode_opt(o, "cpus", s.cpus > 0 ? s.cpus : RUN_NONE);
     wire_put_int(o, "time_limit_ns", s.time_limit_ns);
     spec_fini(&s);
 }

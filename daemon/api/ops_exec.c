@@ -39,7 +39,9 @@ void ops_exec_closed(struct ops_peer *s)
 /* What its client is to add to its environment. */
 static void put_env(struct wire_out *o, const struct queue_turn *t)
 {
-    char **env = resources_env(t->spec, t->gpus, false); /* it knows its own environment */
+    const struct resources_told told = {.uuids = t->gpus,
+                                        .cpus = t->cpus}; /* it knows its own environment */
+    char **env = resources_env(t->spec, &told);
     wire_begin_array(o, "env");
     for (size_t i = 0; env[i]; i++)
         wire_put_str(o, NULL, env[i]);

@@ -182,7 +182,7 @@ static const char *why_waiting(struct listing *x, const struct queue_run *r)
                  (double)left_ns / 1e9);
         return x->pause;
     }
-    const char *gpus = queue_waits_gpus(x->q, r->row->id, x->pause, sizeof(x->pause));
+    const char *gpus = queue_waits_resources(x->q, r->row->id, x->pause, sizeof(x->pause));
     if (gpus)
         return gpus;
     left_ns = queue_pause_left_ns(x->q, r->row->id);

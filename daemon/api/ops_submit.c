@@ -77,8 +77,8 @@ static void free_reply(struct reply *r)
     free(r);
 }
 
-/* How many it will be given; nothing where it did not say and there are none, or it is to have all. */
-static void put_gpus(struct wire_out *o, const char *spec_json)
+/* How much it will be given; nothing where it did not say and there is none, or it is to have all. */
+static void put_given(struct wire_out *o, const char *spec_json)
 {
     struct spec s;
     struct err e;
@@ -86,6 +86,8 @@ static void put_gpus(struct wire_out *o, const char *spec_json)
         return;
     if (s.gpus >= 0)
         wire_put_int(o, "gpus", s.gpus);
+    if (s.cpus > 0)
+        wire_put_int(o, "cpus", s.cpus);
     spec_fini(&s);
 }
 
@@ -101,7 +103,7 @@ static void on_submitted(void *arg, int rc, const struct err *e, const int64_t *
         wire_put_int(&o, "run", n > 0 ? ids[0] : 0);
         if (n > 0 && queue_find(r->t.d->queue, ids[0], &run) == 0) {
             wire_put_str(&o, "uuid", run.row->uuid);
-            put_gpus(&o, run.row->spec_json);
+            put_given(&o, run.row->spec_json);
         }
         peer_send(r->t.p, &o);
         wire_out_free(&o);

@@ -119,8 +119,9 @@ struct block_header {
 
 bool launch_env_allowed(const char *variable)
 {
-    static const char *const names[] = {"CUDA_VISIBLE_DEVICES=", "CUDA_DEVICE_ORDER=",
-                                        "ROCR_VISIBLE_DEVICES=", "ZE_AFFINITY_MASK="};
+    static const char *const names[] = {
+        "CUDA_VISIBLE_DEVICES=", "CUDA_DEVICE_ORDER=", "ROCR_VISIBLE_DEVICES=", "ZE_AFFINITY_MASK=",
+        "OMP_NUM_THREADS="};
     if (strncmp(variable, "WATTQ_", 6) == 0 && strchr(variable, '='))
         return true;
     for (size_t i = 0; i < ARRAY_LEN(names); i++)

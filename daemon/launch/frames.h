@@ -101,7 +101,8 @@ struct launch_block {
 #define LAUNCH_TRAIN         4u /* argv[0] is the built-in trainer; under a launcher, the one it names */
 
 /* May wattqd set that variable ("NAME=value") in a run whose user has not asked for it: WATTQ_*, the GPUs
- * that a run was given (CUDA_VISIBLE_DEVICES, CUDA_DEVICE_ORDER, ROCR_VISIBLE_DEVICES, ZE_AFFINITY_MASK). */
+ * that a run was given (CUDA_VISIBLE_DEVICES, CUDA_DEVICE_ORDER, ROCR_VISIBLE_DEVICES, ZE_AFFINITY_MASK), and
+ * for how many threads it has CPUs (OMP_NUM_THREADS). */
 bool launch_env_allowed(const char *variable);
 
 int launch_block_write(const struct launch_block *b, int *memfd,

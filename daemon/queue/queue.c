@@ -452,6 +452,7 @@ int queue_open(struct queue **out, const struct queue_config *cfg, struct err *e
     uv_timer_start(&q->tick, on_tick, TICK_MS, TICK_MS);
     uv_timer_start(&q->metrics, on_metrics, METRICS_MS, METRICS_MS);
     queue_others_start(q);
+    queue_gpus_count(q);
     q->idle_since_ns = clock_boot_ns();
     q->handles = 5;
     *out = q;

@@ -38,6 +38,7 @@ struct queue_config {
     struct launch *launch;
     struct gpu_procs *gpu_procs; /* which GPUs there are and who is on them; NULL = none */
     int64_t default_gpus;        /* of a run that may run beside others and did not say */
+    int64_t cpus;                /* for runs; 0 = all that this process may use */
     struct slots *slots;         /* where CPU time of runs is counted; NULL = nowhere */
     const char *database;        /* read once, by queue_start */
     const char *envs_dir;
@@ -140,6 +141,7 @@ struct queue_turn {
     int64_t run, token;
     const char *run_dir;
     const char *gpus; /* UUIDs it is to see, with commas between */
+    int64_t cpus;     /* it may count on; 0 = not known */
     const struct spec *spec;
 };
 void queue_exec(struct queue *q, struct spec *spec, int64_t uid, const struct run_code *code,
@@ -160,8 +162,9 @@ struct resources;
 const struct resources *queue_resources(const struct queue *q);
 /* Which run the shepherd with this pid looks after; RUN_NONE = none that is live. */
 int64_t queue_run_of(const struct queue *q, int64_t shepherd);
-/* What a queued run waits for when that is GPUs ("1 GPU: held by run 12"); NULL = it is something else. */
-const char *queue_waits_gpus(struct queue *q, int64_t run, char *buf, size_t cap);
+/* What a queued run waits for when that is resources ("1 GPU: held by run 12; 4 CPUs: of 8 CPUs only 2 CPUs left"); NULL = it
+ * is something else. */
+const char *queue_waits_resources(struct queue *q, int64_t run, char *buf, size_t cap);
 /* How long the first of the line is still kept back by its own pause alone; 0 = it is not. */
 int64_t queue_pause_left_ns(struct queue *q, int64_t run);
 /* What the first of the line, if it is `run`, still waits for with --quiet; false = it does not. */

@@ -1,7 +1,9 @@
-/* GPUs in the queue: what the table of resources knows comes from the meter's lists, who holds what from
- * claims and, after a restart, from the rows. */
+/* Resources in the queue: what the table knows of GPUs comes from the meter's lists, who holds what from
+ * claims and, after a restart, from the rows and the runs' descriptions. */
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/units.h"
 #include "daemon/meter/gpu_procs.h"
@@ -48,19 +50,35 @@ int64_t queue_run_of(const struct queue *q, int64_t shepherd)
     return RUN_NONE;
 }
 
+/* CPUs that this process may use: a run is not given more than its daemon was. */
+static int64_t own_cpus(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof(set), &set) == 0)
+        return CPU_COUNT(&set);
+    long n = sysconf(_SC_NPROCESSORS_ONLN); /* more of them than a cpu_set_t holds */
+    return n > 0 ? n : 0;
+}
+
+void queue_gpus_count(struct queue *q)
+{
+    q->resources.have.n[RESOURCES_CPUS] = q->cfg.cpus > 0 ? q->cfg.cpus : own_cpus();
+}
+
 int queue_gpus_settle(struct queue *q, struct spec *specs, size_t n, struct err *e)
 {
+    const struct resources_defaults d = {.gpus = (size_t)q->cfg.default_gpus};
     int rc = 0;
     queue_gpus_look(q);
     for (size_t i = 0; rc == 0 && i < n; i++)
-        rc = resources_settle(&q->resources, &specs[i], (size_t)q->cfg.default_gpus, e);
+        rc = resources_settle(&q->resources, &specs[i], &d, e);
     return rc;
 }
 
 /* ---- choosing ----------------------------------------------------------------------------------- */
 
-enum resources_answer queue_gpus_choose(struct queue *q, struct queue_item *r, gpu_set barred,
-                                        gpu_set *out)
+enum resources_answer queue_gpus_choose(struct queue *q, struct queue_item *r,
+                                        const struct resources_aside *aside, gpu_set *out)
 {
     struct resources_want want;
     struct err e;
@@ -69,16 +87,21 @@ enum resources_answer queue_gpus_choose(struct queue *q, struct queue_item *r, g
         return RESOURCES_FIT; /* it fails at its start, which says why */
     if (!resources_want(&q->resources, r->spec, &want))
         return RESOURCES_GONE;
-    return resources_choose(&q->resources, &want, barred, out);
+    return resources_choose(&q->resources, &want, aside, out);
 }
 
-gpu_set queue_gpus_named(struct queue *q, struct queue_item *r)
+bool queue_gpus_pass(struct queue *q, struct queue_item *r, struct resources_aside *aside)
 {
     struct resources_want want;
     struct err e;
+    int64_t now_ns = clock_boot_ns();
     if (queue_item_spec(r, &e) < 0 || !resources_want(&q->resources, r->spec, &want))
-        return 0;
-    return want.named ? want.named : ~(gpu_set)0;
+        return true;
+    if (r->gpu_wait_ns == 0)
+        r->gpu_wait_ns = now_ns;
+    gpu_set keep = want.named ? want.named : ~(gpu_set)0;
+    return resources_set_aside(&q->resources, &want,
+                               now_ns - r->gpu_wait_ns < QUEUE_PASS_NS ? 0 : keep, aside);
 }
 
 /* Not kept with the run: a list of many thousand that wait is asked for now and then. */
@@ -89,7 +112,7 @@ static int spec_of(const struct queue_item *r, struct spec *own, const struct sp
     return r->spec ? 0 : runs_spec_parse(r->row.spec_json, own, &e);
 }
 
-const char *queue_waits_gpus(struct queue *q, int64_t run, char *buf, size_t cap)
+const char *queue_waits_resources(struct queue *q, int64_t run, char *buf, size_t cap)
 {
     const struct queue_item *r = queue_item_find(q, run);
     struct spec own = {0};
@@ -98,13 +121,13 @@ const char *queue_waits_gpus(struct queue *q, int64_t run, char *buf, size_t cap
     gpu_set ignored;
     char text[RESOURCES_TEXT];
     bool waits = false;
-    if (!r || q->resources.ngpus == 0 || spec_of(r, &own, &s) < 0)
+    if (!r || spec_of(r, &own, &s) < 0)
         return NULL;
-    if (s->gpus > 0 && !resources_want(&q->resources, s, &want)) {
+    if (!resources_want(&q->resources, s, &want)) {
         snprintf(buf, cap, "a GPU that is not there now: %.60s", s->gpu_ids[0]);
         waits = true;
-    } else if (s->gpus > 0) {
-        enum resources_answer a = resources_choose(&q->resources, &want, 0, &ignored);
+    } else {
+        enum resources_answer a = resources_choose(&q->resources, &want, NULL, &ignored);
         waits = a == RESOURCES_GONE || (a == RESOURCES_WAIT && !want.all);
         if (waits)
             base_strcpy(buf, cap, resources_why(&q->resources, &want, text));
@@ -118,7 +141,12 @@ const char *queue_waits_gpus(struct queue *q, int64_t run, char *buf, size_t cap
 static void take(struct queue_item *r, gpu_set set, int64_t since_ns)
 {
     struct queue *q = r->q;
-    resources_take(&q->resources, set, r->row.id, since_ns);
+    struct resources_want want = {0};
+    struct err e;
+    /* One whose description cannot be read fails at its start; GPUs it was given are its own till then. */
+    if (queue_item_spec(r, &e) == 0)
+        (void)resources_want(&q->resources, r->spec, &want);
+    resources_take(&q->resources, &want, set, r->row.id, since_ns, &r->share);
     free(r->gpus);
     r->gpus = set ? resources_uuids(&q->resources, set) : NULL;
     r->has_devices = true;
@@ -132,7 +160,7 @@ void queue_gpus_take(struct queue_item *r, gpu_set set)
 
 void queue_gpus_free(struct queue_item *r)
 {
-    resources_free(&r->q->resources, r->row.id);
+    resources_free(&r->q->resources, r->row.id, &r->share);
     free(r->gpus);
     r->gpus = NULL;
 }
@@ -179,7 +207,11 @@ static bool has_name(char *const *list, const char *pair)
 char **queue_gpus_env(const struct queue_item *r, char *const *env, char ***more)
 {
     char *uuids CLEANUP(base_freep) = queue_gpus_visible(r);
-    *more = resources_env(r->spec, uuids, has_name(env, "CUDA_VISIBLE_DEVICES="));
+    const struct resources_told told = {.uuids = uuids,
+                                        .cpus = resources_cpus(&r->q->resources, r->spec),
+                                        .own_cuda = has_name(env, "CUDA_VISIBLE_DEVICES="),
+                                        .own_threads = has_name(env, "OMP_NUM_THREADS=")};
+    *more = resources_env(r->spec, &told);
     size_t n = 0, kept = 0, added = 0;
     while (env[n])
         n++;

@@ -57,14 +57,14 @@ static bool calm_enough(const struct queue *q, struct queue_item *r)
     return owners_calm_ns(q->cfg.owners, r->spec->quiet_ppm) >= r->spec->quiet_ns;
 }
 
-/* Everything but GPUs. */
+/* Everything but resources. */
 static bool fits(struct queue *q, struct queue_item *r)
 {
     if (q->reserved > 0 || q->idle.measure || !calm_enough(q, r))
         return false;
     if (q->active.n == 0)
         return pause_left(q, r) == 0;
-    if (queue_item_exclusive(r) || (int64_t)q->active.n >= q->cfg.parallel)
+    if (queue_item_exclusive(r) || (q->cfg.parallel > 0 && (int64_t)q->active.n >= q->cfg.parallel))
         return false;
     for (size_t i = 0; i < q->active.n; i++)
         if (queue_item_exclusive(q->active.at[i]))
@@ -84,37 +84,29 @@ static struct queue_item *first_of_line(struct queue *q)
     gpu_set ignored;
     for (size_t i = 0; i < q->line.n; i++) {
         struct queue_item *r = q->line.at[i];
-        if (is_up(q, r) && queue_gpus_choose(q, r, 0, &ignored) != RESOURCES_GONE)
+        if (is_up(q, r) && queue_gpus_choose(q, r, NULL, &ignored) != RESOURCES_GONE)
             return r;
     }
     return NULL;
 }
 
-/* What those behind r may not have. */
-static gpu_set kept_for(struct queue *q, struct queue_item *r)
-{
-    int64_t now_ns = clock_boot_ns();
-    if (r->gpu_wait_ns == 0)
-        r->gpu_wait_ns = now_ns;
-    return now_ns - r->gpu_wait_ns < QUEUE_PASS_NS ? 0 : queue_gpus_named(q, r);
-}
-
 struct queue_item *queue_pick(struct queue *q, gpu_set *gpus)
 {
-    gpu_set barred = 0;
+    struct resources_aside aside = {0};
     for (size_t i = 0, looked = 0; i < q->line.n && looked < LOOK_MAX; i++) {
         struct queue_item *r = q->line.at[i];
         if (!is_up(q, r))
             continue;
         looked++;
-        enum resources_answer a = queue_gpus_choose(q, r, barred, gpus);
+        enum resources_answer a = queue_gpus_choose(q, r, &aside, gpus);
         if (a == RESOURCES_GONE)
             continue;
         if (!fits(q, r))
             return NULL;
         if (a == RESOURCES_FIT)
             return r;
-        barred |= kept_for(q, r);
+        if (!queue_gpus_pass(q, r, &aside))
+            return NULL;
     }
     return NULL;
 }

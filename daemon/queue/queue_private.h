@@ -116,7 +116,8 @@ struct queue_item {
     bool client_gone;
     char *
         gpus; /* UUIDs that it holds, with commas between; NULL = none. A job that is out reads it */
-    bool has_devices;    /* rows say that it holds devices: they are closed when it goes */
+    struct resources_count share; /* what it holds of what is counted */
+    bool has_devices;             /* rows say that it holds devices: they are closed when it goes */
     int64_t gpu_wait_ns; /* CLOCK_BOOTTIME; it could start but for GPUs since then; 0 = not so */
     int slot;            /* in which its CPU time is counted; -1 = none */
 };
@@ -234,8 +235,8 @@ void queue_sweep_ended_run(struct queue *q, const struct queue_item *r);
 /* The next run that may start now, with the GPUs it gets, or NULL. In turn: whoever stands first and does
  * not fit is waited for - so that a stream of small runs cannot starve an exclusive one - unless it waits
  * for nothing but GPUs. Then those behind it may pass that
- *   - want none: they cannot keep it waiting, for where a run gives its GPUs back it gives its place back too,
- *     and the first of the line takes both;
+ *   - want none: they cannot keep it waiting, for the CPUs it wants are put aside for it, and where a run gives
+ *     its GPUs back it gives its place back too, so that the first of the line takes both;
  *   - get GPUs that it does not want, where it names some;
  *   - want GPUs, as long as it has not waited so for QUEUE_PASS_NS: from then on what comes free is kept for
  *     it, so that one who wants two is not starved by many who want one.
@@ -247,16 +248,20 @@ bool queue_item_exclusive(struct queue_item *r);
 /* What is left of the pause that the first of the line wants, when nothing else keeps it back; 0 = none. */
 int64_t queue_pause_left(struct queue *q, const struct queue_item **first);
 
-/* queue_gpus.c: who gets which GPU. Loop thread. */
+/* queue_gpus.c: who gets which GPU, and how much of what is counted. Loop thread. */
 void queue_gpus_look(struct queue *q); /* which are there, and strangers on them */
-/* Before submission: what they do not say of GPUs, and what can never be given (resources_settle). */
+void queue_gpus_count(
+    struct queue *q); /* what there is of what is counted; once, before all else */
+/* Before submission: what they do not say of resources, and what can never be given (resources_settle). */
 int queue_gpus_settle(struct queue *q, struct spec *specs, size_t n, struct err *e) MUST_USE;
-/* May it start, as far as GPUs go? barred: not to be given to it. */
-enum resources_answer queue_gpus_choose(struct queue *q, struct queue_item *r, gpu_set barred,
-                                        gpu_set *out);
-gpu_set queue_gpus_named(struct queue *q, struct queue_item *r); /* all where it names none */
-void queue_gpus_take(struct queue_item *r, gpu_set set);         /* before its claim is written */
-void queue_gpus_free(struct queue_item *r);
+/* May it start, as far as resources go? aside: not to be given to it; NULL = nothing. */
+enum resources_answer queue_gpus_choose(struct queue *q, struct queue_item *r,
+                                        const struct resources_aside *aside, gpu_set *out);
+/* r does not fit. May others pass it, because it waits for nothing but GPUs? Then what they must leave is put
+ * aside. */
+bool queue_gpus_pass(struct queue *q, struct queue_item *r, struct resources_aside *aside);
+void queue_gpus_take(struct queue_item *r, gpu_set set); /* before its claim is written */
+void queue_gpus_free(struct queue_item *r);              /* and its share of what is counted */
 /* Found again after a restart with what the rows say. */
 void queue_gpus_found(struct queue_item *r);
 /* Its environment with what it is to see of GPUs: one free() for all but what `more` owns. */

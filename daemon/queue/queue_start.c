@@ -109,7 +109,12 @@ static int give_turn(struct queue_item *r, struct err *e)
         return rc;
     char *dir CLEANUP(base_freep) = base_printf("%s/%" PRId64, r->q->runs_dir, r->row.id);
     char *gpus CLEANUP(base_freep) = queue_gpus_visible(r);
-    const struct queue_turn t = {r->row.id, r->row.token, dir, gpus, r->spec};
+    const struct queue_turn t = {.run = r->row.id,
+                                 .token = r->row.token,
+                                 .run_dir = dir,
+                                 .gpus = gpus,
+                                 .cpus = resources_cpus(&r->q->resources, r->spec),
+                                 .spec = r->spec};
     r->turn(r->turn_arg, &t);
     return 0;
 }

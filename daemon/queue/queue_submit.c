@@ -279,7 +279,7 @@ static bool gpus_fit(struct submit_job *j)
 {
     struct resources_want want;
     return resources_want(&j->q->resources, &j->specs[0], &want) &&
-           resources_choose(&j->q->resources, &want, 0, &j->gpus) == RESOURCES_FIT;
+           resources_choose(&j->q->resources, &want, NULL, &j->gpus) == RESOURCES_FIT;
 }
 
 static void refuse(struct submit_job *j, int rc, const struct err *e)

@@ -3,9 +3,12 @@
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "common/units.h"
 
 /* ---- the table ---------------------------------------------------------------------------------- */
 
@@ -87,6 +90,48 @@ int resources_find(const struct resources *r, const char *name)
     return found;
 }
 
+/* ---- what is counted ---------------------------------------------------------------------------- */
+
+static void show_cpus(int64_t n, char buf[40])
+{
+    (void)snprintf(buf, 40, "%" PRId64 " CPU%s", n, n == 1 ? "" : "s");
+}
+
+static const struct counted {
+    size_t field;     /* of spec, an int64_t; 0 there = it did not say */
+    int64_t least;    /* what a shared run gets that did not say */
+    const char *name; /* in answers */
+    const char *option;
+    void (*show)(int64_t n, char buf[40]);
+} counted[RESOURCES_KINDS] = {
+    [RESOURCES_CPUS] = {offsetof(struct spec, cpus), 1, "cpus", "--cpus", show_cpus},
+};
+
+static int64_t said_of(const struct spec *s, enum resources_kind k)
+{
+    int64_t n;
+    memcpy(&n, (const char *)s + counted[k].field, sizeof(n));
+    return n;
+}
+
+const char *resources_kind_name(enum resources_kind k)
+{
+    return counted[k].name;
+}
+
+const char *resources_amount(enum resources_kind k, int64_t n, char buf[40])
+{
+    counted[k].show(n, buf);
+    return buf;
+}
+
+int64_t resources_cpus(const struct resources *r, const struct spec *s)
+{
+    if (s->cpus > 0)
+        return s->cpus;
+    return s->exclusive ? r->have.n[RESOURCES_CPUS] : counted[RESOURCES_CPUS].least;
+}
+
 /* ---- submission --------------------------------------------------------------------------------- */
 
 static int too_many(const struct resources *r, size_t want, struct err *e)
@@ -130,7 +175,7 @@ static int settle_names(const struct resources *r, struct spec *s, struct err *e
     return 0;
 }
 
-int resources_settle(const struct resources *r, struct spec *s, size_t deflt, struct err *e)
+static int settle_gpus(const struct resources *r, struct spec *s, size_t deflt, struct err *e)
 {
     size_t have = resources_here(r);
     if (spec_gpu_ids(s) > 0)
@@ -138,6 +183,45 @@ int resources_settle(const struct resources *r, struct spec *s, size_t deflt, st
     if (s->gpus == SPEC_GPUS_DEFAULT && !s->exclusive && have > 0)
         s->gpus = (int)(deflt < have ? deflt : have);
     return s->gpus > 0 && (size_t)s->gpus > have ? too_many(r, (size_t)s->gpus, e) : 0;
+}
+
+/* --threads of the built-in trainer, the last one; 1 where it says nothing, as there. */
+static int64_t train_threads(const struct spec *s)
+{
+    int64_t n = 1;
+    for (size_t i = 0; i < s->argc; i++) {
+        const char *text = NULL;
+        if (strncmp(s->argv[i], "--threads=", 10) == 0)
+            text = s->argv[i] + 10;
+        else if (strcmp(s->argv[i], "--threads") == 0 && i + 1 < s->argc)
+            text = s->argv[i + 1];
+        struct err ignored;
+        if (text && (units_parse_count(text, &n, &ignored) < 0 || n < 1))
+            n = 1; /* the trainer refuses it in its own words */
+    }
+    return n < SPEC_CPUS_MAX ? n : SPEC_CPUS_MAX;
+}
+
+static int settle_count(const struct resources *r, const struct spec *s, enum resources_kind k,
+                        struct err *e)
+{
+    char want[40], have[40];
+    if (r->have.n[k] == 0 || said_of(s, k) <= r->have.n[k])
+        return 0;
+    err_set(e, WATTQ_E_USAGE, "%s were asked for, but this machine has %s for runs",
+            resources_amount(k, said_of(s, k), want), resources_amount(k, r->have.n[k], have));
+    return err_next(e, "ask for no more with %s", counted[k].option);
+}
+
+int resources_settle(const struct resources *r, struct spec *s, const struct resources_defaults *d,
+                     struct err *e)
+{
+    int rc = settle_gpus(r, s, d->gpus, e);
+    if (s->cpus == 0 && !s->exclusive)
+        s->cpus = s->kind == SPEC_TRAIN ? train_threads(s) : 1;
+    for (int k = 0; rc == 0 && k < RESOURCES_KINDS; k++)
+        rc = settle_count(r, s, (enum resources_kind)k, e);
+    return rc;
 }
 
 bool resources_want(const struct resources *r, const struct spec *s, struct resources_want *out)
@@ -148,6 +232,10 @@ bool resources_want(const struct resources *r, const struct spec *s, struct reso
         if (at < 0)
             return false;
         out->named |= (gpu_set)1 << at;
+    }
+    for (int k = 0; k < RESOURCES_KINDS; k++) {
+        int64_t said = said_of(s, (enum resources_kind)k);
+        out->count.n[k] = said > 0 || s->exclusive ? said : counted[k].least;
     }
     return true;
 }
@@ -188,8 +276,9 @@ static enum resources_answer choose_all(const struct resources *r, gpu_set *out)
 }
 
 /* An exclusive run that wants to see some must have them too: it is alone, so that none is held. */
-enum resources_answer resources_choose(const struct resources *r, const struct resources_want *w,
-                                       gpu_set barred, gpu_set *out)
+enum resources_answer resources_choose_gpus(const struct resources *r,
+                                            const struct resources_want *w, gpu_set aside,
+                                            gpu_set *out)
 {
     gpu_set here = 0, open = 0;
     *out = 0;
@@ -197,7 +286,7 @@ enum resources_answer resources_choose(const struct resources *r, const struct r
         if (!r->gpus[i].here || (w->named && !has(w->named, i)))
             continue;
         here |= (gpu_set)1 << i;
-        open |= r->gpus[i].run == RESOURCES_NOBODY && !has(barred, i) ? (gpu_set)1 << i : 0;
+        open |= r->gpus[i].run == RESOURCES_NOBODY && !has(aside, i) ? (gpu_set)1 << i : 0;
     }
     if ((size_t)__builtin_popcount(here) < w->gpus)
         return RESOURCES_GONE;
@@ -210,6 +299,48 @@ enum resources_answer resources_choose(const struct resources *r, const struct r
         *out |= (gpu_set)1 << i;
     }
     return RESOURCES_FIT;
+}
+
+enum resources_answer resources_choose_count(const struct resources *r,
+                                             const struct resources_want *w, enum resources_kind k,
+                                             int64_t aside)
+{
+    int64_t have = r->have.n[k];
+    if (have == 0)
+        return RESOURCES_FIT;
+    if (w->count.n[k] > have)
+        return RESOURCES_GONE;
+    int64_t want = w->all ? have : w->count.n[k];
+    return want <= have - r->given.n[k] - aside ? RESOURCES_FIT : RESOURCES_WAIT;
+}
+
+static enum resources_answer worse(enum resources_answer a, enum resources_answer b)
+{
+    return a > b ? a : b;
+}
+
+enum resources_answer resources_choose(const struct resources *r, const struct resources_want *w,
+                                       const struct resources_aside *aside, gpu_set *out)
+{
+    static const struct resources_aside nothing = {0};
+    const struct resources_aside *keep = aside ? aside : &nothing;
+    enum resources_answer a = resources_choose_gpus(r, w, keep->gpus, out);
+    for (int k = 0; k < RESOURCES_KINDS; k++)
+        a = worse(a, resources_choose_count(r, w, (enum resources_kind)k, keep->count.n[k]));
+    return a;
+}
+
+bool resources_set_aside(const struct resources *r, const struct resources_want *w, gpu_set gpus,
+                         struct resources_aside *aside)
+{
+    for (int k = 0; k < RESOURCES_KINDS; k++)
+        if (resources_choose_count(r, w, (enum resources_kind)k, aside->count.n[k]) !=
+            RESOURCES_FIT)
+            return false;
+    for (int k = 0; k < RESOURCES_KINDS; k++)
+        aside->count.n[k] += w->count.n[k];
+    aside->gpus |= gpus;
+    return true;
 }
 
 static void add_text(char buf[RESOURCES_TEXT], const char *format, ...)
@@ -247,13 +378,11 @@ static void add_holders(const struct resources *r, gpu_set from, char buf[RESOUR
     }
 }
 
-const char *resources_why(const struct resources *r, const struct resources_want *w,
-                          char buf[RESOURCES_TEXT])
+static void why_gpus(const struct resources *r, const struct resources_want *w,
+                     enum resources_answer a, char buf[RESOURCES_TEXT])
 {
     gpu_set from = w->named ? w->named : ~(gpu_set)0;
-    gpu_set ignored;
     char name[24];
-    buf[0] = '\0';
     if (w->named) {
         for (size_t i = 0, n = 0; i < r->ngpus; i++)
             if (has(w->named, i))
@@ -261,18 +390,58 @@ const char *resources_why(const struct resources *r, const struct resources_want
     } else {
         add_text(buf, "%zu GPU%s", w->gpus, w->gpus == 1 ? "" : "s");
     }
-    enum resources_answer a = resources_choose(r, w, 0, &ignored);
     if (a == RESOURCES_GONE)
         add_text(buf, ": %zu of the %zu here answer", resources_here(r), r->ngpus);
     else if (a == RESOURCES_WAIT)
         add_holders(r, from, buf);
     else
         add_text(buf, ": kept for the run before it");
+}
+
+static void why_count(const struct resources *r, const struct resources_want *w,
+                      enum resources_kind k, enum resources_answer a, char buf[RESOURCES_TEXT])
+{
+    char want[40], have[40], left[40];
+    int64_t free = r->have.n[k] - r->given.n[k];
+    resources_amount(k, w->all ? r->have.n[k] : w->count.n[k], want);
+    resources_amount(k, r->have.n[k], have);
+    add_text(buf, "%s%s: ", buf[0] ? "; " : "", want);
+    if (a == RESOURCES_GONE)
+        add_text(buf, "there are %s", have);
+    else if (free <= 0)
+        add_text(buf, "all %s are given", have);
+    else
+        add_text(buf, "of %s only %s left", have, resources_amount(k, free, left));
+}
+
+const char *resources_why(const struct resources *r, const struct resources_want *w,
+                          char buf[RESOURCES_TEXT])
+{
+    gpu_set ignored;
+    buf[0] = '\0';
+    enum resources_answer a = resources_choose_gpus(r, w, 0, &ignored);
+    if (a != RESOURCES_FIT)
+        why_gpus(r, w, a, buf);
+    for (int k = 0; k < RESOURCES_KINDS; k++) {
+        a = resources_choose_count(r, w, (enum resources_kind)k, 0);
+        if (a != RESOURCES_FIT)
+            why_count(r, w, (enum resources_kind)k, a, buf);
+    }
+    if (!buf[0] && w->gpus > 0)
+        why_gpus(r, w, RESOURCES_FIT, buf);
+    else if (!buf[0])
+        add_text(buf, "%s: kept for the run before it",
+                 resources_amount(RESOURCES_CPUS, w->count.n[RESOURCES_CPUS], (char[40]){0}));
     return buf;
 }
 
-void resources_take(struct resources *r, gpu_set set, int64_t run, int64_t now_ns)
+void resources_take(struct resources *r, const struct resources_want *w, gpu_set set, int64_t run,
+                    int64_t now_ns, struct resources_count *share)
 {
+    for (int k = 0; k < RESOURCES_KINDS; k++) {
+        share->n[k] = w->all ? r->have.n[k] : w->count.n[k];
+        r->given.n[k] += share->n[k];
+    }
     for (size_t i = 0; i < r->ngpus; i++) {
         if (!has(set, i))
             continue;
@@ -281,8 +450,11 @@ void resources_take(struct resources *r, gpu_set set, int64_t run, int64_t now_n
     }
 }
 
-void resources_free(struct resources *r, int64_t run)
+void resources_free(struct resources *r, int64_t run, struct resources_count *share)
 {
+    for (int k = 0; k < RESOURCES_KINDS; k++)
+        r->given.n[k] -= share->n[k];
+    *share = (struct resources_count){0};
     for (size_t i = 0; i < r->ngpus; i++)
         if (r->gpus[i].run == run)
             r->gpus[i].run = RESOURCES_NOBODY;
@@ -331,18 +503,28 @@ char *resources_uuids(const struct resources *r, gpu_set set)
 
 /* ---- a run's environment ------------------------------------------------------------------------ */
 
-char **resources_env(const struct spec *s, const char *uuids, bool own)
+static size_t gpus_env(const struct spec *s, const struct resources_told *told, char **env)
 {
-    char **env = base_alloc(4 * sizeof(*env));
     size_t n = 0;
     bool asked = s->gpus != SPEC_GPUS_DEFAULT;
-    if (!asked && !uuids[0])
-        return env;
-    if (asked || !own) { /* the order would give his own numbers another meaning */
-        env[n++] = base_printf("CUDA_VISIBLE_DEVICES=%s", uuids);
+    if (!asked && !told->uuids[0])
+        return 0;
+    if (asked || !told->own_cuda) { /* the order would give his own numbers another meaning */
+        env[n++] = base_printf("CUDA_VISIBLE_DEVICES=%s", told->uuids);
         env[n++] = base_strdup("CUDA_DEVICE_ORDER=PCI_BUS_ID");
     }
-    env[n++] = base_printf("WATTQ_GPUS=%s", uuids);
+    env[n++] = base_printf("WATTQ_GPUS=%s", told->uuids);
+    return n;
+}
+
+char **resources_env(const struct spec *s, const struct resources_told *told)
+{
+    char **env = base_alloc(6 * sizeof(*env));
+    size_t n = gpus_env(s, told, env);
+    if (told->cpus > 0)
+        env[n++] = base_printf("WATTQ_CPUS=%" PRId64, told->cpus);
+    if (told->cpus > 0 && !told->own_threads && (s->cpus > 0 || !s->exclusive))
+        env[n++] = base_printf("OMP_NUM_THREADS=%" PRId64, told->cpus);
     return env;
 }
 

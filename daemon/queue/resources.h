@@ -7,8 +7,9 @@
  * process of nobody's stands, then the others; within each, by the number the driver gives them (PCI order).
  * A GPU that has gone (lost, driver unloaded, hanging) is given to nobody; who holds it keeps it to his end.
  *
- * A resource that is counted and not named (CPUs, memory) joins as a field of `resources` and of
- * `resources_want`, a line in resources_choose (is there enough?) and one in take and free.
+ * What is counted and not named (CPUs): so many there are, so many are given. One more joins as a word of
+ * `resources_kind`, its line in the table `counted` of resources.c, a field of `spec` and who fills in `have`.
+ * A count that is not known (`have` 0) keeps nobody waiting.
  *
  * Of GPUs that CUDA knows, an environment can say which a program sees (resources_env). Others, AMD's and
  * Intel's, are not given out: exclusive runs own them, beside shared runs their energy is nobody's. */
@@ -16,6 +17,8 @@
 #define DAEMON_QUEUE_RESOURCES_H
 
 #include "common/spec.h"
+
+enum resources_kind { RESOURCES_CPUS, RESOURCES_KINDS };
 
 #define RESOURCES_GPUS_MAX  SPEC_GPUS_MAX
 #define RESOURCES_TEXT      256
@@ -34,9 +37,14 @@ struct resources_gpu {
     int64_t run;        /* who holds it; RESOURCES_NOBODY */
     int64_t since_ns;   /* CLOCK_BOOTTIME */
 };
+struct resources_count { /* of each that is counted */
+    int64_t n[RESOURCES_KINDS];
+};
 struct resources {                                 /* zero-initialise */
     struct resources_gpu gpus[RESOURCES_GPUS_MAX]; /* an index is a GPU's for ever */
     size_t ngpus;
+    struct resources_count have;  /* for runs, on this machine; 0 = not known */
+    struct resources_count given; /* of it, to runs */
 };
 
 /* What a run wants. */
@@ -44,6 +52,18 @@ struct resources_want {
     bool all;      /* exclusive: everything there is */
     size_t gpus;   /* so many; 0 = none */
     gpu_set named; /* these; 0 = any */
+    struct resources_count count;
+};
+
+/* What is kept for somebody who has a better right to it. */
+struct resources_aside {
+    gpu_set gpus;
+    struct resources_count count;
+};
+
+/* What is given to a shared run that did not say, beside the one CPU. */
+struct resources_defaults {
+    size_t gpus; /* or what is there if that is less */
 };
 
 /* Is that a GPU that can be given to a run? By the form of its name: NVIDIA's "GPU-8-4-4-4-12" */
@@ -56,10 +76,11 @@ size_t resources_here(const struct resources *r);
 /* By UUID, its beginning, "gpu0" or "0". -1 = there is none, -2 = several begin so. */
 int resources_find(const struct resources *r, const char *name);
 
-/* At submission. Says how many a run gets that did not say (`deflt`, or what is there if that is less; an
- * exclusive run stays without a number: it gets what is there at its start), turns names into UUIDs, and
- * refuses what this machine can never give: WATTQ_E_USAGE in one sentence with how many there are. */
-int resources_settle(const struct resources *r, struct spec *s, size_t deflt,
+/* At submission. Says how many a run gets that did not say (a shared one: the defaults and one CPU, a built-in
+ * training run as many CPUs as it has --threads; an exclusive one stays without a number: it gets what is there
+ * at its start), turns names into UUIDs, and refuses what this machine can never give: WATTQ_E_USAGE in one
+ * sentence with how many there are. */
+int resources_settle(const struct resources *r, struct spec *s, const struct resources_defaults *d,
                      struct err *e) MUST_USE;
 /* What a settled run wants now. A named GPU that is not known: false. */
 bool resources_want(const struct resources *r, const struct spec *s, struct resources_want *out);
@@ -69,15 +90,33 @@ enum resources_answer {
     RESOURCES_WAIT, /* others hold what it takes */
     RESOURCES_GONE  /* there is not so much now, whoever holds it */
 };
-/* barred: not to be given, somebody who waits has a better right to them. */
+/* aside: not to be given; NULL = nothing. out: its GPUs. */
 enum resources_answer resources_choose(const struct resources *r, const struct resources_want *w,
-                                       gpu_set barred, gpu_set *out);
-/* "1 GPU: held by run 12", for a run that does not fit. */
+                                       const struct resources_aside *aside, gpu_set *out);
+/* The same of one resource. */
+enum resources_answer resources_choose_gpus(const struct resources *r,
+                                            const struct resources_want *w, gpu_set aside,
+                                            gpu_set *out);
+enum resources_answer resources_choose_count(const struct resources *r,
+                                             const struct resources_want *w, enum resources_kind k,
+                                             int64_t aside);
+/* One that does not fit waits for GPUs alone: what it wants of all that is counted is put aside, so that nobody
+ * takes it before the GPUs are there, and `gpus` of these. false = it waits for something that is counted. */
+bool resources_set_aside(const struct resources *r, const struct resources_want *w, gpu_set gpus,
+                         struct resources_aside *aside);
+/* "1 GPU: held by run 12; 4 CPUs: of 8 CPUs only 2 CPUs left", for a run that does not fit. */
 const char *resources_why(const struct resources *r, const struct resources_want *w,
                           char buf[RESOURCES_TEXT]);
 
-void resources_take(struct resources *r, gpu_set set, int64_t run, int64_t now_ns);
-void resources_free(struct resources *r, int64_t run);
+/* "4 CPUs" */
+const char *resources_amount(enum resources_kind k, int64_t n, char buf[40]);
+const char *resources_kind_name(enum resources_kind k); /* "cpus" */
+
+/* share: what it is given of what is counted, which its holder keeps and hands back; all of it where it
+ * wants all. */
+void resources_take(struct resources *r, const struct resources_want *w, gpu_set set, int64_t run,
+                    int64_t now_ns, struct resources_count *share);
+void resources_free(struct resources *r, int64_t run, struct resources_count *share);
 gpu_set resources_held(const struct resources *r, int64_t run);
 
 /* Which of those it holds a run is to see: all of them, but of an exclusive one that asked for a number or
@@ -86,12 +125,21 @@ gpu_set resources_visible(const struct resources *r, const struct resources_want
 /* UUIDs of a set in the driver's order with commas between, in new memory; "" for none. */
 char *resources_uuids(const struct resources *r, gpu_set set);
 
-/* What a run with these GPUs finds in its environment, "K=V" in new memory, NULL-terminated, at most 3:
- * CUDA_VISIBLE_DEVICES (UUIDs; empty = it sees none), CUDA_DEVICE_ORDER=PCI_BUS_ID, WATTQ_GPUS. Nothing at
- * all where it did not say and there are none. own: it has a CUDA_VISIBLE_DEVICES of its own, which stays
- * where it is exclusive and asked for no number. uuids: what it may see, with commas between.
- * source: CUDA C++ Programming Guide, environment variables. */
-char **resources_env(const struct spec *s, const char *uuids, bool own);
+/* What a run finds of this in its environment, "K=V" in new memory, NULL-terminated, at most 5:
+ * CUDA_VISIBLE_DEVICES (UUIDs; empty = it sees none), CUDA_DEVICE_ORDER=PCI_BUS_ID and WATTQ_GPUS, none of
+ * them where it did not say and there are none; WATTQ_CPUS, and OMP_NUM_THREADS where it was given a number
+ * of CPUs and not just all. */
+struct resources_told {
+    const char *uuids; /* what it may see, with commas between */
+    int64_t cpus;      /* resources_cpus; 0 = not known: it is told nothing */
+    bool own_cuda; /* it has a CUDA_VISIBLE_DEVICES: stays where it is exclusive and said nothing */
+    bool own_threads; /* it has an OMP_NUM_THREADS: stays */
+};
+/* source: CUDA C++ Programming Guide, environment variables; OpenMP 5.2, 21.1.2 OMP_NUM_THREADS (OpenBLAS, MKL and
+ * PyTorch read it too). */
+char **resources_env(const struct spec *s, const struct resources_told *told);
 void resources_env_free(char **env);
+/* How many CPUs a run may count on: those it asked for, else 1, or all of an exclusive one. */
+int64_t resources_cpus(const struct resources *r, const struct spec *s);
 
 #endif

@@ -93,6 +93,8 @@ char *runs_spec_json(const struct spec *s)
     if (spec_gpu_ids(s) > 0)
         put(o, "gpu_ids", list_json(s->gpu_ids, spec_gpu_ids(s)));
     put_limits(o, s);
+    if (s->cpus > 0)
+        put(o, "cpus", json_integer(s->cpus));
     put(o, "exclusive", json_boolean(s->exclusive));
     put(o, "wait_children", json_boolean(s->wait_children));
     put(o, "params", params_json(s));
@@ -211,6 +213,7 @@ static void parse_scalars(const json_t *o, struct spec *s)
     s->bracket_ns = get_int(o, "idle_bracket_ns", 0);
     s->quiet_ppm = get_int(o, "quiet_ppm", 0);
     s->quiet_ns = get_int(o, "quiet_ns", 0);
+    s->cpus = get_int(o, "cpus", 0);
     s->exclusive = json_is_true(json_object_get(o, "exclusive"));
     s->wait_children = json_is_true(json_object_get(o, "wait_children"));
 }

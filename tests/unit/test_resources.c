@@ -41,7 +41,33 @@ static enum resources_answer choose(const struct resources *r, const struct spec
 {
     struct resources_want w;
     assert_true(resources_want(r, s, &w));
-    return resources_choose(r, &w, barred, out);
+    const struct resources_aside aside = {.gpus = barred};
+    return resources_choose(r, &w, &aside, out);
+}
+
+static void give(struct resources *r, gpu_set set, int64_t run, int64_t now_ns)
+{
+    const struct resources_want w = {0};
+    struct resources_count none;
+    resources_take(r, &w, set, run, now_ns, &none);
+}
+
+static void give_back(struct resources *r, int64_t run)
+{
+    struct resources_count none = {0};
+    resources_free(r, run, &none);
+}
+
+static int settle(const struct resources *r, struct spec *s, size_t gpus, struct err *e)
+{
+    const struct resources_defaults d = {.gpus = gpus};
+    return resources_settle(r, s, &d, e);
+}
+
+static char **env_of(const struct spec *s, const char *seen, bool own)
+{
+    const struct resources_told told = {.uuids = seen, .own_cuda = own};
+    return resources_env(s, &told);
 }
 
 static void names_of(const struct resources *r, gpu_set set, const char *want)
@@ -59,11 +85,11 @@ static void lowest_free_first(void **state)
     gpu_set set = 0;
     assert_int_equal(choose(&r, &two, 0, &set), RESOURCES_FIT);
     names_of(&r, set, UUID(0) "," UUID(1));
-    resources_take(&r, set, 7, 100);
+    give(&r, set, 7, 100);
     assert_true(resources_held(&r, 7) == set);
     assert_int_equal(choose(&r, &one, 0, &set), RESOURCES_FIT);
     names_of(&r, set, UUID(2));
-    resources_free(&r, 7);
+    give_back(&r, 7);
     assert_int_equal(choose(&r, &one, 0, &set), RESOURCES_FIT);
     names_of(&r, set, UUID(0));
 }
@@ -89,10 +115,10 @@ static void a_lost_one(void **state)
     gpu_set set = 0;
     char why[RESOURCES_TEXT];
     assert_int_equal(choose(&r, &one, 0, &set), RESOURCES_FIT);
-    resources_take(&r, set, 7, 1);
+    give(&r, set, 7, 1);
     resources_see(&r, uuids[0], "", false, 0); /* while run 7 has it */
     names_of(&r, resources_held(&r, 7), UUID(0));
-    resources_free(&r, 7);
+    give_back(&r, 7);
     assert_int_equal(choose(&r, &one, 0, &set), RESOURCES_FIT);
     names_of(&r, set, UUID(1));
     assert_int_equal(choose(&r, &all, 0, &set), RESOURCES_GONE);
@@ -126,22 +152,22 @@ static void submission(void **state)
     struct resources r = four(), none = {0};
     struct err e = {0};
     struct spec s = shared(SPEC_GPUS_DEFAULT);
-    assert_int_equal(resources_settle(&r, &s, 1, &e), 0);
+    assert_int_equal(settle(&r, &s, 1, &e), 0);
     assert_int_equal(s.gpus, 1);
     s = shared(SPEC_GPUS_DEFAULT);
-    assert_int_equal(resources_settle(&r, &s, 9, &e), 0);
+    assert_int_equal(settle(&r, &s, 9, &e), 0);
     assert_int_equal(s.gpus, 4);
     s = shared(SPEC_GPUS_DEFAULT); /* where there are none nothing is said */
-    assert_int_equal(resources_settle(&none, &s, 1, &e), 0);
+    assert_int_equal(settle(&none, &s, 1, &e), 0);
     assert_int_equal(s.gpus, SPEC_GPUS_DEFAULT);
     s.exclusive = true; /* all there are, at its start */
-    assert_int_equal(resources_settle(&r, &s, 1, &e), 0);
+    assert_int_equal(settle(&r, &s, 1, &e), 0);
     assert_int_equal(s.gpus, SPEC_GPUS_DEFAULT);
     s = shared(5);
-    assert_int_equal(resources_settle(&r, &s, 1, &e), WATTQ_E_USAGE);
+    assert_int_equal(settle(&r, &s, 1, &e), WATTQ_E_USAGE);
     assert_string_equal(e.text, "5 GPUs were asked for, but this machine has 4");
     s = shared(1);
-    assert_int_equal(resources_settle(&none, &s, 1, &e), WATTQ_E_USAGE);
+    assert_int_equal(settle(&none, &s, 1, &e), WATTQ_E_USAGE);
     assert_non_null(strstr(e.text, "has none"));
 }
 
@@ -155,14 +181,14 @@ static void submission_by_name(void **state)
     spec_init(&s);
     s.exclusive = false;
     assert_int_equal(spec_gpus_parse(&s, "gpu3,1", &e), 0);
-    assert_int_equal(resources_settle(&r, &s, 1, &e), 0);
+    assert_int_equal(settle(&r, &s, 1, &e), 0);
     assert_string_equal(s.gpu_ids[0], UUID(3));
     assert_int_equal(choose(&r, &s, 0, &set), RESOURCES_FIT);
     names_of(&r, set, UUID(1) "," UUID(3));
     assert_int_equal(spec_gpus_parse(&s, "gpu3,3", &e), 0);
-    assert_int_equal(resources_settle(&r, &s, 1, &e), WATTQ_E_USAGE);
+    assert_int_equal(settle(&r, &s, 1, &e), WATTQ_E_USAGE);
     assert_int_equal(spec_gpus_parse(&s, "gpu7", &e), 0);
-    assert_int_equal(resources_settle(&r, &s, 1, &e), WATTQ_E_USAGE);
+    assert_int_equal(settle(&r, &s, 1, &e), WATTQ_E_USAGE);
     assert_string_equal(e.text, "no GPU here is called 'gpu7'; this machine has 4");
     spec_fini(&s);
 }
@@ -183,7 +209,7 @@ static void exclusive_owns_all(void **state)
     s.gpus = SPEC_GPUS_DEFAULT;
     assert_true(resources_want(&r, &s, &w));
     assert_true(resources_visible(&r, &w, set) == set);
-    resources_take(&r, set, 12, 1);
+    give(&r, set, 12, 1);
     assert_int_equal(choose(&r, &one, 0, &set), RESOURCES_WAIT);
     assert_true(resources_want(&r, &one, &w));
     assert_string_equal(resources_why(&r, &w, why), "1 GPU: held by run 12");
@@ -207,22 +233,22 @@ static void in_the_environment(void **state)
 {
     (void)state;
     struct spec s = shared(1);
-    char **env = resources_env(&s, UUID(1), true);
+    char **env = env_of(&s, UUID(1), true);
     assert_string_equal(env[0], "CUDA_VISIBLE_DEVICES=" UUID(1));
     assert_string_equal(env[1], "CUDA_DEVICE_ORDER=PCI_BUS_ID");
     assert_string_equal(env[2], "WATTQ_GPUS=" UUID(1));
     assert_null(env[3]);
     resources_env_free(env);
     s.gpus = 0;
-    env = resources_env(&s, "", false);
+    env = env_of(&s, "", false);
     assert_string_equal(env[0], "CUDA_VISIBLE_DEVICES=");
     resources_env_free(env);
     s.gpus = SPEC_GPUS_DEFAULT; /* a machine without GPUs */
-    env = resources_env(&s, "", false);
+    env = env_of(&s, "", false);
     assert_null(env[0]);
     resources_env_free(env);
     s.exclusive = true; /* his own choice among all that are his */
-    env = resources_env(&s, UUID(0) "," UUID(1), true);
+    env = env_of(&s, UUID(0) "," UUID(1), true);
     assert_string_equal(env[0], "WATTQ_GPUS=" UUID(0) "," UUID(1));
     assert_null(env[1]);
     resources_env_free(env);
@@ -244,19 +270,170 @@ static void never_two_owners(void **state)
         if (choose(&r, &s, 0, &set) == RESOURCES_FIT) {
             assert_int_equal(__builtin_popcount(set), s.gpus);
             assert_true((set & before) == 0);
-            resources_take(&r, set, run, run);
+            give(&r, set, run, run);
         }
-        resources_free(&r, 1 + (int64_t)(random_next(&seed) % (uint64_t)run));
+        give_back(&r, 1 + (int64_t)(random_next(&seed) % (uint64_t)run));
     }
+}
+
+/* ---- what is counted ---------------------------------------------------------------------------- */
+
+static struct resources eight_cpus(void)
+{
+    struct resources r = four();
+    r.have.n[RESOURCES_CPUS] = 8;
+    return r;
+}
+
+static struct spec with_cpus(int64_t cpus, int gpus)
+{
+    struct spec s = shared(gpus);
+    s.cpus = cpus;
+    return s;
+}
+
+static void cpus_are_counted(void **state)
+{
+    (void)state;
+    struct resources r = eight_cpus();
+    struct resources_count a, b;
+    struct resources_want w;
+    struct spec six = with_cpus(6, 0), two = with_cpus(2, 0), three = with_cpus(3, 0);
+    gpu_set set = 0;
+    char why[RESOURCES_TEXT];
+    assert_true(resources_want(&r, &six, &w));
+    assert_int_equal(resources_choose(&r, &w, NULL, &set), RESOURCES_FIT);
+    resources_take(&r, &w, set, 1, 1, &a);
+    assert_int_equal(r.given.n[RESOURCES_CPUS], 6);
+    assert_int_equal(choose(&r, &three, 0, &set), RESOURCES_WAIT);
+    assert_true(resources_want(&r, &three, &w));
+    assert_string_equal(resources_why(&r, &w, why), "3 CPUs: of 8 CPUs only 2 CPUs left");
+    assert_true(resources_want(&r, &two, &w));
+    assert_int_equal(resources_choose(&r, &w, NULL, &set), RESOURCES_FIT);
+    resources_take(&r, &w, set, 2, 1, &b);
+    resources_free(&r, 1, &a);
+    assert_int_equal(choose(&r, &six, 0, &set), RESOURCES_FIT);
+    resources_free(&r, 2, &b);
+    resources_free(&r, 2, &b); /* its share is gone: twice is once */
+    assert_int_equal(r.given.n[RESOURCES_CPUS], 0);
+    r.have.n[RESOURCES_CPUS] = 4; /* a smaller machine, after a restart */
+    assert_int_equal(choose(&r, &six, 0, &set), RESOURCES_GONE);
+    r.have.n[RESOURCES_CPUS] = 0; /* not known: nobody waits for it */
+    assert_int_equal(choose(&r, &six, 0, &set), RESOURCES_FIT);
+}
+
+static void exclusive_has_all_cpus(void **state)
+{
+    (void)state;
+    struct resources r = eight_cpus();
+    struct resources_count share;
+    struct resources_want w;
+    struct spec s = with_cpus(2, 0), one = with_cpus(1, 0);
+    gpu_set set = 0;
+    s.exclusive = true;
+    assert_true(resources_want(&r, &s, &w));
+    assert_int_equal(resources_choose(&r, &w, NULL, &set), RESOURCES_FIT);
+    resources_take(&r, &w, set, 1, 1, &share);
+    assert_int_equal(r.given.n[RESOURCES_CPUS], 8);
+    assert_int_equal(resources_cpus(&r, &s), 2);
+    s.cpus = 0;
+    assert_int_equal(resources_cpus(&r, &s), 8);
+    assert_int_equal(choose(&r, &one, 0, &set), RESOURCES_WAIT);
+    resources_free(&r, 1, &share);
+    r.given.n[RESOURCES_CPUS] = 1;
+    assert_int_equal(choose(&r, &s, 0, &set), RESOURCES_WAIT);
+}
+
+static void cpus_at_submission(void **state)
+{
+    (void)state;
+    struct resources r = eight_cpus();
+    struct err e = {0};
+    struct spec s = shared(0);
+    assert_int_equal(settle(&r, &s, 1, &e), 0);
+    assert_int_equal(s.cpus, 1);
+    s = with_cpus(9, 0);
+    assert_int_equal(settle(&r, &s, 1, &e), WATTQ_E_USAGE);
+    assert_string_equal(e.text, "9 CPUs were asked for, but this machine has 8 CPUs for runs");
+    s.exclusive = true;
+    s.cpus = 0;
+    assert_int_equal(settle(&r, &s, 1, &e), 0);
+    assert_int_equal(s.cpus, 0);
+    char word[] = "--threads", two[] = "2", three[] = "--threads=3", wrong[] = "--threads=-1";
+    char *argv[] = {word, two, three, NULL};
+    struct spec t = shared(0);
+    t.kind = SPEC_TRAIN;
+    t.argv = argv;
+    t.argc = 3;
+    assert_int_equal(settle(&r, &t, 1, &e), 0);
+    assert_int_equal(t.cpus, 3);
+    t.cpus = 0;
+    argv[2] = wrong; /* the trainer says what is wrong with that */
+    assert_int_equal(settle(&r, &t, 1, &e), 0);
+    assert_int_equal(t.cpus, 1);
+}
+
+/* One that waits for GPUs alone loses nothing by those that pass it. */
+static void put_aside(void **state)
+{
+    (void)state;
+    struct resources r = eight_cpus();
+    struct resources_aside aside = {0};
+    struct resources_want w;
+    struct spec head = with_cpus(6, 4), two = with_cpus(2, 0), three = with_cpus(3, 0);
+    gpu_set set = 0;
+    give(&r, 1, 7, 1);
+    assert_int_equal(choose(&r, &head, 0, &set), RESOURCES_WAIT);
+    assert_true(resources_want(&r, &head, &w));
+    assert_true(resources_set_aside(&r, &w, 2, &aside));
+    assert_int_equal(aside.gpus, 2);
+    assert_true(resources_want(&r, &two, &w));
+    assert_int_equal(resources_choose(&r, &w, &aside, &set), RESOURCES_FIT);
+    assert_true(resources_want(&r, &three, &w));
+    assert_int_equal(resources_choose(&r, &w, &aside, &set), RESOURCES_WAIT);
+    assert_false(resources_set_aside(&r, &w, 0, &aside));
+}
+
+static void cpus_in_the_environment(void **state)
+{
+    (void)state;
+    struct spec s = with_cpus(2, SPEC_GPUS_DEFAULT);
+    struct resources_told told = {.uuids = "", .cpus = 2};
+    char **env = resources_env(&s, &told);
+    assert_string_equal(env[0], "WATTQ_CPUS=2");
+    assert_string_equal(env[1], "OMP_NUM_THREADS=2");
+    assert_null(env[2]);
+    resources_env_free(env);
+    told.own_threads = true;
+    env = resources_env(&s, &told);
+    assert_string_equal(env[0], "WATTQ_CPUS=2");
+    assert_null(env[1]);
+    resources_env_free(env);
+    told = (struct resources_told){.uuids = "", .cpus = 8};
+    s.cpus = 0;
+    s.exclusive = true; /* all there are: a program that counts CPUs finds that itself */
+    env = resources_env(&s, &told);
+    assert_string_equal(env[0], "WATTQ_CPUS=8");
+    assert_null(env[1]);
+    resources_env_free(env);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lowest_free_first),  cmocka_unit_test(strangers_come_last),
-        cmocka_unit_test(a_lost_one),         cmocka_unit_test(names),
-        cmocka_unit_test(submission),         cmocka_unit_test(submission_by_name),
-        cmocka_unit_test(exclusive_owns_all), cmocka_unit_test(what_is_kept_for_another),
-        cmocka_unit_test(in_the_environment), cmocka_unit_test(never_two_owners)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(lowest_free_first),
+                                       cmocka_unit_test(strangers_come_last),
+                                       cmocka_unit_test(a_lost_one),
+                                       cmocka_unit_test(names),
+                                       cmocka_unit_test(submission),
+                                       cmocka_unit_test(submission_by_name),
+                                       cmocka_unit_test(exclusive_owns_all),
+                                       cmocka_unit_test(what_is_kept_for_another),
+                                       cmocka_unit_test(in_the_environment),
+                                       cmocka_unit_test(never_two_owners),
+                                       cmocka_unit_test(cpus_are_counted),
+                                       cmocka_unit_test(exclusive_has_all_cpus),
+                                       cmocka_unit_test(cpus_at_submission),
+                                       cmocka_unit_test(put_aside),
+                                       cmocka_unit_test(cpus_in_the_environment)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
