@@ -9,6 +9,7 @@
 const struct op ops_table[] = {
     {"hello", RIGHTS_ANY, op_hello},
     {"info", RIGHTS_ANY, op_info},
+    {"warrants", RIGHTS_SUBMIT, op_warrants},
     {"submit", RIGHTS_SUBMIT, op_submit},
     {"sweep", RIGHTS_SUBMIT, op_sweep},
     {"sweep_begin", RIGHTS_SUBMIT, op_sweep_begin},
@@ -55,7 +56,7 @@ const struct op ops_table[] = {
     {"import_rows", RIGHTS_SUBMIT, op_import_rows},
     {"import_commit", RIGHTS_SUBMIT, op_import_commit},
     {"curves", RIGHTS_DETAIL, op_curves},
-    {"model_put", RIGHTS_SUBMIT, op_model_put},
+    {"model_put", RIGHTS_ADMIN, op_model_put},
     {"models", RIGHTS_WHOLE, op_models},
 };
 const size_t ops_count = ARRAY_LEN(ops_table);
@@ -109,6 +110,7 @@ void ops_on_close(void *daemon, struct peer *p)
     ops_exec_closed(s);
     ops_logs_closed(s);
     ops_measure_closed(s);
+    warrants_free(s->warrants);
     free(s);
 }
 

@@ -146,7 +146,7 @@ int op_retry(struct op_call *c, struct err *e)
         return rc;
     b->retry = true;
     for (size_t i = 0; i < b->n; i++)
-        queue_retry(c->d->queue, b->ones[i].run, peer_uid(c->p), on_one, &b->ones[i]);
+        queue_retry(c->d->queue, b->ones[i].run, ops_actor(c), on_one, &b->ones[i]);
     finish(b);
     return 0;
 }

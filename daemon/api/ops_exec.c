@@ -110,7 +110,7 @@ int op_exec_begin(struct op_call *c, struct err *e)
     struct ops_exec *x = base_alloc(sizeof(*x));
     *x = (struct ops_exec){.next = mine->execs, .d = c->d, .p = c->p, .id = c->id};
     mine->execs = x;
-    queue_exec(c->d->queue, s, peer_uid(c->p), &code, on_turn, on_queued, x);
+    queue_exec(c->d->queue, s, peer_uid(c->p), &code, ops_take_warrants(c), on_turn, on_queued, x);
     return 0;
 }
 

@@ -29,7 +29,7 @@ int op_hello(struct op_call *c, struct err *e)
     ops_begin(&o, c->id);
     wire_put_int(&o, "version", WIRE_VERSION);
     wire_put_str(&o, "daemon", WATTQ_VERSION);
-    wire_put_str(&o, "mode", "user");
+    wire_put_str(&o, "mode", c->d->policy.system ? "system" : "user");
     wire_put_int(&o, "uid", (int64_t)getuid());
     wire_put_int(&o, "pid", (int64_t)getpid());
     encode_opt(&o, "boot", queue_boot(c->d->queue));
@@ -121,7 +121,7 @@ int op_info(struct op_call *c, struct err *e)
     queue_get_counts(c->d->queue, &n);
     ops_begin(&o, c->id);
     wire_put_str(&o, "daemon", WATTQ_VERSION);
-    wire_put_str(&o, "mode", "user");
+    wire_put_str(&o, "mode", c->d->policy.system ? "system" : "user");
     wire_put_str(&o, "supervision", launch_mode(c->d->launch));
     put_storage(c, &o);
     put_sampling(c, &o);

@@ -25,12 +25,14 @@ struct ops_draft;
 struct ops_import;
 struct ops_log;
 struct ops_measure;
+struct warrants;
 struct ops_peer {
     struct ops_draft *draft;
     struct ops_import *import;
     struct ops_exec *execs;
     struct ops_log *logs;
     struct ops_measure *measure; /* of idle power, under way; NULL = none */
+    struct warrants *warrants;   /* for the next submission; NULL = none */
 };
 struct ops_peer *ops_peer(struct peer *p); /* made when first asked for */
 void ops_draft_free(struct ops_draft *d);
@@ -38,6 +40,8 @@ void ops_import_free(struct ops_import *d);
 void ops_exec_closed(struct ops_peer *s);
 void ops_logs_closed(struct ops_peer *s);
 void ops_measure_closed(struct ops_peer *s);
+/* What was handed in by `warrants`; the caller's from now on. */
+struct warrants *ops_take_warrants(struct op_call *c);
 
 /* A reply's first keys: id, ok. */
 void ops_begin(struct wire_out *o, int64_t id);
@@ -135,6 +139,7 @@ int op_show(struct op_call *c, struct err *e);
 int op_runs(struct op_call *c, struct err *e);
 int op_table(struct op_call *c, struct err *e);
 int op_logs(struct op_call *c, struct err *e);
+int op_warrants(struct op_call *c, struct err *e);
 int op_submit(struct op_call *c, struct err *e);
 int op_sweep(struct op_call *c, struct err *e);
 int op_sweep_begin(struct op_call *c, struct err *e);

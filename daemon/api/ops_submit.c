@@ -1,9 +1,10 @@
-/* submit, sweep, sweep_begin/rows/commit, sweep_release. */
+/* warrants, submit, sweep, sweep_begin/rows/commit, sweep_release. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/sha256.h"
+#include "common/units.h"
 #include "daemon/api/ops_private.h"
 #include "daemon/api/run_request.h"
 
@@ -52,6 +53,45 @@ int request_run(const struct op_call *c, struct spec **out, struct run_code *cod
     request_code(run, code);
     *out = s;
     return 0;
+}
+
+/* ---- warrants ----------------------------------------------------------------------------------- */
+
+/* In system mode a client has its runs signed first (queue/warrants.h). They wait on its connection for the
+ * submission that comes next; a refused one leaves nothing behind. */
+int op_warrants(struct op_call *c, struct err *e)
+{
+    struct ops_peer *s = ops_peer(c->p);
+    struct wire_out o = {0};
+    const struct wire_val *list = wire_get(c->req, "warrants");
+    int rc = wire_type(list) == WIRE_ARRAY
+                 ? 0
+                 : err_set(e, WATTQ_E_USAGE, "'warrants' must be an array of bin");
+    if (!s->warrants)
+        s->warrants = warrants_new();
+    for (size_t i = 0; rc == 0 && i < wire_len(list); i++) {
+        const struct wire_val *v = wire_at(list, i);
+        size_t bytes = wire_type(v) == WIRE_BIN ? wire_len(v) : 0;
+        rc = warrants_add(s->warrants, wire_as_bytes(v), bytes, peer_uid(c->p),
+                          clock_utc_ns() / NS_PER_S, e);
+    }
+    if (rc < 0) {
+        warrants_free(ops_take_warrants(c));
+        return rc;
+    }
+    ops_begin(&o, c->id);
+    wire_put_int(&o, "warrants", (int64_t)warrants_count(s->warrants));
+    peer_send(c->p, &o);
+    wire_out_free(&o);
+    return 0;
+}
+
+struct warrants *ops_take_warrants(struct op_call *c)
+{
+    struct ops_peer *s = ops_peer(c->p);
+    struct warrants *w = s->warrants;
+    s->warrants = NULL;
+    return w;
 }
 
 /* ---- submit ------------------------------------------------------------------------------------- */
@@ -123,7 +163,8 @@ int op_submit(struct op_call *c, struct err *e)
         free(s);
         return err_set(e, WATTQ_E_USAGE, "a foreground run is begun by exec_begin");
     }
-    queue_submit(c->d->queue, s, 1, peer_uid(c->p), &code, on_submitted, new_reply(c));
+    queue_submit(c->d->queue, s, 1, peer_uid(c->p), &code, ops_take_warrants(c), on_submitted,
+                 new_reply(c));
     return 0;
 }
 
@@ -313,7 +354,8 @@ int op_sweep(struct op_call *c, struct err *e)
         r->skipped = skipped;
         r->nskipped = nskipped;
         r->runs = n;
-        queue_submit_sweep(c->d->queue, specs, n, &q.sw, peer_uid(c->p), on_sweep, r);
+        queue_submit_sweep(c->d->queue, specs, n, &q.sw, peer_uid(c->p), ops_take_warrants(c),
+                           on_sweep, r);
     }
     free_request(&q);
     return rc;
@@ -459,6 +501,7 @@ int op_sweep_commit(struct op_call *c, struct err *e)
     d->n = 0;
     ops_draft_free(d);
     ops_peer(c->p)->draft = NULL;
-    queue_submit_sweep(c->d->queue, specs, n, &sw, peer_uid(c->p), on_sweep, r);
+    queue_submit_sweep(c->d->queue, specs, n, &sw, peer_uid(c->p), ops_take_warrants(c), on_sweep,
+                       r);
     return 0;
 }

@@ -81,7 +81,7 @@ static bool member(gid_t group, const gid_t *groups, size_t n)
 
 bool rights_trusted(const struct rights_policy *p, int64_t uid)
 {
-    return uid == 0 || uid == (int64_t)p->owner;
+    return uid == 0 || (uid == (int64_t)p->owner && !p->system);
 }
 
 struct rights rights_of(const struct rights_policy *p, uid_t uid, const gid_t *groups, size_t n)
@@ -92,7 +92,7 @@ struct rights rights_of(const struct rights_policy *p, uid_t uid, const gid_t *g
     r.admitted = r.admin || p->visibility != RIGHTS_PRIVATE;
     r.details = r.admin || p->visibility == RIGHTS_FULL;
     r.raw = r.admitted && (trusted || member(p->meter_group, groups, n));
-    r.may_submit = uid == p->owner;
+    r.may_submit = p->system ? r.admitted : uid == p->owner;
     return r;
 }
 
@@ -108,6 +108,11 @@ bool rights_may_act(const struct rights *r, int64_t run_uid)
 
 int rights_refuse_peer(const struct rights_policy *p, uid_t uid, struct err *e)
 {
+    if (p->system) {
+        err_set(e, WATTQ_E_FORBIDDEN, "this wattqd answers its admins only, you are uid %ld",
+                (long)uid);
+        return err_next(e, "ask whoever looks after this machine for visibility = summary");
+    }
     err_set(e, WATTQ_E_FORBIDDEN, "this wattqd serves uid %ld only, you are uid %ld",
             (long)p->owner, (long)uid);
     return err_next(e, "start your own: wattqd &  (or ask its owner for --visibility summary)");

@@ -13,6 +13,9 @@
  *   act on runs        all            all            own                own                 -
  *   start programs     owner          no             no                 no                  -
  *
+ * In system mode each run is started as its own user, so everybody who is answered may start some; and the owner
+ * is a service, no person's account: it has no rights beyond those of every other user.
+ *
  * Details: command line, directory, environment, code, log, parameters, metrics, tags, notes, reasons, phases,
  * the events of a run, and the paths of this daemon. A summary is the rest. Whoever has not the readings as
  * taken gets them by whole seconds (coarse.h). */
@@ -28,7 +31,8 @@ enum rights_visibility { RIGHTS_PRIVATE, RIGHTS_SUMMARY, RIGHTS_FULL };
 #define RIGHTS_NO_GROUP ((gid_t)-1)
 
 struct rights_policy {
-    uid_t owner; /* whose daemon this is: runs start as this user */
+    uid_t owner; /* whose daemon this is: in user mode runs start as this user */
+    bool system; /* system mode: as whoever submits them */
     enum rights_visibility visibility;
     gid_t meter_group, admin_group; /* RIGHTS_NO_GROUP = nobody but root and the owner */
 };
@@ -40,7 +44,7 @@ struct rights {
     bool admin;      /* acts on everybody's runs, and on the machine's (idle power, calibration) */
     bool details;    /* of everybody's runs */
     bool raw;        /* readings at the rate they are taken; else by whole seconds */
-    bool may_submit; /* adds runs and models: programs run as the owner, so nobody else may */
+    bool may_submit; /* adds runs: in user mode programs run as the owner, so nobody else may */
 };
 
 /* visibility: "private", "summary" or "full" (checked with the options). Groups: a name or a number, "" = none.

@@ -404,6 +404,7 @@ static void on_tick(uv_timer_t *t)
     queue_gpus_look(q);
     queue_idle_tick(q, now);
     queue_late_tick(q, now);
+    queue_warrants_tick(q, now);
     queue_kick(q);
 }
 
@@ -432,6 +433,7 @@ int queue_open(struct queue **out, const struct queue_config *cfg, struct err *e
     q->cfg = *cfg;
     q->envs_dir = base_strdup(cfg->envs_dir);
     q->runs_dir = base_strdup(cfg->runs_dir);
+    q->warrants_dir = cfg->warrants_dir ? base_strdup(cfg->warrants_dir) : NULL;
     q->train_path = base_strdup(cfg->train_path);
     q->machine = machine_open(NULL);
     int rc = uv_mutex_init(&q->ticket_lock);
@@ -440,6 +442,7 @@ int queue_open(struct queue **out, const struct queue_config *cfg, struct err *e
     if (rc < 0) {
         free(q->envs_dir);
         free(q->runs_dir);
+        free(q->warrants_dir);
         free(q->train_path);
         machine_close(q->machine);
         free(q);
@@ -473,6 +476,7 @@ static void free_queue(struct queue *q)
     free(q->sweeps);
     free(q->envs_dir);
     free(q->runs_dir);
+    free(q->warrants_dir);
     free(q->train_path);
     machine_close(q->machine);
     uv_mutex_destroy(&q->ticket_lock);

@@ -16,6 +16,7 @@
 #include "daemon/launch/launch.h"
 #include "daemon/meter/meter.h"
 #include "daemon/meter/owners.h"
+#include "daemon/queue/warrants.h"
 #include "daemon/store/runs_marks.h"
 #include "daemon/store/storage.h"
 
@@ -43,6 +44,8 @@ struct queue_config {
     const char *database;        /* read once, by queue_start */
     const char *envs_dir;
     const char *runs_dir; /* what a foreground run is told: <runs_dir>/<id> */
+    const char *
+        warrants_dir; /* system mode: no run without a warrant, and they are kept here; NULL = user mode */
     const char *train_path;
     int64_t parallel;
     enum share_policy policy; /* of figures of runs that were not alone */
@@ -68,9 +71,11 @@ void queue_close(struct queue *q, void (*closed)(void *arg), void *arg); /* runs
 
 /* Each calls done on the loop after the FULL commit (rc < 0 with err otherwise). */
 typedef void (*queue_done)(void *arg, int rc, const struct err *e, const int64_t *ids, size_t n);
-/* specs (one malloc'd array, and all they own) are taken over, here and below. */
+/* specs (one malloc'd array, and all they own) and warrants (NULL = none) are taken over, here and below. Without a
+ * warrant for each run, in system mode: WATTQ_E_FORBIDDEN. */
 void queue_submit(struct queue *q, struct spec *specs, size_t n, int64_t uid,
-                  const struct run_code *code, queue_done done, void *arg);
+                  const struct run_code *code, struct warrants *warrants, queue_done done,
+                  void *arg);
 
 struct queue_sweep {
     const struct spec *run; /* argv may hold {key} */
@@ -108,7 +113,7 @@ void queue_expand_free(struct spec *specs, size_t n, struct queue_skipped *skipp
                        size_t nskipped);
 /* specs without an environment get that of sw->run. */
 void queue_submit_sweep(struct queue *q, struct spec *specs, size_t n, const struct queue_sweep *sw,
-                        int64_t uid,
+                        int64_t uid, struct warrants *warrants,
                         void (*done)(void *arg, int rc, const struct err *e, int64_t sweep,
                                      int64_t first, int64_t last),
                         void *arg);
@@ -125,7 +130,8 @@ struct queue_act {
 };
 /* One run. WATTQ_E_NOT_FOUND, WATTQ_E_FORBIDDEN, WATTQ_E_CONFLICT with the state it is in. */
 void queue_act(struct queue *q, int64_t run, const struct queue_act *a, queue_done done, void *arg);
-void queue_retry(struct queue *q, int64_t run, int64_t uid, queue_done done, void *arg);
+/* The new run is of the old one's user, under the same warrant. */
+void queue_retry(struct queue *q, int64_t run, struct run_actor by, queue_done done, void *arg);
 void queue_phase(struct queue *q, int64_t run, struct run_actor by, const char *name,
                  queue_done done, void *arg);
 
@@ -145,7 +151,8 @@ struct queue_turn {
     const struct spec *spec;
 };
 void queue_exec(struct queue *q, struct spec *spec, int64_t uid, const struct run_code *code,
-                void (*turn)(void *arg, const struct queue_turn *t), queue_done done, void *arg);
+                struct warrants *warrants, void (*turn)(void *arg, const struct queue_turn *t),
+                queue_done done, void *arg);
 int queue_exec_ready(struct queue *q, int64_t run, int64_t token, struct err *e) MUST_USE;
 void queue_exec_gone(struct queue *q, int64_t run, const char *reason);
 

@@ -312,7 +312,7 @@ void queue_end_filed(struct queue_item *r)
         remove_env(q, r->row.env_hash);
     queue_retire(q, r);
     if (r->row.state == RUN_LOST && r->row.kind == SPEC_TRAIN && r->requeue)
-        queue_retry(q, r->row.id, r->row.uid, NULL, NULL);
+        queue_retry(q, r->row.id, (struct run_actor){.uid = r->row.uid}, NULL, NULL);
     queue_sweep_ended_run(q, r);
     queue_kick(q);
 }

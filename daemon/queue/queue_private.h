@@ -163,6 +163,8 @@ struct queue {
     struct resources resources;
     char *envs_dir;
     char *runs_dir;
+    char *warrants_dir;       /* NULL = user mode */
+    int64_t warrants_next_ns; /* CLOCK_BOOTTIME; when to look for those that have expired */
     char *train_path;
     struct sweep_budget budget;
     struct machine *machine; /* used by jobs, that is on the storage thread */
@@ -315,6 +317,13 @@ int queue_env_refer(struct store *s, const char *dir, const struct queue_env *v,
 char **queue_env_read(const char *dir, const char *hash, struct err *e); /* one free() for all */
 /* Storage thread: remove the file unless somebody refers to it. */
 void queue_env_remove(struct store *s, const char *dir, const char *hash);
+
+/* queue_warrants.c, storage thread: does each run have a warrant; then to files. Nothing in user mode. */
+int queue_warrants_keep(const struct queue *q, const struct warrants *w, const struct spec *specs,
+                        struct queue_env *const *envs, size_t n, struct err *e) MUST_USE;
+/* May it be started once more under the warrant it had? */
+int queue_warrants_again(const struct queue *q, const struct run_row *old, struct err *e) MUST_USE;
+void queue_warrants_tick(struct queue *q, int64_t now_ns); /* loop thread */
 
 /* queue_figures.c, storage thread: every figure of the window in f, and j_per_datum */
 int queue_figures(struct store *s, int64_t run, struct queue_filing *f, struct err *e) MUST_USE;

@@ -25,13 +25,15 @@ struct submit_job {
     size_t n;
     struct queue_env **envs; /* one per spec; those that are the same object stand together */
     struct queue_env *base;
+    struct warrants *warrants; /* NULL = none */
     struct code_copy code;
     bool has_code;
     bool claim;   /* it may start at once: insert and claim in one commit */
     gpu_set gpus; /* and with these */
     char *uuids;
     int64_t uid;
-    char *sweep_json; /* NULL = no sweep */
+    struct run_actor by; /* who retries */
+    char *sweep_json;    /* NULL = no sweep */
     char *sweep_label;
     int64_t sweep;
     int64_t max_fails;
@@ -51,6 +53,7 @@ static void free_job(struct submit_job *j)
         queue_item_free(j->items[i]);
     }
     queue_env_free(j->base);
+    warrants_free(j->warrants);
     for (size_t i = 0; i < ARRAY_LEN(j->code.strings); i++)
         free(j->code.strings[i]);
     free(j->specs);
@@ -73,7 +76,8 @@ static int insert_one(struct store *s, struct submit_job *j, size_t i, struct er
                         .sweep_index = j->sweep != RUN_NONE ? (int64_t)i : RUN_NONE,
                         .retry_of = j->retry_of,
                         .env_hash = j->envs[i] ? j->envs[i]->hash : NULL,
-                        .code_hash = j->has_code ? j->code.code.hash : NULL};
+                        .code_hash = j->has_code ? j->code.code.hash : NULL,
+                        .warrant = j->q->warrants_dir ? warrants_name(j->warrants, i) : NULL};
     int64_t id = 0;
     int rc = j->envs[i] ? queue_env_refer(s, j->q->envs_dir, j->envs[i], e) : 0;
     if (rc == 0)
@@ -93,7 +97,9 @@ static int insert_one(struct store *s, struct submit_job *j, size_t i, struct er
 static int submit_work(struct store *s, struct storage_job *job, struct err *e)
 {
     struct submit_job *j = container_of(job, struct submit_job, job);
-    int rc = j->has_code ? runs_code_put(s, &j->code.code, e) : 0;
+    int rc = queue_warrants_keep(j->q, j->warrants, j->specs, j->envs, j->n, e);
+    if (rc == 0 && j->has_code)
+        rc = runs_code_put(s, &j->code.code, e);
     if (rc == 0 && j->sweep_json)
         rc = runs_sweep_insert(s, j->uid, j->sweep_label, j->sweep_json, clock_utc_ns(), &j->sweep,
                                e);
@@ -127,15 +133,18 @@ static int insert_retry(struct store *s, struct submit_job *j, const struct run_
     if (j->specs[0].kind == SPEC_EXEC)
         j->specs[0].kind = SPEC_COMMAND; /* nobody's terminal waits for it now */
     struct run_new n = {.spec = &j->specs[0],
-                        .uid = j->uid,
+                        .uid = old->uid,
                         .submitted_utc_ns = clock_utc_ns(),
                         .sweep = old->sweep,
                         .sweep_index = old->sweep_index,
                         .retry_of = old->id,
                         .env_hash = old->env_hash,
-                        .code_hash = old->code_hash};
+                        .code_hash = old->code_hash,
+                        .warrant = old->warrant};
     int64_t id = 0;
     rc = runs_insert(s, &n, &id, e);
+    if (rc == 0)
+        rc = runs_act(s, id, j->by, "retried by an admin", e);
     return rc < 0 ? rc : runs_get(s, id, &j->items[0]->row, e);
 }
 
@@ -151,10 +160,12 @@ static int retry_work(struct store *s, struct storage_job *job, struct err *e)
     if (rc == 0 && !run_state_ended(old.state))
         return err_set(e, WATTQ_E_CONFLICT, "run %" PRId64 " is %s; only an ended run is retried",
                        old.id, run_state_name(old.state));
-    if (rc == 0 && old.uid != j->uid && j->uid != 0)
+    if (rc == 0 && !run_actor_may(j->by, old.uid))
         return err_set(e, WATTQ_E_FORBIDDEN, "run %" PRId64 " is somebody else's", old.id);
     if (rc == 0)
         rc = retry_env(s, &old, e);
+    if (rc == 0)
+        rc = queue_warrants_again(j->q, &old, e);
     return rc < 0 ? rc : insert_retry(s, j, &old, e);
 }
 
@@ -305,9 +316,11 @@ static void dispatch(struct submit_job *j)
 }
 
 void queue_submit(struct queue *q, struct spec *specs, size_t n, int64_t uid,
-                  const struct run_code *code, queue_done done, void *arg)
+                  const struct run_code *code, struct warrants *warrants, queue_done done,
+                  void *arg)
 {
     struct submit_job *j = new_job(q, specs, n, uid);
+    j->warrants = warrants;
     make_envs(j, NULL);
     copy_code(j, code);
     j->done = done;
@@ -316,9 +329,11 @@ void queue_submit(struct queue *q, struct spec *specs, size_t n, int64_t uid,
 }
 
 void queue_exec(struct queue *q, struct spec *spec, int64_t uid, const struct run_code *code,
-                void (*turn)(void *arg, const struct queue_turn *t), queue_done done, void *arg)
+                struct warrants *warrants, void (*turn)(void *arg, const struct queue_turn *t),
+                queue_done done, void *arg)
 {
     struct submit_job *j = new_job(q, spec, 1, uid);
+    j->warrants = warrants;
     j->specs[0].kind = SPEC_EXEC;
     make_envs(j, NULL);
     copy_code(j, code);
@@ -382,9 +397,10 @@ int64_t queue_sweep_max_fails(const char *json)
 }
 
 void queue_submit_sweep(struct queue *q, struct spec *specs, size_t n, const struct queue_sweep *sw,
-                        int64_t uid, sweep_done done, void *arg)
+                        int64_t uid, struct warrants *warrants, sweep_done done, void *arg)
 {
     struct submit_job *j = new_job(q, specs, n, uid);
+    j->warrants = warrants;
     make_envs(j, sw->run);
     copy_code(j, sw->code);
     j->sweep_json = sweep_json(sw);
@@ -395,10 +411,11 @@ void queue_submit_sweep(struct queue *q, struct spec *specs, size_t n, const str
     dispatch(j);
 }
 
-void queue_retry(struct queue *q, int64_t run, int64_t uid, queue_done done, void *arg)
+void queue_retry(struct queue *q, int64_t run, struct run_actor by, queue_done done, void *arg)
 {
-    struct submit_job *j = new_job(q, base_alloc(sizeof(struct spec)), 1, uid);
+    struct submit_job *j = new_job(q, base_alloc(sizeof(struct spec)), 1, by.uid);
     j->job.work = retry_work;
+    j->by = by;
     j->retry_of = run;
     j->done = done;
     j->arg = arg;

@@ -64,7 +64,7 @@ int warrants_add(struct warrants *w, const void *data, size_t bytes, int64_t uid
 }
 
 int warrants_cover(const struct warrants *w, size_t i, const struct spec *s, const char *env_hash,
-                   char name[SHA256_HEX], struct err *e)
+                   struct err *e)
 {
     uint8_t leaf[SHA256_BYTES];
     const struct order o = {.kind = s->kind == SPEC_TRAIN ? ORDER_TRAIN : ORDER_COMMAND,
@@ -83,8 +83,12 @@ int warrants_cover(const struct warrants *w, size_t i, const struct spec *s, con
             i + 1);
         return err_next(e, "submit with the wattq of the same version as wattqd: wattq info");
     }
-    memcpy(name, x->name, SHA256_HEX);
     return 0;
+}
+
+const char *warrants_name(const struct warrants *w, size_t i)
+{
+    return w->at[i / WARRANT_RUNS_MAX].name;
 }
 
 /* ---- files --------------------------------------------------------------------------------------- */

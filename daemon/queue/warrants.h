@@ -24,10 +24,11 @@ size_t warrants_count(const struct warrants *w);
 int warrants_add(struct warrants *w, const void *data, size_t bytes, int64_t uid, int64_t now_utc_s,
                  struct err *e) MUST_USE;
 /* Which covers run i of a submission: the runs were signed in their order, WARRANT_RUNS_MAX by
- * WARRANT_RUNS_MAX. env_hash as queue_env has it. The name of its file into name. WATTQ_E_FORBIDDEN: none does;
- * also for w = NULL. */
+ * WARRANT_RUNS_MAX. env_hash as queue_env has it. WATTQ_E_FORBIDDEN: none does; also for w = NULL. */
 int warrants_cover(const struct warrants *w, size_t i, const struct spec *s, const char *env_hash,
-                   char name[SHA256_HEX], struct err *e) MUST_USE;
+                   struct err *e) MUST_USE;
+/* Of a run that is covered: the name of its warrant's file; lives with w. */
+const char *warrants_name(const struct warrants *w, size_t i);
 
 /* Those of the first `runs` runs to files, durable. The directory is made when it is missing. */
 int warrants_store(const struct warrants *w, size_t runs, const char *dir, struct err *e) MUST_USE;

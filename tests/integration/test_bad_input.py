@@ -120,6 +120,10 @@ class Bad(unittest.TestCase):
         self.refused("usage", "idle", seconds=0)
         self.refused("usage", "cancel", runs=[1], signal=1000)
         self.refused("not_found", "sweep_rows", draft=1, runs=[])
+        self.refused("usage", "warrants")
+        self.refused("usage", "warrants", warrants=b"")
+        for what in (None, "text", b"", b"x" * 88, 1, []):
+            self.refused("invalid", "warrants", warrants=[what])
 
     def test_run_specs(self):
         good = self.d.spec(["true"])
@@ -167,7 +171,7 @@ class Bad(unittest.TestCase):
         rng = random.Random(SEED)
         names = ("info queue show logs wait cancel hold release pause resume retry runs energy meters phase "
                  "sweep sweeps sweep_begin sweep_rows sweep_commit sweep_release exec_ready exec_abort idle "
-                 "submit exec_begin").split()
+                 "submit exec_begin warrants").split()
         keys = ("run runs sweep for limit before state label since_utc_ns until_utc_ns boot t0_ns t1_ns name draft "
                 "token seconds signal grace_ns offset energy params reason mine all").split()
 

@@ -31,13 +31,23 @@ static struct rights as(enum rights_visibility v, uid_t uid, gid_t group)
 
 /* ---- peers --------------------------------------------------------------------------------------- */
 
+/* admitted admin details raw submit */
+static void assert_rights(const struct rights *r, const char *want, uid_t uid, int v)
+{
+    const char got[] = {r->admitted ? 'a' : '-', r->admin ? 'm' : '-',      r->details ? 'd' : '-',
+                        r->raw ? 'r' : '-',      r->may_submit ? 's' : '-', '\0'};
+    if (strcmp(got, want) != 0)
+        fail_msg("uid %u %s: %s, not %s", uid, rights_visibility_name((enum rights_visibility)v),
+                 got, want);
+}
+
 static void test_who_is_answered(void **state)
 {
     (void)state;
     static const struct {
         uid_t uid;
         gid_t group;
-        const char *yes[3]; /* admitted admin details raw submit, of private, summary, full */
+        const char *yes[3]; /* of private, summary, full */
     } cases[] = {
         {OWNER, 7, {"amdrs", "amdrs", "amdrs"}},     {0, 7, {"amdr-", "amdr-", "amdr-"}},
         {OTHER, 7, {"-----", "a----", "a-d--"}},     {OTHER, METER, {"-----", "a--r-", "a-dr-"}},
@@ -46,13 +56,37 @@ static void test_who_is_answered(void **state)
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
         for (int v = RIGHTS_PRIVATE; v <= RIGHTS_FULL; v++) {
             struct rights r = as((enum rights_visibility)v, cases[i].uid, cases[i].group);
-            const char got[] = {r.admitted ? 'a' : '-',   r.admin ? 'm' : '-',
-                                r.details ? 'd' : '-',    r.raw ? 'r' : '-',
-                                r.may_submit ? 's' : '-', '\0'};
-            if (strcmp(got, cases[i].yes[v]) != 0)
-                fail_msg("uid %u group %u %s: %s, not %s", cases[i].uid, cases[i].group,
-                         rights_visibility_name((enum rights_visibility)v), got, cases[i].yes[v]);
+            assert_rights(&r, cases[i].yes[v], cases[i].uid, v);
         }
+}
+
+/* Everybody is his own runs' owner; whose process wattqd is, is nobody. */
+static void test_system_mode(void **state)
+{
+    (void)state;
+    static const struct {
+        uid_t uid;
+        gid_t group;
+        const char *yes[3];
+    } cases[] = {
+        {OWNER, 7, {"-----", "a---s", "a-d-s"}},     {0, 7, {"amdrs", "amdrs", "amdrs"}},
+        {OTHER, 7, {"-----", "a---s", "a-d-s"}},     {OTHER, METER, {"-----", "a--rs", "a-drs"}},
+        {OTHER, ADMIN, {"amd-s", "amd-s", "amd-s"}},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        for (int v = RIGHTS_PRIVATE; v <= RIGHTS_FULL; v++) {
+            struct rights_policy p = policy((enum rights_visibility)v);
+            p.system = true;
+            struct rights r = rights_of(&p, cases[i].uid, &cases[i].group, 1);
+            assert_rights(&r, cases[i].yes[v], cases[i].uid, v);
+        }
+    struct rights_policy p = policy(RIGHTS_PRIVATE);
+    struct err e = {0};
+    p.system = true;
+    assert_false(rights_trusted(&p, OWNER));
+    assert_true(rights_trusted(&p, 0));
+    assert_int_equal(rights_refuse_peer(&p, OTHER, &e), WATTQ_E_FORBIDDEN);
+    assert_non_null(strstr(e.text, "admins"));
 }
 
 static void test_runs_of_others(void **state)
@@ -154,6 +188,7 @@ static const struct {
 } decided[] = {
     {"hello", RIGHTS_ANY},
     {"info", RIGHTS_ANY},
+    {"warrants", RIGHTS_SUBMIT},
     {"submit", RIGHTS_SUBMIT},
     {"sweep", RIGHTS_SUBMIT},
     {"sweep_begin", RIGHTS_SUBMIT},
@@ -200,7 +235,7 @@ static const struct {
     {"import_rows", RIGHTS_SUBMIT},
     {"import_commit", RIGHTS_SUBMIT},
     {"curves", RIGHTS_DETAIL},
-    {"model_put", RIGHTS_SUBMIT},
+    {"model_put", RIGHTS_ADMIN},
     {"models", RIGHTS_WHOLE},
 };
 
@@ -223,6 +258,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_who_is_answered),
+        cmocka_unit_test(test_system_mode),
         cmocka_unit_test(test_runs_of_others),
         cmocka_unit_test(test_a_group_that_was_not_named),
         cmocka_unit_test(test_policy),
