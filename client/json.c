@@ -49,9 +49,7 @@ json_t *json_text(const char *s, size_t bytes)
     json_t *whole = json_stringn(s, bytes);
     if (whole)
         return whole;
-    char *clean CLEANUP(base_freep) = malloc(bytes * 3 + 1);
-    if (!clean)
-        abort();
+    char *clean = base_alloc(bytes * 3 + 1);
     size_t at = 0;
     for (size_t i = 0; i < bytes;) {
         size_t n = json_utf8(s + i, bytes - i);
@@ -59,7 +57,9 @@ json_t *json_text(const char *s, size_t bytes)
         at += n ? n : 3;
         i += n ? n : 1;
     }
-    return json_stringn(clean, at);
+    whole = json_stringn(clean, at);
+    free(clean);
+    return whole;
 }
 
 /* Does key end in suffix? stem gets what stands before it. */
