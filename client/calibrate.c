@@ -158,7 +158,7 @@ static void read_idle(struct cost_rates *r, struct conn *c)
 
 bool cost_backend_works(struct conn *c, const char *backend)
 {
-    const char *program = wire_str(conn_hello(c), "train_path", NULL);
+    const char *program = conn_train_path(c);
     const char *const words[] = {"wattq-train", "--dataset", "standin:banana", "--size", "64",
                                  "--epochs",    "1",         "--backend",      backend};
     char *argv[ARRAY_LEN(words) + 1] = {NULL};
@@ -188,7 +188,7 @@ void cost_calibrate(struct cost_rates *r, struct conn *c, char *const *extra, si
 {
     struct cost_point at[COST_POINTS];
     *r = (struct cost_rates){.load_w = NAN, .idle_w = NAN, .layer_s = NAN};
-    const char *program = c ? wire_str(conn_hello(c), "train_path", NULL) : NULL;
+    const char *program = c ? conn_train_path(c) : NULL;
     if (!program) {
         base_strcpy(r->reason, sizeof r->reason,
                     "no wattqd answers, so nothing could be calibrated");

@@ -12,6 +12,7 @@
 
 #include "client/follow.h"
 #include "client/json.h"
+#include "client/sign.h"
 #include "client/standalone.h"
 #include "client/submit.h"
 #include "common/units.h"
@@ -241,6 +242,9 @@ static int attend(struct exec *x, struct err *e)
     if (rc < 0)
         return rc;
     job_find_code(&x->job);
+    rc = sign_runs(x->conn, &x->job.spec, 1, NULL, e);
+    if (rc < 0)
+        return rc;
     job_put(&x->job, conn_begin(x->conn, "exec_begin"));
     rc = conn_send(x->conn, e);
     int64_t since_ns = clock_mono_ns();

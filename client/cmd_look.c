@@ -311,8 +311,7 @@ int cmd_info(struct app *app, struct err *e)
     if (rc < 0)
         return rc;
     const struct wire_val *r = wire_msg_root(m);
-    json_t *trainer CLEANUP(json_freep) =
-        train_backends(wire_str(conn_hello(c), "train_path", NULL));
+    json_t *trainer CLEANUP(json_freep) = train_backends(conn_train_path(c));
     if (app->json) {
         json_t *doc = json_document("wattq.info/1", r);
         json_put(doc, "trainer", json_incref(trainer));

@@ -266,7 +266,8 @@ int cmd_predict(struct app *app, struct err *e)
         rc = settle(&t, e);
     if (rc == 0)
         rc = cmd_connect(app, &c, e);
+    const char *program = rc == 0 ? conn_train_path(c) : NULL;
     if (rc == 0)
-        rc = predict_describe(&x.net, wire_str(conn_hello(c), "train_path", ""), t.argv, t.n, e);
+        rc = predict_describe(&x.net, program ? program : "", t.argv, t.n, e);
     return rc != 0 ? rc : predict(app, c, &x, e);
 }

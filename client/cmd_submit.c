@@ -4,6 +4,7 @@
 #include "client/follow.h"
 #include "client/job.h"
 #include "client/json.h"
+#include "client/sign.h"
 #include "client/submit.h"
 
 struct end {
@@ -78,6 +79,9 @@ int submit_job(struct app *app, struct job *j, struct err *e)
     if (rc < 0)
         return rc;
     job_find_code(j);
+    rc = sign_runs(c, &j->spec, 1, NULL, e);
+    if (rc < 0)
+        return rc;
     job_put(j, conn_begin(c, "submit"));
     rc = conn_call(c, &m, e);
     if (rc == 0)
@@ -146,7 +150,7 @@ static int check_now(struct app *app, const struct train_args *t, struct err *e)
     int rc = cmd_connect(app, &c, e);
     if (rc < 0)
         return rc;
-    return train_check(wire_str(conn_hello(c), "train_path", NULL), t);
+    return train_check(conn_train_path(c), t);
 }
 
 int cmd_train(struct app *app, struct err *e)

@@ -8,6 +8,7 @@
 #include "client/cost.h"
 #include "client/design.h"
 #include "client/json.h"
+#include "client/sign.h"
 #include "client/submit.h"
 #include "client/sweep.h"
 #include "common/net.h"
@@ -487,6 +488,9 @@ static int send_sweep(const struct app *app, struct sweep *s, const struct grid 
     if (rc < 0)
         return rc;
     job_find_code(&s->job);
+    rc = sign_runs(s->c, g->specs, g->n, &s->job.spec, e);
+    if (rc < 0)
+        return rc;
     put_request(s, conn_begin(s->c, "sweep"));
     rc = conn_call(s->c, &m, e);
     if (rc < 0)

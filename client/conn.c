@@ -22,6 +22,9 @@ struct conn {
     size_t cap;
     bool eof;
     int64_t stranger;     /* conn_stranger */
+    bool trusted;         /* it is our own, or root's: what it names may be run */
+    bool named;           /* by --socket or WATTQ_SOCKET */
+    char *train;          /* conn_train_path */
     bool has_environment; /* the request under way */
     struct wire_out out;
     struct wire_msg *hello;
@@ -57,11 +60,11 @@ static void find_daemon(char *out, size_t cap)
     base_strcpy(out, cap, full ? full : "wattqd");
 }
 
-static void say_start(const char *path, const char *given, struct err *e)
+static void say_start(const char *path, bool named, struct err *e)
 {
     char program[WATTQ_PATH_MAX];
     find_daemon(program, sizeof program);
-    if (given || getenv("WATTQ_SOCKET"))
+    if (named)
         err_next(e, "start it: %.80s --socket %.100s &", program, path);
     else
         err_next(e, "start it: %.150s &", program);
@@ -89,17 +92,17 @@ static bool owns_directory(uid_t uid, const char *path)
     return stat(dir, &st) == 0 && st.st_uid == uid && (st.st_mode & 022) == 0;
 }
 
-static int check_server(struct conn *c, const char *given, struct err *e)
+static int check_server(struct conn *c, struct err *e)
 {
     const char *path = c->path;
     struct ucred cred;
     socklen_t n = sizeof cred;
     if (getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &cred, &n) < 0)
         return err_errno(e, WATTQ_E_IO, "cannot tell who listens on %.120s", path);
-    if (cred.uid == geteuid() || cred.uid == 0 || is_service(cred.uid))
+    c->trusted = cred.uid == geteuid() || cred.uid == 0;
+    if (c->trusted || is_service(cred.uid))
         return 0;
-    bool named = (given && *given) || getenv("WATTQ_SOCKET");
-    if (named && owns_directory(cred.uid, path)) {
+    if (c->named && owns_directory(cred.uid, path)) {
         c->stranger = (int64_t)cred.uid;
         return 0;
     }
@@ -109,25 +112,82 @@ static int check_server(struct conn *c, const char *given, struct err *e)
     return err_next(e, "start your own wattqd, or name its socket with --socket");
 }
 
-static int dial(struct conn *c, const char *given, struct err *e)
+/* 0; 1 = nobody listens there. */
+static int dial(struct conn *c, struct err *e)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
     base_strcpy(addr.sun_path, sizeof addr.sun_path, c->path);
+    base_closep(&c->fd);
     c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (c->fd < 0)
         return err_errno(e, WATTQ_E_IO, "cannot make a socket");
     if (connect(c->fd, (struct sockaddr *)&addr, sizeof addr) == 0)
-        return check_server(c, given, e);
-    if (errno == ENOENT || errno == ECONNREFUSED) {
-        err_set(e, WATTQ_E_NO_DAEMON, "wattqd is not running: nobody listens on %.150s", c->path);
-        say_start(c->path, given, e);
-        return WATTQ_E_NO_DAEMON;
-    }
+        return check_server(c, e);
+    if (errno == ENOENT || errno == ECONNREFUSED)
+        return 1;
     if (errno == EACCES) {
         err_set(e, WATTQ_E_FORBIDDEN, "you may not connect to %.150s", c->path);
         return err_next(e, "start your own wattqd, or name its socket with --socket");
     }
     return err_errno(e, WATTQ_E_NO_DAEMON, "cannot connect to %.150s", c->path);
+}
+
+/* The one that was named; else our own where somebody listens, else the machine's. */
+static int find(struct conn *c, const char *given, struct err *e)
+{
+    const char *env = getenv("WATTQ_SOCKET");
+    struct err why;
+    char own[WATTQ_PATH_MAX];
+    c->named = (given && *given) || (env && *env);
+    int rc = conn_path(given, c->path, e);
+    if (rc == 0)
+        rc = dial(c, e);
+    if (!c->named && (rc > 0 || rc == WATTQ_E_NOT_FOUND)) { /* not found: a user without a home */
+        base_strcpy(own, sizeof own, c->path);
+        base_strcpy(c->path, sizeof c->path, PLACES_SYSTEM_SOCKET);
+        int machine = dial(c, &why);
+        if (machine < 0)
+            *e = why;
+        if (machine <= 0)
+            return machine;
+        base_strcpy(c->path, sizeof c->path, own);
+    }
+    if (rc <= 0)
+        return rc;
+    err_set(e, WATTQ_E_NO_DAEMON, "wattqd is not running: nobody listens on %.150s", c->path);
+    say_start(c->path, c->named, e);
+    return WATTQ_E_NO_DAEMON;
+}
+
+/* Could nobody but root have put it there? path is cut. */
+static bool is_roots(char *path)
+{
+    struct stat st;
+    for (char *end = path + strlen(path);; end = strrchr(path, '/')) {
+        bool top = end == path;
+        end[top] = '\0';
+        if (stat(path, &st) < 0 || st.st_uid != 0)
+            return false;
+        bool sticky = S_ISDIR(st.st_mode) && (st.st_mode & S_ISVTX);
+        if ((st.st_mode & 022) && !sticky)
+            return false;
+        if (top)
+            return true;
+    }
+}
+
+/* A wattqd that was taken over must not get us to run what it likes. */
+static char *find_train(const struct conn *c)
+{
+    const char *named = wire_str(wire_msg_root(c->hello), "train_path", NULL);
+    if (!named || c->trusted)
+        return named ? base_strdup(named) : NULL;
+    char *real CLEANUP(base_freep) = realpath(named, NULL);
+    const char *name = real ? strrchr(real, '/') : NULL;
+    if (!name || strcmp(name, "/wattq-train") != 0)
+        return NULL;
+    char *cut CLEANUP(base_freep) = base_strdup(real);
+    return is_roots(cut) ? base_strdup(real) : NULL;
 }
 
 static int greet(struct conn *c, struct err *e)
@@ -139,8 +199,10 @@ static int greet(struct conn *c, struct err *e)
     if (rc < 0)
         return rc;
     int64_t version = wire_int(wire_msg_root(c->hello), "version", -1);
-    if (version == WIRE_VERSION)
+    if (version == WIRE_VERSION) {
+        c->train = find_train(c);
         return 0;
+    }
     err_set(e, WATTQ_E_VERSION, "wattqd speaks protocol version %lld, this wattq speaks %d",
             (long long)version, WIRE_VERSION);
     return err_next(e, "use the wattq that was installed with this wattqd");
@@ -151,9 +213,7 @@ int conn_open(struct conn **out, const char *given, struct err *e)
     struct conn *c = base_alloc(sizeof *c);
     c->fd = -1;
     c->stranger = -1;
-    int rc = conn_path(given, c->path, e);
-    if (rc == 0)
-        rc = dial(c, given, e);
+    int rc = find(c, given, e);
     if (rc == 0)
         rc = greet(c, e);
     if (rc < 0) {
@@ -172,6 +232,7 @@ void conn_close(struct conn *c)
     free(c->in);
     wire_out_free(&c->out);
     wire_msg_free(c->hello);
+    free(c->train);
     free(c);
 }
 
@@ -188,6 +249,11 @@ const struct wire_val *conn_hello(const struct conn *c)
 int64_t conn_stranger(const struct conn *c)
 {
     return c->stranger;
+}
+
+const char *conn_train_path(const struct conn *c)
+{
+    return c->train;
 }
 
 int conn_fd(const struct conn *c)

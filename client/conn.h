@@ -3,7 +3,8 @@
  * Before anything is sent the server's uid is checked by SO_PEERCRED. We ourselves, root and the user wattq may see
  * an environment. Somebody else's wattqd is talked to only when its socket was named, and lies in a directory of
  * that user's own, so that nobody else can have put it there; what would carry an environment is not sent to
- * it. Single-threaded. */
+ * it. Nor is a program run that such a one, or the user wattq, names, unless root put it where it is.
+ * Single-threaded. */
 #ifndef CLIENT_CONN_H
 #define CLIENT_CONN_H
 
@@ -11,11 +12,12 @@
 
 struct conn;
 
-/* The socket's path into out[WATTQ_PATH_MAX]: `given` (--socket), else $WATTQ_SOCKET, else where a daemon
+/* The socket's path into out[WATTQ_PATH_MAX]: `given` (--socket), else $WATTQ_SOCKET, else where this user's daemon
  * puts it by itself (common/places.h). WATTQ_E_USAGE for one that no socket can have. */
 int conn_path(const char *given, char *out, struct err *e) MUST_USE;
 
-/* WATTQ_E_NO_DAEMON with the command that starts it; WATTQ_E_FORBIDDEN when somebody else listens. */
+/* Where no socket is named and no daemon of the user's own listens: the machine's (PLACES_SYSTEM_SOCKET).
+ * WATTQ_E_NO_DAEMON with the command that starts one; WATTQ_E_FORBIDDEN when somebody else listens. */
 int conn_open(struct conn **out, const char *given, struct err *e) MUST_USE;
 /* The uid whose wattqd it is, when that is none of those who may see an environment; -1 = it is. */
 int64_t conn_stranger(const struct conn *c);
@@ -24,6 +26,8 @@ void conn_closep(struct conn **c);
 
 const struct wire_val *conn_hello(const struct conn *c); /* the reply to hello; lives with c */
 int conn_fd(const struct conn *c);                       /* for poll */
+/* The wattq-train of this daemon, to be run by us; NULL = it named none that we would run. */
+const char *conn_train_path(const struct conn *c);
 
 /* A request: conn_begin opens the frame with op and id; put the keys, then conn_send (WATTQ_E_FORBIDDEN for an
  * environment to a stranger). */

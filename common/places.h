@@ -9,6 +9,12 @@
 #define PLACES_SOCKET_MAX                                                                          \
     107 /* sun_path without its NUL; libuv would cut a longer one off silently */
 
+/* Of a machine that many people share (system mode). */
+#define PLACES_SYSTEM_STATE  "/var/lib/wattq"
+#define PLACES_SYSTEM_SOCKET "/run/wattq/wattqd.sock"
+#define PLACES_SYSTEM_CONFIG "/etc/wattq/wattqd.conf"
+#define PLACES_LAUNCHER      "/run/wattq-launcher" /* wattq-launcher's sockets */
+
 /* Each writes an absolute path of at most WATTQ_PATH_MAX - 1 bytes into out[WATTQ_PATH_MAX].
  * WATTQ_E_LIMIT for a longer one, WATTQ_E_NOT_FOUND when this user has no home. */
 

@@ -96,9 +96,10 @@ int key_sign(struct launcher *l, uid_t uid, struct warrant *w, struct err *e)
         err_next(e, "wait a minute; one sweep takes one signature for %d runs", WARRANT_RUNS_MAX);
         return WATTQ_E_LIMIT;
     }
-    if (w->starts_max < 1 || w->starts_max > w->n * WARRANT_RETRY)
-        return err_set(e, WATTQ_E_INVALID, "%u runs can be signed for at most %u starts", w->n,
-                       w->n * WARRANT_RETRY);
+    /* A sweep may repeat one command as often as it has runs. */
+    if (w->starts_max < 1 || w->starts_max > WARRANT_RUNS_MAX * WARRANT_RETRY)
+        return err_set(e, WATTQ_E_INVALID, "one warrant can be signed for at most %d starts",
+                       WARRANT_RUNS_MAX * WARRANT_RETRY);
     w->uid = uid;
     w->made_utc_s = clock_utc_ns() / NS_PER_S;
     w->until_utc_s = w->made_utc_s + WARRANT_DAYS * DAY_S;

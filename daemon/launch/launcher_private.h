@@ -9,7 +9,7 @@
 #include "daemon/launch/witness.h"
 
 #define WARRANT_DAYS   92 /* how long a warrant is good; what waits longer must be submitted again */
-#define WARRANT_RETRY  16 /* starts for each of its runs, at most */
+#define WARRANT_RETRY  16 /* starts for each of WARRANT_RUNS_MAX runs, at most */
 #define SIGN_PEERS     64
 #define SIGN_PEERS_UID 8 /* of one user at a time */
 #define CONTROL_PEERS  8
