@@ -57,6 +57,8 @@ void exec_block(struct launch_block *b, const struct job *j)
         .linger_ns = LINGER_NS,
         .log_cap_bytes = s->log_cap_bytes,
         .time_limit_ns = s->time_limit_ns,
+        .mem_max_bytes = s->mem_bytes,
+        .nice = s->nice,
         .umask = s->umask,
         .flags = LAUNCH_FOREGROUND | (s->wait_children ? LAUNCH_WAIT_CHILDREN : 0),
         .argv = s->argv,

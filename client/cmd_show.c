@@ -77,6 +77,23 @@ static void show_cpus(const struct app *app, const struct wire_val *run)
                       wire_bool(run, "exclusive", false) ? " asked for, all its own" : "");
 }
 
+static void show_mem(const struct app *app, const struct wire_val *run)
+{
+    char limit[40], peak[40], rss[40];
+    int64_t of_one = wire_int(run, "maxrss_bytes", PRINT_NONE);
+    int64_t of_all = wire_int(run, "mem_peak_bytes", PRINT_NONE);
+    int64_t most = wire_int(run, "mem_limit_bytes", PRINT_NONE);
+    if (of_all != PRINT_NONE)
+        (void)fprintf(app->print.out, "  %-10s %s at most, all its processes together\n", "memory",
+                      print_bytes(peak, sizeof peak, of_all));
+    if (of_one != PRINT_NONE)
+        (void)fprintf(app->print.out, "  %-10s %s%s\n", of_all == PRINT_NONE ? "memory" : "",
+                      print_bytes(rss, sizeof rss, of_one), " of its largest process");
+    if (most != PRINT_NONE)
+        (void)fprintf(app->print.out, "  %-10s %s of memory\n", "limits",
+                      units_show_size(limit, sizeof limit, most));
+}
+
 static void show_notes(const struct app *app, const struct wire_val *run)
 {
     const struct wire_val *notes = wire_get(run, "notes");
@@ -144,9 +161,7 @@ static void show_what(const struct app *app, const struct wire_val *run)
         (void)fprintf(app->print.out, "  %-10s %s (%s)\n", "CPU time",
                       print_duration(buf, sizeof buf, cpu * NS_PER_US),
                       wire_str(run, "cpu_basis", "?"));
-    int64_t rss = wire_int(run, "maxrss_bytes", PRINT_NONE);
-    if (rss != PRINT_NONE)
-        line(app, "memory", print_bytes(buf, sizeof buf, rss));
+    show_mem(app, run);
     int64_t left = wire_int(run, "leftovers", 0);
     if (left > 0)
         (void)fprintf(app->print.out,

@@ -165,6 +165,23 @@ static int check_bracket(const struct spec *s, const struct args *a, struct err 
     return err_next(e, "beside other runs nothing is idle: leave one of them out");
 }
 
+/* And the soft limits of the shell we were called from. */
+static int capture_limits(struct spec *s, const struct args *a, struct err *e)
+{
+    int64_t nice = 0;
+    int rc = args_bytes(a, OPT_MEM, &s->mem_bytes, e);
+    if (rc == 0 && args_has(a, OPT_MEM) &&
+        (s->mem_bytes < SPEC_MEM_MIN_BYTES || s->mem_bytes > SPEC_MEM_MAX_BYTES)) {
+        err_set(e, WATTQ_E_USAGE, "--mem: less than 1 MiB, or more than any machine has");
+        return err_next(e, "write --mem 32G");
+    }
+    if (rc == 0)
+        rc = args_int(a, OPT_NICE, 0, SPEC_NICE_MAX, &nice, e);
+    s->nice = (int)nice;
+    spec_rlimits_capture(s);
+    return rc;
+}
+
 static int capture_options(struct spec *s, const struct args *a, struct err *e)
 {
     int64_t priority = 0;
@@ -197,6 +214,8 @@ static int capture_options(struct spec *s, const struct args *a, struct err *e)
         rc = capture_gpus(s, a, e);
     if (rc == 0)
         rc = args_int(a, OPT_CPUS, 1, SPEC_CPUS_MAX, &s->cpus, e);
+    if (rc == 0)
+        rc = capture_limits(s, a, e);
     s->priority = (int)priority;
     s->exclusive = !args_has(a, OPT_SHARED);
     s->wait_children = args_has(a, OPT_WAIT_CHILDREN);

@@ -26,6 +26,9 @@
       "give it so many GPUs, or these (wattq who names them); 0 hides them all")                   \
     X(CPUS, "cpus", 'c', "N", 0,                                                                   \
       "give it so many CPUs (shared: 1; exclusive: all); OMP_NUM_THREADS says so")                 \
+    X(MEM, "mem", 0, "SIZE", 0,                                                                    \
+      "reserve so much memory, and end it beyond: 32G; all its processes together")                \
+    X(NICE, "nice", 0, "N", 0, "0 to 19, larger lets other programs go first (default 0)")         \
     X(WAIT, "wait", 'W', NULL, 0, "wait for the end and exit with the run's exit code")            \
     X(HOLD, "hold", 'H', NULL, 0, "queue it held, until wattq release")                            \
     X(STDIN, "stdin", 0, "FILE", 0, "what the run reads from its standard input")                  \

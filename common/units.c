@@ -379,6 +379,19 @@ const char *units_show_bytes(char *buf, size_t cap, int64_t bytes)
     return buf;
 }
 
+const char *units_show_size(char *buf, size_t cap, int64_t bytes)
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    double v = (double)bytes;
+    size_t i = 0;
+    while (i + 1 < ARRAY_LEN(units) && fabs(v) >= 1024) {
+        v /= 1024;
+        i++;
+    }
+    snprintf(buf, cap, "%.*f %s", v == floor(v) ? 0 : fabs(v) < 10 ? 2 : 1, v, units[i]);
+    return buf;
+}
+
 const char *units_show_duration(char *buf, size_t cap, int64_t ns)
 {
     const char *sign = ns < 0 ? "-" : "";

@@ -35,6 +35,8 @@ const char *units_show_energy(char *buf, size_t cap, int64_t uj);
 const char *units_show_power(char *buf, size_t cap, double watt);
 const char *units_show_duration(char *buf, size_t cap, int64_t ns);
 const char *units_show_bytes(char *buf, size_t cap, int64_t bytes);
+/* In powers of 1024, as units_parse_bytes reads them: "32 GiB", "1.5 MiB". */
+const char *units_show_size(char *buf, size_t cap, int64_t bytes);
 /* RFC 3339 in UTC with milliseconds: "2026-11-23T23:10:04.512Z". */
 const char *units_show_utc(char *buf, size_t cap, int64_t utc_ns);
 

@@ -57,6 +57,12 @@ const struct config_option config_options[] = {
     {"cpus", CONFIG_INT, AT(cpus), "0", "CPUs",
      "given to runs that are not exclusive, all together; 0 = all that the daemon may use", NULL, 0,
      65536},
+    {"mem", CONFIG_BYTES, AT(mem_bytes), "0B", "size",
+     "memory that may be reserved with --mem, by all runs together; 0B = what the machine has",
+     NULL, 0, INT64_C(1) << 50},
+    {"max-pids", CONFIG_INT, AT(max_pids), "4096", "number",
+     "processes and threads of one run, so that a fork bomb ends there; 0 = any number", NULL, 0,
+     1 << 22},
     {"default-gpus", CONFIG_INT, AT(default_gpus), "1", "GPUs",
      "given to a run that is not exclusive and does not say, where there are any", NULL, 0, 32},
     {"share-policy", CONFIG_STR, AT(share_policy), "equal", "",
@@ -121,26 +127,38 @@ static int set_str(struct config *c, const struct config_option *o, const char *
     return 0;
 }
 
+static int parse_number(enum config_type type, const char *value, int64_t *n, struct err *e)
+{
+    if (type == CONFIG_DURATION)
+        return units_parse_duration(value, n, e);
+    return type == CONFIG_BYTES ? units_parse_bytes(value, n, e) : units_parse_count(value, n, e);
+}
+
+static const char *show_number(enum config_type type, char *buf, size_t cap, int64_t n)
+{
+    if (type == CONFIG_DURATION)
+        return units_show_duration(buf, cap, n);
+    if (type == CONFIG_BYTES)
+        return units_show_size(buf, cap, n);
+    (void)snprintf(buf, cap, "%" PRId64, n);
+    return buf;
+}
+
 static int set_number(struct config *c, const struct config_option *o, const char *value,
                       struct err *e)
 {
     int64_t n = 0;
     char lo[40];
     char hi[40];
-    int rc = o->type == CONFIG_DURATION ? units_parse_duration(value, &n, e)
-                                        : units_parse_count(value, &n, e);
+    int rc = parse_number(o->type, value, &n, e);
     if (rc < 0)
         return rc;
-    if (n >= o->lo && n <= o->hi) {
-        *(int64_t *)field(c, o) = n;
-        return 0;
-    }
-    if (o->type == CONFIG_DURATION)
+    if (n < o->lo || n > o->hi)
         return err_set(e, WATTQ_E_USAGE, "%s must be from %s to %s, not %.40s", o->name,
-                       units_show_duration(lo, sizeof(lo), o->lo),
-                       units_show_duration(hi, sizeof(hi), o->hi), value);
-    return err_set(e, WATTQ_E_USAGE, "%s must be from %" PRId64 " to %" PRId64 ", not %.40s",
-                   o->name, o->lo, o->hi, value);
+                       show_number(o->type, lo, sizeof(lo), o->lo),
+                       show_number(o->type, hi, sizeof(hi), o->hi), value);
+    *(int64_t *)field(c, o) = n;
+    return 0;
 }
 
 static int set_bool(struct config *c, const struct config_option *o, const char *value,
@@ -161,6 +179,7 @@ static int set_value(struct config *c, const struct config_option *o, const char
         return set_str(c, o, value, e);
     case CONFIG_INT:
     case CONFIG_DURATION:
+    case CONFIG_BYTES:
         return set_number(c, o, value, e);
     case CONFIG_BOOL:
         return set_bool(c, o, value, e);

@@ -6,7 +6,7 @@
 
 #include "common/err.h"
 
-enum config_type { CONFIG_STR, CONFIG_INT, CONFIG_DURATION, CONFIG_BOOL };
+enum config_type { CONFIG_STR, CONFIG_INT, CONFIG_DURATION, CONFIG_BYTES, CONFIG_BOOL };
 
 struct config {
     char *socket; /* path; "" = default place */
@@ -22,6 +22,8 @@ struct config {
     bool estimate;             /* run `estimate` beside real meters */
     int64_t parallel;          /* runs at once that are not exclusive; default 1 */
     int64_t cpus;              /* given to runs; 0 = all that the daemon may use */
+    int64_t mem_bytes;         /* of the machine for runs that say --mem; 0 = all there is */
+    int64_t max_pids;          /* processes and threads of one run; 0 = any number */
     int64_t default_gpus;      /* of a shared run that did not say, where there are any */
     char *share_policy;        /* idle power among runs at once: energy/shares.h */
     int64_t linger_ns;         /* leftovers' grace after a run's main process; default 10 s */

@@ -366,6 +366,8 @@ static int start_running(struct daemon *d, struct err *e)
         .gpu_procs = d->gpu_procs,
         .default_gpus = d->config.default_gpus,
         .cpus = d->config.cpus,
+        .mem_bytes = d->config.mem_bytes,
+        .max_pids = d->config.max_pids,
         .slots = d->slots,
         .database = d->paths.database,
         .envs_dir = d->paths.envs,

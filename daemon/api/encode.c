@@ -59,6 +59,7 @@ static void put_spec(struct wire_out *o, const struct run_row *row, bool see)
     wire_put_bool(o, "exclusive", s.exclusive);
     encode_opt(o, "gpus", s.gpus >= 0 ? s.gpus : RUN_NONE);
     encode_opt(o, "cpus", s.cpus > 0 ? s.cpus : RUN_NONE);
+    encode_opt(o, "mem_limit_bytes", s.mem_bytes > 0 ? s.mem_bytes : RUN_NONE);
     wire_put_int(o, "time_limit_ns", s.time_limit_ns);
     spec_fini(&s);
 }
@@ -115,6 +116,7 @@ void encode_run(struct encode *enc, struct wire_out *o, const struct run_row *ro
     encode_opt(o, "cpu_us", row->cpu_us);
     wire_put_str(o, "cpu_basis", row->cpu_basis);
     encode_opt(o, "maxrss_bytes", row->maxrss_bytes);
+    encode_opt(o, "mem_peak_bytes", row->mem_peak_bytes);
     encode_opt(o, "leftovers", row->leftovers);
     encode_opt(o, "boot", row->boot);
     encode_opt(o, "t0_ns", row->t0_ns);

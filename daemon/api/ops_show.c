@@ -65,6 +65,12 @@ static void put_spec(struct wire_out *o, const struct run_row *row)
     wire_put_int(o, "quiet_ppm", s.quiet_ppm);
     wire_put_int(o, "quiet_ns", s.quiet_ns);
     wire_put_bool(o, "wait_children", s.wait_children);
+    wire_put_int(o, "nice", s.nice);
+    wire_begin_map(o, "rlimits");
+    for (size_t i = 0; i < s.nrlimits; i++)
+        if (spec_rlimit_name(s.rlimits[i].resource))
+            wire_put_int(o, spec_rlimit_name(s.rlimits[i].resource), s.rlimits[i].soft);
+    wire_end(o);
     spec_fini(&s);
 }
 

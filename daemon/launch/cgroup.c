@@ -261,18 +261,16 @@ static int write_number(const struct cgroup *c, const char *name, int64_t value)
     return write_file(c, name, text);
 }
 
-void cgroup_limit(const struct cgroup *c, int64_t mem_max_bytes, int64_t pids_max, char *missing,
-                  size_t cap)
+void cgroup_limit(const struct cgroup *c, int64_t mem_max_bytes, int64_t pids_max,
+                  struct cgroup_missing *missing)
 {
-    bool mem = mem_max_bytes == 0 || write_number(c, "memory.max", mem_max_bytes) == 0;
-    bool pids = pids_max == 0 || write_number(c, "pids.max", pids_max) == 0;
-    if (mem && mem_max_bytes)
-        (void)!write_file(c, "memory.oom.group", "1"); /* half a run is no run */
-    base_strcpy(missing, cap,
-                mem && pids ? ""
-                : mem       ? "processes"
-                : pids      ? "memory"
-                            : "memory or processes");
+    missing->memory = mem_max_bytes > 0 && write_number(c, "memory.max", mem_max_bytes) < 0;
+    missing->pids = pids_max > 0 && write_number(c, "pids.max", pids_max) < 0;
+    if (mem_max_bytes == 0 || missing->memory)
+        return;
+    (void)!write_file(c, "memory.swap.max",
+                      "0"); /* else the limit is only where it begins to swap */
+    (void)!write_file(c, "memory.oom.group", "1"); /* half a run is no run */
 }
 
 pid_t cgroup_fork(const struct cgroup *c)

@@ -45,9 +45,12 @@ bool cgroup_has_self(const struct cgroup *c); /* is this process in it */
 /* Lets uid end and freeze what is in it, and everybody read what it counts. 0, or -1 with errno. */
 int cgroup_hand_over(const struct cgroup *c, uid_t uid);
 /* Limits of all its processes together, 0 = none. Each needs its controller, which whoever made the parent has
- * to have enabled for its children; what could not be set is named in missing ("memory", "processes"). */
-void cgroup_limit(const struct cgroup *c, int64_t mem_max_bytes, int64_t pids_max, char *missing,
-                  size_t cap);
+ * to have enabled for its children; missing says what could not be set. */
+struct cgroup_missing {
+    bool memory, pids;
+};
+void cgroup_limit(const struct cgroup *c, int64_t mem_max_bytes, int64_t pids_max,
+                  struct cgroup_missing *missing);
 /* Every process of the leaf and below, at most cap; returns how many there are. Zombies do not count. */
 size_t cgroup_pids(const struct cgroup *c, pid_t *pids, size_t cap);
 bool cgroup_populated(const struct cgroup *c);

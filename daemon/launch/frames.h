@@ -15,7 +15,7 @@ enum frame_kind {
     /* wattqd -> shepherd, each with the run's token */
     FRAME_GO = 32, /* open the gate; idempotent */
     FRAME_STOP, /* a = first signal (15), b = grace ns, then SIGKILL to the whole tree; at the gate:
-                         nothing runs, the result says so */
+                         nothing runs, the result says so. cause: RESULT_ENERGY_LIMIT, else stopped */
     FRAME_PAUSE, /* freeze the tree */
     FRAME_RESUME,
     FRAME_ABORT /* only before GO: give up, nothing has run, no result is left */
@@ -40,8 +40,8 @@ struct frame {
     int64_t t1_ns;
     int64_t a;
     int64_t b;
-    int32_t pid; /* of the main process */
-    int32_t reserved;
+    int32_t pid;   /* of the main process */
+    int32_t cause; /* of FRAME_STOP: enum result_cause */
 };
 _Static_assert(sizeof(struct frame) == 64, "frames are 64 bytes");
 

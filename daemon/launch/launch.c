@@ -324,18 +324,31 @@ int launch_go(struct launch *l, int64_t run_id, int64_t token, struct err *e)
     return r->conn ? conn_send(r, FRAME_GO, 0, 0, e) : 0;
 }
 
-int launch_stop(struct launch *l, int64_t run_id, int signal, int64_t grace_ns, struct err *e)
+static int stop(struct launch *l, int64_t run_id, enum result_cause cause, int signal,
+                int64_t grace_ns, struct err *e)
 {
     struct launch_run *r;
     int rc = need(l, run_id, &r, e);
     if (rc)
         return rc;
+    if (!r->want_stop)
+        r->stop_cause = cause;
     r->want_stop = true;
     r->stop_signal = signal;
     r->stop_grace_ns = grace_ns;
     if (r->orphan != ORPHAN_NOT)
         witness_stop(r, signal, grace_ns);
     return r->conn ? conn_send(r, FRAME_STOP, signal, grace_ns, e) : 0;
+}
+
+int launch_stop(struct launch *l, int64_t run_id, int signal, int64_t grace_ns, struct err *e)
+{
+    return stop(l, run_id, RESULT_STOPPED, signal, grace_ns, e);
+}
+
+int launch_stop_energy(struct launch *l, int64_t run_id, int64_t grace_ns, struct err *e)
+{
+    return stop(l, run_id, RESULT_ENERGY_LIMIT, SIGTERM, grace_ns, e);
 }
 
 int launch_pause(struct launch *l, int64_t run_id, bool pause, struct err *e)

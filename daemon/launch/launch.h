@@ -69,6 +69,8 @@ void launch_reattach(struct launch *l, int64_t run_id, int64_t token);
 int launch_go(struct launch *l, int64_t run_id, int64_t token, struct err *e) MUST_USE;
 int launch_stop(struct launch *l, int64_t run_id, int signal, int64_t grace_ns,
                 struct err *e) MUST_USE;
+/* Likewise, by TERM, because it is over its energy limit: its result will say so. */
+int launch_stop_energy(struct launch *l, int64_t run_id, int64_t grace_ns, struct err *e) MUST_USE;
 int launch_pause(struct launch *l, int64_t run_id, bool pause, struct err *e) MUST_USE;
 /* For each child of this process that waitpid gave, whoever it was. */
 void launch_reaped(struct launch *l, pid_t pid, int status);

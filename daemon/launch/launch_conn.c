@@ -25,6 +25,8 @@ int conn_send(struct launch_run *r, enum frame_kind kind, int64_t a, int64_t b, 
 {
     struct frame f = {
         .magic = FRAME_MAGIC, .kind = (uint16_t)kind, .token = r->token, .a = a, .b = b};
+    if (kind == FRAME_STOP)
+        f.cause = (int32_t)r->stop_cause;
     if (!r->conn)
         return err_set(e, WATTQ_E_CONFLICT, "run %lld's supervisor is not connected just now",
                        (long long)r->id);

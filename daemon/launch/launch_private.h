@@ -46,9 +46,10 @@ struct launch_run {
     enum frame_kind
         want_pause; /* FRAME_PAUSE, FRAME_RESUME; 0 = neither was asked for; kept likewise */
     int64_t stop_signal, stop_grace_ns;
-    bool by_systemd; /* started through systemd-run: may fall back */
-    int block_fd;    /* the launch block until the shepherd has spoken; -1 */
-    int losing;      /* steps of waiting for the leftovers' end; 0 = not losing it */
+    enum result_cause stop_cause; /* STOPPED or ENERGY_LIMIT: of the first stop */
+    bool by_systemd;              /* started through systemd-run: may fall back */
+    int block_fd;                 /* the launch block until the shepherd has spoken; -1 */
+    int losing;                   /* steps of waiting for the leftovers' end; 0 = not losing it */
     int at_the_gate; /* steps of waiting for what a killed shepherd's child makes of its gate */
     size_t killed;
     char mode[40];    /* "user+cgroup" */

@@ -133,7 +133,7 @@ void witness_stop(struct launch_run *r, int signal, int64_t grace_ns)
     if (r->orphan != ORPHAN_WATCHED)
         return;
     if (r->orphan_cause == RESULT_EXITED)
-        r->orphan_cause = RESULT_STOPPED;
+        r->orphan_cause = r->want_stop ? r->stop_cause : RESULT_STOPPED;
     if (signal != SIGKILL)
         signal_all(r, signal);
     if (r->paused)

@@ -14,7 +14,7 @@
 static const char *const cause_names[] = {
     [RESULT_EXITED] = "exited",           [RESULT_STOPPED] = "stopped",
     [RESULT_TIMED_OUT] = "timed_out",     [RESULT_OOM] = "oom",
-    [RESULT_NOT_STARTED] = "not_started",
+    [RESULT_NOT_STARTED] = "not_started", [RESULT_ENERGY_LIMIT] = "energy_limit",
 };
 
 /* The numbers of a result, in the order of the file: one list for writing and reading. */

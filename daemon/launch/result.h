@@ -16,11 +16,12 @@
 #define RESULT_NONE INT64_MIN
 
 enum result_cause {
-    RESULT_EXITED,     /* by itself */
-    RESULT_STOPPED,    /* FRAME_STOP came first */
-    RESULT_TIMED_OUT,  /* time_limit_ns */
-    RESULT_OOM,        /* memory.events said so */
-    RESULT_NOT_STARTED /* exec failed: text says at which step; exit_code 126 or 127 */
+    RESULT_EXITED,      /* by itself */
+    RESULT_STOPPED,     /* FRAME_STOP came first */
+    RESULT_TIMED_OUT,   /* time_limit_ns */
+    RESULT_OOM,         /* memory.events said so */
+    RESULT_NOT_STARTED, /* exec failed: text says at which step; exit_code 126 or 127 */
+    RESULT_ENERGY_LIMIT /* FRAME_STOP with this cause: wattqd has measured that it is over its limit */
 };
 
 struct result {

@@ -456,19 +456,29 @@ static void reserve(const struct shepherd *s)
         (void)!fallocate(fd, 0, 0, 4096);
 }
 
+/* Every task of the machine, its user's among them; < 0 = not known. /proc/loadavg: "0.1 0.1 0.1 2/345 6789". */
+static int64_t all_tasks(void)
+{
+    long long n = -1;
+    FILE *f CLEANUP(base_fclosep) = fopen("/proc/loadavg", "re");
+    return f && fscanf(f, "%*s %*s %*s %*d/%lld", &n) == 1 ? n : -1;
+}
+
+/* Where a controller is not to be had, limits of single processes and of its user come nearest: memory that
+ * a process may write and shares with nobody (RLIMIT_DATA), tasks of its user (RLIMIT_NPROC; not root's). */
 static void set_cgroup_limits(struct shepherd *s)
 {
     const struct launch_block *b = s->block;
-    char missing[32] = "memory or processes", text[96];
-    if (!b->mem_max_bytes && !b->pids_max)
-        return;
+    struct cgroup_missing missing = {b->mem_max_bytes > 0, b->pids_max > 0};
     if (s->tree.cg.fd >= 0)
-        cgroup_limit(&s->tree.cg, b->mem_max_bytes, b->pids_max, missing, sizeof(missing));
-    if (!missing[0])
-        return;
-    snprintf(text, sizeof(text),
-             "its limit of %s was not enforced: no cgroup controller for it here", missing);
-    note(s, text);
+        cgroup_limit(&s->tree.cg, b->mem_max_bytes, b->pids_max, &missing);
+    if (missing.memory) {
+        s->mem_each_bytes = b->mem_max_bytes;
+        note(s, "its memory limit held for each of its processes alone: no memory controller here");
+    }
+    int64_t tasks = missing.pids ? all_tasks() : -1;
+    if (tasks >= 0)
+        s->user_tasks = tasks + b->pids_max;
 }
 
 /* Without a launcher a run does without a cgroup where none can be had. */

@@ -158,9 +158,24 @@ static void rejoin(const struct shepherd *s, int report)
         fail(report, STEP_CGROUP, errno);
 }
 
-/* The soft limits that whoever submitted the run had, within the hard ones that hold here. */
-static void set_limits(const struct launch_block *b, int report)
+/* Soft and hard, so that it cannot be taken back. */
+static void limit_to(int resource, int64_t most, int report)
 {
+    struct rlimit now;
+    if (getrlimit((__rlimit_resource_t)resource, &now) < 0)
+        fail(report, STEP_LIMITS, errno);
+    if (now.rlim_max > (rlim_t)most)
+        now.rlim_max = (rlim_t)most;
+    if (now.rlim_cur > now.rlim_max)
+        now.rlim_cur = now.rlim_max;
+    if (setrlimit((__rlimit_resource_t)resource, &now) < 0)
+        fail(report, STEP_LIMITS, errno);
+}
+
+/* The soft limits that whoever submitted the run had, within the hard ones that hold here. */
+static void set_limits(const struct shepherd *s, int report)
+{
+    const struct launch_block *b = s->block;
     for (size_t i = 0; i < b->nrlimits; i++) {
         const struct launch_rlimit *want = &b->rlimits[i];
         struct rlimit now;
@@ -171,7 +186,11 @@ static void set_limits(const struct launch_block *b, int report)
         if (setrlimit((__rlimit_resource_t)want->resource, &now) < 0)
             fail(report, STEP_LIMITS, errno);
     }
-    if (b->nice > 0 && setpriority(PRIO_PROCESS, 0, b->nice) < 0)
+    if (s->mem_each_bytes > 0)
+        limit_to(RLIMIT_DATA, s->mem_each_bytes, report);
+    if (s->user_tasks > 0)
+        limit_to(RLIMIT_NPROC, s->user_tasks, report);
+    if (b->nice > getpriority(PRIO_PROCESS, 0) && setpriority(PRIO_PROCESS, 0, b->nice) < 0)
         fail(report, STEP_LIMITS, errno);
 }
 
@@ -191,7 +210,7 @@ static void prepare(const struct shepherd *s, int report)
         fail_with(report, &c);
     if (sys)
         rejoin(s, report);
-    set_limits(s->block, report);
+    set_limits(s, report);
     if (sys && sys->become(sys->arg, &c) < 0)
         fail_with(report, &c);
     umask((mode_t)s->block->umask);

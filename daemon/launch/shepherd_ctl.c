@@ -139,7 +139,8 @@ static void on_frame(struct shepherd *s, struct ctl_peer *p)
             send_frame(s, p, &answer);
         break;
     case FRAME_STOP:
-        shepherd_stop(s, RESULT_STOPPED, f->a >= 1 && f->a < NSIG ? (int)f->a : SIGTERM, f->b);
+        shepherd_stop(s, f->cause == RESULT_ENERGY_LIMIT ? RESULT_ENERGY_LIMIT : RESULT_STOPPED,
+                      f->a >= 1 && f->a < NSIG ? (int)f->a : SIGTERM, f->b);
         break;
     case FRAME_PAUSE:
     case FRAME_RESUME:

@@ -48,7 +48,9 @@ struct shepherd {
     enum shepherd_phase phase;
     struct result r;
     pid_t main_pid;
-    bool nohup; /* SIGHUP was ignored when we came */
+    int64_t mem_each_bytes; /* without a controller: for each of its processes; 0 = not so */
+    int64_t user_tasks;     /* likewise: tasks that its user may have in all; 0 = not so */
+    bool nohup;             /* SIGHUP was ignored when we came */
     bool main_gone;
     bool no_children;  /* waitpid said so */
     bool given_up;     /* ABORT: leave no result */

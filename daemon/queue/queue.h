@@ -38,6 +38,8 @@ struct queue_config {
     struct storage *storage;
     struct launch *launch;
     struct gpu_procs *gpu_procs; /* which GPUs there are and who is on them; NULL = none */
+    int64_t mem_bytes;           /* of the machine for runs; 0 = all there is */
+    int64_t max_pids;            /* tasks of one run; 0 = any number */
     int64_t default_gpus;        /* of a run that may run beside others and did not say */
     int64_t cpus;                /* for runs; 0 = all that this process may use */
     struct slots *slots;         /* where CPU time of runs is counted; NULL = nowhere */

@@ -20,12 +20,23 @@ static enum run_state end_state(const struct result *res)
         return RUN_TIMEOUT;
     case RESULT_OOM:
         return RUN_OOM;
+    case RESULT_ENERGY_LIMIT:
+        return RUN_ENERGY_LIMIT;
     case RESULT_NOT_STARTED:
         return RUN_FAILED;
     case RESULT_EXITED:
         break;
     }
     return res->exit_code == 0 ? RUN_DONE : RUN_FAILED;
+}
+
+static char *oom_cause(const struct queue_item *r)
+{
+    char limit[32];
+    if (!r->spec || r->spec->mem_bytes == 0)
+        return base_strdup("out of memory: the machine had none left");
+    units_show_size(limit, sizeof(limit), r->spec->mem_bytes);
+    return base_printf("out of memory: it reached its limit of %s", limit);
 }
 
 /* In new memory. */
@@ -37,7 +48,9 @@ static char *end_cause(const struct queue_item *r, const struct result *res)
     case RESULT_TIMED_OUT:
         return base_strdup("time limit reached");
     case RESULT_OOM:
-        return base_strdup("out of memory");
+        return oom_cause(r);
+    case RESULT_ENERGY_LIMIT:
+        return base_strdup(r->live->stop_reason[0] ? r->live->stop_reason : "energy limit reached");
     case RESULT_NOT_STARTED:
         return base_printf("launch: %s", res->text[0] ? res->text : "it could not be executed");
     case RESULT_EXITED:
@@ -49,15 +62,33 @@ static char *end_cause(const struct queue_item *r, const struct result *res)
     return base_printf("exit code %" PRId64, res->exit_code);
 }
 
-/* With what its shepherd has to add: a full disk, processes that would not go. */
+static char *with(char *text, const char *more)
+{
+    char *both = base_printf("%s; %s", text, more);
+    free(text);
+    return both;
+}
+
+/* With what limits did to single processes of it, and what its shepherd has to add: a full disk, processes
+ * that would not go. */
 static char *end_reason(const struct queue_item *r, const struct result *res)
 {
-    char *cause = end_cause(r, res);
-    if (res->cause == RESULT_NOT_STARTED || !res->text[0])
-        return cause;
-    char *both = base_printf("%s; %s", cause, res->text);
-    free(cause);
-    return both;
+    char text[120];
+    char *reason = end_cause(r, res);
+    if (res->cause == RESULT_NOT_STARTED)
+        return reason;
+    if (res->oom_kills > 0 && res->cause != RESULT_OOM) {
+        snprintf(text, sizeof(text), "%" PRId64 " of its processes killed for memory",
+                 res->oom_kills);
+        reason = with(reason, text);
+    }
+    if (res->pids_refused > 0) {
+        snprintf(text, sizeof(text),
+                 "%" PRId64 " forks refused above its limit of %" PRId64 " tasks",
+                 res->pids_refused, r->q->cfg.max_pids);
+        reason = with(reason, text);
+    }
+    return res->text[0] ? with(reason, res->text) : reason;
 }
 
 static void change_from_result(struct queue_item *r, const struct result *res, struct run_change *c)
@@ -73,6 +104,7 @@ static void change_from_result(struct queue_item *r, const struct result *res, s
     c->cpu_basis = res->cpu_us == RESULT_NONE ? NULL : res->cpu_from_cgroup ? "cgroup" : "rusage";
     c->maxrss_bytes = res->maxrss_bytes;
     c->leftovers = res->leftovers;
+    c->mem_peak_bytes = res->mem_peak_bytes;
     bool now_is_known = r->row.boot == r->q->boot && res->t1_ns != RESULT_NONE;
     c->ended_utc_ns = clock_utc_ns() - (now_is_known ? clock_boot_ns() - res->t1_ns : 0);
 }
@@ -178,6 +210,9 @@ static void move_to_end(struct queue_item *r)
         return;
     }
     enum run_state to = end_state(&r->live->result);
+    struct err ignored; /* without it the reason says less */
+    if (queue_item_spec(r, &ignored) < 0)
+        log_warn("run %" PRId64 ": %s", r->row.id, ignored.text);
     char *reason CLEANUP(base_freep) = end_reason(r, &r->live->result);
     change_from_result(r, &r->live->result, &c);
     c.reason = reason;

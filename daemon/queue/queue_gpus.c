@@ -60,9 +60,16 @@ static int64_t own_cpus(void)
     return n > 0 ? n : 0;
 }
 
+static int64_t own_mem(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), bytes = sysconf(_SC_PAGESIZE);
+    return pages > 0 && bytes > 0 ? (int64_t)pages * bytes : 0;
+}
+
 void queue_gpus_count(struct queue *q)
 {
     q->resources.have.n[RESOURCES_CPUS] = q->cfg.cpus > 0 ? q->cfg.cpus : own_cpus();
+    q->resources.have.n[RESOURCES_MEM] = q->cfg.mem_bytes > 0 ? q->cfg.mem_bytes : own_mem();
 }
 
 int queue_gpus_settle(struct queue *q, struct spec *specs, size_t n, struct err *e)

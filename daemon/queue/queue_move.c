@@ -83,6 +83,7 @@ static void apply(struct run_row *row, const struct queue_move *m)
     set_int(&row->cpu_us, c->cpu_us);
     set_int(&row->maxrss_bytes, c->maxrss_bytes);
     set_int(&row->leftovers, c->leftovers);
+    set_int(&row->mem_peak_bytes, c->mem_peak_bytes);
     set_int(&row->started_utc_ns, c->started_utc_ns);
     set_int(&row->ended_utc_ns, c->ended_utc_ns);
 }

@@ -63,6 +63,14 @@ static char **make_argv(const struct queue_item *r)
     return argv;
 }
 
+_Static_assert(SPEC_RLIMITS <= LAUNCH_RLIMITS, "all of them fit");
+static void take_rlimits(const struct spec *s, struct launch_rlimit out[LAUNCH_RLIMITS])
+{
+    for (size_t i = 0; i < s->nrlimits; i++)
+        out[i] =
+            (struct launch_rlimit){.resource = s->rlimits[i].resource, .soft = s->rlimits[i].soft};
+}
+
 static int start_shepherd(struct queue_item *r, struct err *e)
 {
     struct queue *q = r->q;
@@ -78,6 +86,8 @@ static int start_shepherd(struct queue_item *r, struct err *e)
     char **more = NULL;
     char **all CLEANUP(base_freep) = queue_gpus_env(r, env, &more);
     char **argv CLEANUP(base_freep) = make_argv(r);
+    struct launch_rlimit rlimits[LAUNCH_RLIMITS];
+    take_rlimits(r->spec, rlimits);
     const struct launch_block b = {
         .run_id = r->row.id,
         .token = r->row.token,
@@ -85,6 +95,11 @@ static int start_shepherd(struct queue_item *r, struct err *e)
         .linger_ns = q->cfg.linger_ns,
         .log_cap_bytes = r->spec->log_cap_bytes,
         .time_limit_ns = r->spec->time_limit_ns,
+        .mem_max_bytes = r->spec->mem_bytes,
+        .pids_max = q->cfg.max_pids,
+        .nice = r->spec->nice,
+        .rlimits = rlimits,
+        .nrlimits = r->spec->nrlimits,
         .umask = r->spec->umask,
         .flags = r->spec->wait_children ? LAUNCH_WAIT_CHILDREN : 0,
         .argv = argv,

@@ -97,6 +97,12 @@ static void show_cpus(int64_t n, char buf[40])
     (void)snprintf(buf, 40, "%" PRId64 " CPU%s", n, n == 1 ? "" : "s");
 }
 
+static void show_mem(int64_t n, char buf[40])
+{
+    char size[32];
+    (void)snprintf(buf, 40, "%s of memory", units_show_size(size, sizeof(size), n));
+}
+
 static const struct counted {
     size_t field;     /* of spec, an int64_t; 0 there = it did not say */
     int64_t least;    /* what a shared run gets that did not say */
@@ -105,6 +111,7 @@ static const struct counted {
     void (*show)(int64_t n, char buf[40]);
 } counted[RESOURCES_KINDS] = {
     [RESOURCES_CPUS] = {offsetof(struct spec, cpus), 1, "cpus", "--cpus", show_cpus},
+    [RESOURCES_MEM] = {offsetof(struct spec, mem_bytes), 0, "mem", "--mem", show_mem},
 };
 
 static int64_t said_of(const struct spec *s, enum resources_kind k)

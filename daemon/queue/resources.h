@@ -7,7 +7,7 @@
  * process of nobody's stands, then the others; within each, by the number the driver gives them (PCI order).
  * A GPU that has gone (lost, driver unloaded, hanging) is given to nobody; who holds it keeps it to his end.
  *
- * What is counted and not named (CPUs): so many there are, so many are given. One more joins as a word of
+ * What is counted and not named (CPUs, bytes of memory): so many there are, so many are given. One more joins as a word of
  * `resources_kind`, its line in the table `counted` of resources.c, a field of `spec` and who fills in `have`.
  * A count that is not known (`have` 0) keeps nobody waiting.
  *
@@ -18,7 +18,7 @@
 
 #include "common/spec.h"
 
-enum resources_kind { RESOURCES_CPUS, RESOURCES_KINDS };
+enum resources_kind { RESOURCES_CPUS, RESOURCES_MEM, RESOURCES_KINDS };
 
 #define RESOURCES_GPUS_MAX  SPEC_GPUS_MAX
 #define RESOURCES_TEXT      256

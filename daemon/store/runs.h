@@ -48,7 +48,7 @@ struct run_row {
     int64_t priority;
     int64_t boot, t0_ns, main_exit_ns, t1_ns; /* RUN_NONE = not yet */
     int64_t submitted_utc_ns, started_utc_ns, ended_utc_ns;
-    int64_t exit_code, term_signal, cpu_us, maxrss_bytes, leftovers;
+    int64_t exit_code, term_signal, cpu_us, maxrss_bytes, leftovers, mem_peak_bytes;
     char *warrant; /* name of its file (queue/warrants.h); NULL = none: user mode */
 };
 void run_row_fini(struct run_row *r);
@@ -79,6 +79,7 @@ struct run_change {
     int64_t token;      /* RUN_NONE = unchanged; likewise all below */
     const char *mode;
     int64_t t0_ns, main_exit_ns, t1_ns, exit_code, term_signal, cpu_us, maxrss_bytes, leftovers;
+    int64_t mem_peak_bytes;
     int64_t started_utc_ns, ended_utc_ns;
     const char *cpu_basis;
 };

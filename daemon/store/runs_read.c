@@ -36,6 +36,7 @@ static int take_row(sqlite3_stmt *st, struct run_row *r, struct err *e)
     for (size_t i = 0; i < ARRAY_LEN(ints); i++)
         *ints[i] = stmt_opt(st, 14 + (int)i);
     r->warrant = stmt_dup(st, 30);
+    r->mem_peak_bytes = stmt_opt(st, 31);
     return 0;
 }
 

@@ -101,6 +101,7 @@ void run_change_init(struct run_change *c)
                              .cpu_us = RUN_NONE,
                              .maxrss_bytes = RUN_NONE,
                              .leftovers = RUN_NONE,
+                             .mem_peak_bytes = RUN_NONE,
                              .started_utc_ns = RUN_NONE,
                              .ended_utc_ns = RUN_NONE};
 }
@@ -145,6 +146,7 @@ static int update_row(struct store *s, int64_t id, const enum run_state states[2
     stmt_bind_opt(st, 16, c->ended_utc_ns);
     stmt_bind_text(st, 17, c->cpu_basis);
     stmt_bind_opt(st, 18, states[1] == RUN_STARTING ? store_boot(s) : STMT_NULL);
+    stmt_bind_opt(st, 19, c->mem_peak_bytes);
     return stmt_run(st, e);
 }
 

@@ -91,6 +91,8 @@ static void test_slips_on_the_command_line(void **state)
         {"--period", "0ms", "1.0ms", ""},
         {"--period", "1h", "1m00s", ""},
         {"--parallel", "0", "from 1", ""},
+        {"--mem", "32", "32M (MiB) or 32B (bytes)", "512M"},
+        {"--mem", "2000T", "from 0 B to 1024 TiB", ""},
         {"--parallel", "many", "whole number", "4096"},
         {"--durability", "ful", "normal|full", ""},
         {"--estimate=perhaps", NULL, "yes or no", ""},

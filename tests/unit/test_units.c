@@ -251,6 +251,9 @@ static void test_what_people_see(void **state)
         assert_string_equal(units_show_duration(b, sizeof(b), durations[i].ns), durations[i].text);
     assert_string_equal(units_show_bytes(b, sizeof(b), 1050000), "1.05 MB");
     assert_string_equal(units_show_bytes(b, sizeof(b), 999), "999 B");
+    assert_string_equal(units_show_size(b, sizeof(b), INT64_C(32) << 30), "32 GiB");
+    assert_string_equal(units_show_size(b, sizeof(b), 3 << 19), "1.50 MiB");
+    assert_string_equal(units_show_size(b, sizeof(b), 1023), "1023 B");
     assert_string_equal(units_show_power(b, sizeof(b), 87.25), "87.2 W");
     assert_string_equal(units_show_power(b, sizeof(b), 0.0 / 0.0), "-");
 }

@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+"""Limits of runs in user mode: what was asked for arrives in the run, what cannot be had is said, and what is
+over is ended. The real wattqd and wattq-shepherd, the script meter with known power."""
+import os
+import resource
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from harness import BIN, Daemon, Refused  # noqa: E402
+
+MIB = 1 << 20
+
+
+class Base(unittest.TestCase):
+    args = ()
+
+    def setUp(self):
+        self.d = Daemon(*self.args)
+        self.addCleanup(self.d.__exit__, None, None, None)
+        self.d.start()
+
+    def refused(self, code, op, **keys):
+        with self.assertRaises(Refused) as r:
+            self.d.call(op, **keys)
+        self.assertEqual(r.exception.code, code)
+        return r.exception
+
+    def wattq(self, *args, code=0, **keys):
+        """The client, in the directory of the daemon; its two outputs together."""
+        p = subprocess.run([os.path.join(BIN, "client", "wattq"), "--socket", self.d.socket, *args], cwd=self.d.dir,
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **keys)
+        self.assertEqual(p.returncode, code, p.stdout)
+        return p.stdout
+
+
+class Carried(Base):
+    def test_soft_limits_and_niceness_arrive(self):
+        base = os.nice(0)
+        script = "nice; ulimit -Sn; ulimit -Sc; ulimit -Ss"
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        few = 77 if hard == resource.RLIM_INFINITY else min(77, hard)
+        run = self.d.submit(["bash", "-c", script], nice=min(19, base + 4),
+                            rlimits={"nofile": few, "core": 0, "stack": 4 * MIB, "rtprio": -1})
+        row = self.d.wait(run)
+        self.assertEqual(row["state"], "done", row)
+        self.assertEqual(self.d.logs(run)[0].split(), [str(min(19, base + 4)), str(few), "0", "4096"])
+        shown = self.d.show(run)
+        self.assertEqual((shown["nice"], shown["rlimits"]["nofile"]), (min(19, base + 4), few))
+
+    def test_a_limit_above_the_hard_one_is_the_hard_one(self):
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        if hard == resource.RLIM_INFINITY:
+            self.skipTest("open files have no hard limit here")
+        run = self.d.submit(["bash", "-c", "ulimit -Sn"], rlimits={"nofile": hard + 1})
+        self.d.wait(run)
+        self.assertEqual(self.d.logs(run)[0].split(), [str(hard)])
+
+    def test_what_the_client_was_called_with(self):
+        """The shell's own soft limits; --nice and --mem of each command that starts runs; shown again."""
+        def fewer():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (88, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        self.wattq("submit", "--wait", "--nice", "7", "--mem", "64M", "--", "bash", "-c", "nice; ulimit -Sn",
+                   preexec_fn=fewer)
+        self.assertEqual(self.wattq("logs", "last").split(), ["7", "88"])
+        self.assertIn("64 MiB of memory", self.wattq("show", "last"))
+        self.assertIn("7", self.wattq("exec", "--nice", "7", "--", "nice").split())
+        self.wattq("sweep", "--nice", "5", "--mem", "2M", "-p", "a=1", "--", "echo", "{a}")
+        row = self.d.wait(3)
+        self.assertEqual((row["mem_limit_bytes"], self.d.show(row["run"])["nice"]), (2 * MIB, 5))
+
+    def test_bare_numbers_show_both_readings(self):
+        self.assertIn("90s (seconds) or 90m (minutes)",
+                      self.wattq("submit", "--time", "90", "--", "true", code=2))
+        self.assertIn("32M (MiB) or 32B (bytes)", self.wattq("submit", "--mem", "32", "--", "true", code=2))
+        self.assertIn("1 MiB", self.wattq("submit", "--mem", "5k", "--", "true", code=2))
+        self.assertIn("0 to 19", self.wattq("submit", "--nice", "-3", "--", "true", code=2))
+
+
+class Memory(Base):
+    def test_beyond_it(self):
+        """By the controller where there is one, which is an `oom`; else each process alone, and it says so."""
+        hungry = self.d.submit(["python3", "-c", "x = b'x' * (300 << 20); print('had it')"], mem_bytes=64 * MIB)
+        fine = self.d.submit(["python3", "-c", "x = b'x' * (8 << 20); print('had it')"], mem_bytes=64 * MIB)
+        bad, good = self.d.wait(hungry, fine)
+        self.assertEqual(good["state"], "done", good)
+        self.assertNotIn("had it", self.d.logs(hungry)[0])
+        if bad["mem_peak_bytes"] is None:
+            self.assertEqual((bad["state"], bad["exit_code"]), ("failed", 1), bad)
+            self.assertIn("MemoryError", self.d.logs(hungry)[0])
+            self.assertIn("each of its processes alone: no memory controller", bad["reason"])
+        else:
+            self.assertEqual(bad["state"], "oom", bad)
+            self.assertIn("reached its limit of 64 MiB", bad["reason"])
+            self.assertLessEqual(bad["mem_peak_bytes"], 65 * MIB)
+
+    def test_more_than_the_machine_has(self):
+        e = self.refused("usage", "submit", run=self.d.spec(["true"], mem_bytes=1 << 50))
+        self.assertIn("of memory were asked for, but this machine has", str(e))
+
+
+class MemoryForRuns(Base):
+    args = ("--mem", "100M", "--parallel", "4")
+
+    def test_it_is_reserved(self):
+        a = self.d.sh("sleep 30", mem_bytes=60 * MIB, exclusive=False)
+        b = self.d.sh("true", mem_bytes=60 * MIB, exclusive=False)
+        c = self.d.sh("true", mem_bytes=30 * MIB, exclusive=False)
+        self.d.until_state(a, "running")
+        self.assertEqual(self.d.state(b), "queued")
+        waits = {r["run"]: r.get("waiting_for") for r in self.d.call("queue")["runs"]}[b]
+        self.assertIn("60 MiB of memory: of 100 MiB of memory only 40 MiB of memory left", waits)
+        self.d.call("cancel", runs=[a], grace_ns=0)
+        self.assertEqual([r["state"] for r in self.d.wait(a, b, c)], ["cancelled", "done", "done"])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
