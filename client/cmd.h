@@ -85,6 +85,7 @@ void sql_help(FILE *f); /* cmd_sql.c: the views, after the options of wattq sql 
 
 int cmd_overview(struct app *app, struct err *e); /* bare `wattq` */
 int cmd_submit(struct app *app, struct err *e);
+int cmd_script(struct app *app, struct err *e);
 int cmd_train(struct app *app, struct err *e);
 int cmd_sweep(struct app *app, struct err *e);
 int cmd_study(struct app *app, struct err *e);

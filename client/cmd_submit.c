@@ -108,12 +108,23 @@ int cmd_submit(struct app *app, struct err *e)
 {
     const struct args *a = &app->args;
     int rc = cmd_need(app, 1, "a command to queue", e);
-    if (rc == 0)
-        rc = wait_and_hold(a, e);
+    if (rc < 0)
+        return rc;
+    if (a->dashes || !submit_is_script(a->pos[0]))
+        return submit_command(app, a->pos, a->npos, e);
+    cmd_say(app, "options are taken from the lines in %s; without them: wattq submit -- %s",
+            a->pos[0], a->pos[0]);
+    return submit_script(app, a->pos[0], a->pos + 1, a->npos - 1, e);
+}
+
+int submit_command(struct app *app, char *const *argv, size_t argc, struct err *e)
+{
+    const struct args *a = &app->args;
+    int rc = wait_and_hold(a, e);
     if (rc < 0)
         return rc;
     struct job j CLEANUP(job_finip) = {0};
-    rc = job_init(&j, SPEC_COMMAND, a, true, a->pos, a->npos, e);
+    rc = job_init(&j, SPEC_COMMAND, a, true, argv, argc, e);
     if (rc < 0 && args_has(a, OPT_WAIT) && e->code != WATTQ_E_USAGE)
         return submit_not_startable(app, rc, e);
     return rc < 0 ? rc : submit_job(app, &j, e);

@@ -117,6 +117,8 @@ static int read_order(struct sweep *s, const struct args *a, struct err *e)
     int rc = args_int(a, OPT_SEED, 0, INT64_MAX, &s->q.seed, e);
     if (rc == 0)
         rc = args_int(a, OPT_REPEAT, 1, SPEC_SWEEP_RUNS, &s->q.repeat, e);
+    if (rc == 0)
+        rc = args_int(a, OPT_MAX_RUNNING, 1, SPEC_SWEEP_RUNS, &s->q.max_running, e);
     return rc == 0 ? args_int(a, OPT_MAX_FAILS, 1, SPEC_SWEEP_RUNS, &s->q.max_fails, e) : rc;
 }
 
@@ -471,6 +473,8 @@ static void put_request(struct sweep *s, struct wire_out *o)
     wire_put_int(o, "repeat", s->q.repeat);
     wire_put_str(o, "label", s->q.label);
     wire_put_int(o, "max_fails", s->q.max_fails);
+    if (s->q.max_running > 0)
+        wire_put_int(o, "max_running", s->q.max_running);
     if (s->q.canary_every > 0) {
         wire_put_int(o, "canary_every", s->q.canary_every);
         put_words(o, "canary", s->q.canary, s->q.ncanary);
@@ -566,7 +570,7 @@ static int borrow(struct app *mine, const struct app *app, char *const *words, s
     char **argv CLEANUP(base_freep) = base_alloc((n + 5) * sizeof *argv);
     static char option[] = "--socket";
     static char json[] = "--json";
-    static char quiet[] = "--quiet";
+    static char quiet[] = "--bare";
     size_t k = 0;
     if (args_has(&app->args, OPT_SOCKET)) {
         argv[k++] = option;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "client/design.h"
+#include "common/carried.h"
 #include "common/units.h"
 
 #define REQUEST_ROOM (WIRE_FRAME_MAX - (64u << 10)) /* for argv, environment and diff */
@@ -50,15 +51,36 @@ static void env_set(struct spec *s, const char *pair)
     s->env[s->envc++] = base_strdup(pair);
 }
 
-/* Our environment, then --env. */
+static bool in_list(const char *list, const char *name, size_t bytes)
+{
+    for (const char *p = list; p;) {
+        size_t n = strcspn(p, ",");
+        if (n == bytes && strncmp(p, name, n) == 0)
+            return true;
+        p = p[n] ? p + n + 1 : NULL;
+    }
+    return false;
+}
+
+/* --export: is that variable of ours handed on? */
+static bool exported(const char *list, const char *pair)
+{
+    size_t n = strcspn(pair, "=");
+    if (!list || in_list(list, "ALL", 3))
+        return true;
+    return in_list("HOME,LOGNAME,PATH,SHELL,USER", pair, n) || in_list(list, pair, n);
+}
+
+/* Our environment, then what --export and --env say. */
 static int capture_env(struct spec *s, const struct args *a, struct err *e)
 {
+    const char *list = args_str(a, OPT_EXPORT, NULL);
     size_t n = 0;
     while (environ[n])
         n++;
     s->env = base_alloc((n + a->n[OPT_ENV] + 1) * sizeof *s->env);
     for (size_t i = 0; i < n; i++)
-        if (environ[i][0] != '=' && strchr(environ[i], '='))
+        if (environ[i][0] != '=' && strchr(environ[i], '=') && exported(list, environ[i]))
             s->env[s->envc++] = base_strdup(environ[i]);
     for (size_t i = 0; i < a->n[OPT_ENV]; i++) {
         const char *pair = a->value[OPT_ENV][i];
@@ -91,7 +113,22 @@ static int capture_params(struct spec *s, const struct args *a, struct err *e)
     return 0;
 }
 
-/* The directory we are in; --stdin relative to it. */
+static int capture_dir(struct spec *s, const char *dir, struct err *e)
+{
+    char *full = realpath(dir, NULL);
+    struct stat st;
+    if (full && stat(full, &st) == 0 && S_ISDIR(st.st_mode)) {
+        free(s->cwd);
+        s->cwd = full;
+        return 0;
+    }
+    errno = full ? ENOTDIR : errno;
+    free(full);
+    err_errno(e, WATTQ_E_NOT_FOUND, "--chdir: %.150s", dir);
+    return err_next(e, "name a directory that exists");
+}
+
+/* The directory we are in, to which --stdin is relative; or --chdir. */
 static int capture_place(struct spec *s, const struct args *a, struct err *e)
 {
     mode_t mask = umask(0);
@@ -103,9 +140,11 @@ static int capture_place(struct spec *s, const struct args *a, struct err *e)
         return err_next(e, "cd to one that does");
     }
     const char *in = args_str(a, OPT_STDIN, NULL);
-    if (!in)
-        return 0;
-    s->stdin_path = in[0] == '/' ? base_strdup(in) : base_printf("%s/%s", s->cwd, in);
+    if (in)
+        s->stdin_path = in[0] == '/' ? base_strdup(in) : base_printf("%s/%s", s->cwd, in);
+    int rc = args_has(a, OPT_CHDIR) ? capture_dir(s, args_str(a, OPT_CHDIR, "."), e) : 0;
+    if (rc < 0 || !in)
+        return rc;
     if (access(s->stdin_path, R_OK) == 0)
         return 0;
     int code = errno == EACCES ? WATTQ_E_FORBIDDEN : WATTQ_E_NOT_FOUND;
@@ -271,7 +310,9 @@ static int check_program(const struct spec *s, struct err *e)
 {
     const char *name = s->argv[0];
     if (strchr(name, '/')) {
-        int errnum = try_file(name);
+        char *file CLEANUP(base_freep) =
+            name[0] == '/' ? base_strdup(name) : base_printf("%s/%s", s->cwd, name);
+        int errnum = try_file(file);
         return errnum ? no_program(name, false, errnum, e) : 0;
     }
     const char *path = env_get(s, "PATH");
@@ -294,7 +335,7 @@ static int check_program(const struct spec *s, struct err *e)
 int job_init(struct job *j, enum spec_kind kind, const struct args *a, bool params,
              char *const *argv, size_t argc, struct err *e)
 {
-    *j = (struct job){.code = {.dirty = -1}};
+    *j = (struct job){.code = {.dirty = -1}, .template = !params};
     struct spec *s = &j->spec;
     spec_init(s);
     s->kind = kind;
@@ -313,10 +354,38 @@ int job_init(struct job *j, enum spec_kind kind, const struct args *a, bool para
     return rc;
 }
 
+int job_check(const struct args *a, struct err *e)
+{
+    struct job j = {0};
+    spec_init(&j.spec);
+    int rc = capture_place(&j.spec, a, e);
+    if (rc == 0)
+        rc = capture_options(&j.spec, a, e);
+    if (rc == 0)
+        rc = capture_env(&j.spec, a, e);
+    if (rc == 0)
+        rc = capture_params(&j.spec, a, e);
+    job_fini(&j);
+    return rc;
+}
+
 void job_fini(struct job *j)
 {
     spec_fini(&j->spec);
     provenance_fini(&j->code);
+}
+
+/* A script that a sweep carries has its text in argv with every { doubled: that word as its runs have it. */
+static void undouble(const struct job *j, char **argv)
+{
+    struct carried c;
+    if (!j->template || !carried_find((const char *const *)argv, j->spec.argc, &c))
+        return;
+    char *text = NULL;
+    if (spec_expand(c.text, NULL, 0, NULL, &text, NULL) < 0)
+        return;
+    free(argv[c.args - 1]);
+    argv[c.args - 1] = text;
 }
 
 void job_find_code(struct job *j)
@@ -325,8 +394,13 @@ void job_find_code(struct job *j)
     char program[] = "wattq-train";
     char *const trainer[] = {program, NULL};
     provenance_fini(&j->code);
-    provenance_collect(&j->code, s->cwd, s->kind == SPEC_TRAIN ? trainer : s->argv,
+    char **argv = copy_list(s->argv, s->argc);
+    undouble(j, argv);
+    provenance_collect(&j->code, s->cwd, s->kind == SPEC_TRAIN ? trainer : argv,
                        env_get(s, "PATH"));
+    for (size_t i = 0; i < s->argc; i++)
+        free(argv[i]);
+    free(argv);
     size_t bytes = j->code.diff ? strlen(j->code.diff) : 0;
     for (size_t i = 0; i < s->envc; i++)
         bytes += strlen(s->env[i]) + 5;

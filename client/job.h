@@ -9,6 +9,7 @@
 
 struct job {
     struct spec spec;
+    bool template; /* argv is that of a sweep: {key} and {{ are yet to be replaced */
     struct provenance code;
 };
 
@@ -18,6 +19,8 @@ struct job {
 int job_init(struct job *j, enum spec_kind kind, const struct args *a, bool params,
              char *const *argv, size_t argc, struct err *e) MUST_USE;
 void job_fini(struct job *j);
+/* Do the options make sense, each for itself and together? Nothing is looked at but files they name. */
+int job_check(const struct args *a, struct err *e) MUST_USE;
 /* What the queue says a foreground run is given (GPUs, CPUs), into its environment; an OMP_NUM_THREADS of its own
  * stays, and a CUDA_VISIBLE_DEVICES where it is exclusive and asked for no number. */
 void job_take_env(struct job *j, const struct wire_val *env);

@@ -58,7 +58,7 @@ static int unknown(opt_set allowed, const char *arg, struct err *e)
     return err_next(e, "see the options with --help; what belongs to the run goes behind --");
 }
 
-static void put_value(struct args *a, int id, const char *value)
+void args_put(struct args *a, enum opt_id id, const char *value)
 {
     size_t n = a->n[id];
     const char **v = realloc(a->value[id], (n + 1) * sizeof *v);
@@ -111,12 +111,12 @@ static int scan_long(struct scan *s, char *arg, struct err *e)
         if (equals)
             return err_set(e, WATTQ_E_USAGE, "--%s is a switch and takes no value",
                            opt_defs[id].name);
-        put_value(s->a, id, "");
+        args_put(s->a, (enum opt_id)id, "");
         return 0;
     }
     if (!equals && s->i + 1 >= s->argc)
         return needs_value(id, e);
-    put_value(s->a, id, equals ? equals + 1 : s->argv[++s->i]);
+    args_put(s->a, (enum opt_id)id, equals ? equals + 1 : s->argv[++s->i]);
     return 0;
 }
 
@@ -143,12 +143,12 @@ static int scan_letters(struct scan *s, char *arg, struct err *e)
         if (id < 0)
             return unknown(s->allowed, arg, e);
         if (!opt_defs[id].value) {
-            put_value(s->a, id, "");
+            args_put(s->a, (enum opt_id)id, "");
             continue;
         }
         if (!p[1] && s->i + 1 >= s->argc)
             return needs_value(id, e);
-        put_value(s->a, id, p[1] ? p + 1 : s->argv[++s->i]);
+        args_put(s->a, (enum opt_id)id, p[1] ? p + 1 : s->argv[++s->i]);
         return 0;
     }
     return 0;
@@ -189,6 +189,27 @@ void args_fini(struct args *a)
         free(a->value[i]);
     free(a->pos);
     *a = (struct args){0};
+}
+
+static void forget(struct args *a, enum opt_id id)
+{
+    free(a->value[id]);
+    a->value[id] = NULL;
+    a->n[id] = 0;
+}
+
+void args_override(struct args *a, const struct args *over)
+{
+    if (args_has(over, OPT_EXCLUSIVE) || args_has(over, OPT_SHARED)) {
+        forget(a, OPT_EXCLUSIVE);
+        forget(a, OPT_SHARED);
+    }
+    for (size_t i = 0; i < OPT_COUNT_OF_ALL; i++) {
+        if (over->n[i] > 0 && !opt_defs[i].repeats)
+            forget(a, (enum opt_id)i);
+        for (size_t k = 0; k < over->n[i]; k++)
+            args_put(a, (enum opt_id)i, over->value[i][k]);
+    }
 }
 
 bool args_has(const struct args *a, enum opt_id id)

@@ -32,6 +32,9 @@
     X(WAIT, "wait", 'W', NULL, 0, "wait for the end and exit with the run's exit code")            \
     X(HOLD, "hold", 'H', NULL, 0, "queue it held, until wattq release")                            \
     X(STDIN, "stdin", 0, "FILE", 0, "what the run reads from its standard input")                  \
+    X(CHDIR, "chdir", 'D', "DIR", 0, "directory the run starts in (default: the one you are in)")  \
+    X(EXPORT, "export", 0, "ALL|NONE|NAME,..", 0,                                                  \
+      "which variables of your environment it gets; NONE leaves HOME, PATH and the like")          \
     X(ENV, "env", 'e', "K=V", 1, "set or replace one environment variable of the run")             \
     X(PARAM, "param", 'p', "K=V", 1, "parameter of the run; with sweep an axis: a,b,c or 1..5")    \
     X(GRACE, "grace", 0, "DURATION", 0, "time between TERM and KILL (default 30s)")                \
@@ -60,6 +63,10 @@
     X(QUEUE, "queue", 0, NULL, 0, "queue it")                                                      \
     X(ORDER, "order", 0, "HOW", 0, "random (default) or given")                                    \
     X(SEED, "seed", 0, "N", 0, "seed of the random order, so that it can be had again")            \
+    X(MAX_RUNNING, "max-running", 0, "N", 0, "so many of its runs at a time, at most")             \
+    X(ARRAY, "array", 0, "0-9%2", 0,                                                               \
+      "a sweep over WATTQ_ARRAY_TASK_ID: numbers, ranges, %N at a time")                           \
+    X(SLURM_ENV, "slurm-env", 0, NULL, 0, "set SLURM_JOB_ID, SLURM_ARRAY_TASK_ID and the like")    \
     X(DRY_RUN, "dry-run", 0, NULL, 0, "show what would be queued, queue nothing")                  \
     X(MAX_FAILS, "max-fails", 0, "N", 0, "hold the sweep after N quick failures in a row (5)")     \
     X(YES, "yes", 'y', NULL, 0, "do not ask: queue more than 1000 runs, change permissions")       \
@@ -157,6 +164,11 @@ struct args {
 int opt_parse(struct args *a, opt_set allowed, enum opt_mode mode, int argc, char **argv,
               struct err *e) MUST_USE;
 void args_fini(struct args *a);
+/* As if it had been typed once more; value is borrowed. */
+void args_put(struct args *a, enum opt_id id, const char *value);
+/* What `over` says goes before what a says: a value instead of a's, one more of what may be repeated, and of
+ * --exclusive and --shared the one that over names. Arguments that are no options stay a's. */
+void args_override(struct args *a, const struct args *over);
 
 bool args_has(const struct args *a, enum opt_id id);
 const char *args_str(const struct args *a, enum opt_id id,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "client/print.h"
+#include "common/carried.h"
 #include "common/units.h"
 
 /* ---- figures ----------------------------------------------------------------------------------- */
@@ -393,10 +394,17 @@ char *print_command(const struct wire_val *run)
     char *text = NULL;
     size_t bytes;
     FILE *f = start(&text, &bytes);
-    for (size_t i = 0; i < wire_len(argv); i++) {
+    size_t n = wire_len(argv);
+    const char **words CLEANUP(base_freep) = base_alloc((n + 1) * sizeof *words);
+    for (size_t i = 0; i < n; i++)
+        words[i] = wire_as_str(wire_at(argv, i), "?");
+    struct carried c = {0};
+    if (carried_find(words, n, &c))
+        put_word(f, c.name); /* as it was asked for; its text is in --json */
+    for (size_t i = c.args; i < n; i++) {
         if (i > 0)
             (void)fputc(' ', f);
-        put_word(f, wire_as_str(wire_at(argv, i), "?"));
+        put_word(f, words[i]);
     }
     finish(f);
     return text;

@@ -8,6 +8,14 @@
 
 /* Send the job, print its id; with --wait follow it and return its exit code. */
 int submit_job(struct app *app, struct job *j, struct err *e);
+/* The same for a command line. */
+int submit_command(struct app *app, char *const *argv, size_t argc, struct err *e);
+/* cmd_script.c: queue what a script file holds now, by the options that stand in it (client/script.h); those
+ * of app go before. */
+int submit_script(struct app *app, const char *path, char *const *rest, size_t nrest,
+                  struct err *e);
+/* Is that a script with such options in it? */
+bool submit_is_script(const char *path);
 /* A program that cannot be started, for a command that passes exit codes on: says why and returns 127 or
  * 126; any other failure comes back as it is. */
 int submit_not_startable(const struct app *app, int rc, struct err *e);

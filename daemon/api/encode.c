@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/carried.h"
 #include "daemon/api/coarse.h"
 
 #define COMMAND_MAX 500 /* bytes of argv in one line */
@@ -29,9 +30,14 @@ static void put_command(struct wire_out *o, const struct spec *s)
 {
     char line[COMMAND_MAX + 8];
     size_t n = 0;
+    struct carried c = {0};
     const char *prefix = s->kind == SPEC_TRAIN ? "wattq-train" : NULL;
-    for (size_t i = 0; n < COMMAND_MAX && i < s->argc + (prefix ? 1 : 0); i++) {
-        const char *word = prefix && i == 0 ? prefix : s->argv[i - (prefix ? 1 : 0)];
+    if (carried_find((const char *const *)s->argv, s->argc, &c))
+        prefix = c.name; /* its text is no line */
+    char **argv = s->argv + c.args;
+    size_t argc = s->argc - c.args + (prefix ? 1 : 0);
+    for (size_t i = 0; n < COMMAND_MAX && i < argc; i++) {
+        const char *word = prefix && i == 0 ? prefix : argv[i - (prefix ? 1 : 0)];
         const char *quote = *word == '\0' || strpbrk(word, " \t\n\"'$&|;<>*?") ? "'" : "";
         int got = snprintf(line + n, COMMAND_MAX - n, "%s%s%s%s", i ? " " : "", quote, word, quote);
         n += got > 0 ? (size_t)got : 0;

@@ -305,7 +305,8 @@ static int take_sweep(struct sweep_request *q, const struct wire_val *m, struct 
     const char *order = wire_str(m, "order", "random");
     *q = (struct sweep_request){.sw = {.seed = wire_int(m, "seed", 0),
                                        .repeat = wire_int(m, "repeat", 1),
-                                       .max_fails = wire_int(m, "max_fails", 5)}};
+                                       .max_fails = wire_int(m, "max_fails", 5),
+                                       .max_running = wire_int(m, "max_running", 0)}};
     if (wire_type(run) != WIRE_MAP)
         return err_set(e, WATTQ_E_USAGE, "a sweep needs a 'run'");
     q->sw.random = strcmp(order, "random") == 0;

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/carried.h"
 #include "common/units.h"
 #include "daemon/launch/spawn.h"
 
@@ -155,15 +156,13 @@ static bool is_interpreter(const char *program)
     return false;
 }
 
-/* The program in "#!/usr/bin/env python3" or "#!/bin/sh -e"; false = no such line. */
-static bool shebang(const char *script, const char *cwd, const char *path, char *out)
+/* The program in "#!/usr/bin/env python3" or "#!/bin/sh -e", which begins text; false = no such line. */
+static bool named_in(const char *text, const char *cwd, const char *path, char *out)
 {
-    char line[512] = "";
-    int fd CLEANUP(base_closep) = open(script, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    ssize_t n = fd >= 0 ? read(fd, line, sizeof(line) - 1) : -1;
-    if (n < 3 || strncmp(line, "#!", 2) != 0)
+    char line[512];
+    base_strcpy(line, sizeof(line), text);
+    if (strncmp(line, "#!", 2) != 0)
         return false;
-    line[n] = 0;
     line[strcspn(line, "\n")] = 0;
     char *save = NULL, *word = strtok_r(line + 2, " \t", &save);
     const char *base = word ? strrchr(word, '/') : NULL;
@@ -175,6 +174,30 @@ static bool shebang(const char *script, const char *cwd, const char *path, char 
     if (!word || !find_program(cwd, word, path, found))
         return false;
     resolve(found, out);
+    return true;
+}
+
+static bool shebang(const char *script, const char *cwd, const char *path, char *out)
+{
+    char line[512] = "";
+    int fd CLEANUP(base_closep) = open(script, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    ssize_t n = fd >= 0 ? read(fd, line, sizeof(line) - 1) : -1;
+    return n >= 3 && named_in(line, cwd, path, out);
+}
+
+/* A script whose text stands in the command line: the text is what is run, whatever the file is by now. */
+static bool take_carried(struct provenance *p, const char *cwd, char *const argv[],
+                         const char *path)
+{
+    struct carried c;
+    size_t n = 0;
+    while (argv[n])
+        n++;
+    if (!carried_find((const char *const *)argv, n, &c))
+        return false;
+    base_strcpy(p->script, sizeof(p->script), c.name);
+    sha256_hex(c.text, strlen(c.text), p->script_sha256);
+    named_in(c.text, cwd, path, p->interpreter);
     return true;
 }
 
@@ -208,9 +231,11 @@ void provenance_collect(struct provenance *p, const char *cwd, char *const argv[
     int64_t deadline_ns = clock_mono_ns() + PROVENANCE_LIMIT_NS;
     memset(p, 0, sizeof(*p));
     p->dirty = -1;
-    take_script(p, cwd, argv, path);
-    if (p->script[0])
-        hash_file(p->script, deadline_ns, p->script_sha256);
+    if (!take_carried(p, cwd, argv, path)) {
+        take_script(p, cwd, argv, path);
+        if (p->script[0])
+            hash_file(p->script, deadline_ns, p->script_sha256);
+    }
     take_git(p, cwd, deadline_ns);
     struct sha256 h;
     char dirty = (char)('1' + p->dirty);

@@ -89,6 +89,7 @@ struct queue_sweep {
     char label[SPEC_LABEL_MAX + 1];
     const struct run_code *code;
     int64_t max_fails;
+    int64_t max_running; /* of its runs at a time; 0 = any number */
     /* The design of a measurement (docs/study.md). Lists as argv of `run`, without {key}; NULL = none. */
     char **canary; /* the same run again and again, for the control chart */
     size_t ncanary;
@@ -162,7 +163,7 @@ void queue_exec_gone(struct queue *q, int64_t run, const char *reason);
 void queue_visit(struct queue *q, int (*fn)(void *arg, const struct queue_run *r), void *arg);
 /* 0; 1 = not live (ask the database). Valid until the loop turns. */
 int queue_find(struct queue *q, int64_t run, struct queue_run *out);
-/* Why the runs of a sweep are not started: the breaker's sentence; NULL = it is not held. */
+/* Why the runs of a sweep are not started: the breaker's sentence, or that as many run as may; NULL = they are. */
 const char *queue_sweep_reason(struct queue *q, int64_t sweep);
 int64_t
 queue_boot(const struct queue *q); /* boot.id of the running kernel; RUN_NONE = not read yet */

@@ -72,11 +72,19 @@ static bool fits(struct queue *q, struct queue_item *r)
     return true;
 }
 
-/* Runs of a held sweep are stepped over. */
+static bool has_its_share(const struct queue *q, const struct queue_sweep_state *sw)
+{
+    int64_t n = 0;
+    for (size_t i = 0; sw->max_running > 0 && i < q->active.n; i++)
+        n += q->active.at[i]->row.sweep == sw->id;
+    return sw->max_running > 0 && n >= sw->max_running;
+}
+
+/* Runs of a held sweep are stepped over, and those of one that has as many running as it may. */
 static bool is_up(struct queue *q, struct queue_item *r)
 {
     const struct queue_sweep_state *sw = queue_sweep_find(q, r->row.sweep);
-    return !(sw && sw->held) && !r->job_busy && !r->unsent;
+    return !(sw && (sw->held || has_its_share(q, sw))) && !r->job_busy && !r->unsent;
 }
 
 static struct queue_item *first_of_line(struct queue *q)
@@ -217,7 +225,11 @@ void queue_sweep_ended_run(struct queue *q, const struct queue_item *r)
 const char *queue_sweep_reason(struct queue *q, int64_t sweep)
 {
     const struct queue_sweep_state *sw = queue_sweep_find(q, sweep);
-    return sw && sw->held ? sw->reason : NULL;
+    if (sw && sw->held)
+        return sw->reason;
+    return sw && has_its_share(q, sw)
+               ? "others of its sweep to end: so many run as may (--max-running)"
+               : NULL;
 }
 
 void queue_sweep_release(struct queue *q, int64_t sweep, struct run_actor by, queue_done done,

@@ -126,7 +126,8 @@ struct queue_sweep_state {
     int64_t id;
     int64_t uid; /* whose it is */
     int64_t max_fails;
-    int64_t fails; /* in a row */
+    int64_t max_running; /* 0 = any number */
+    int64_t fails;       /* in a row */
     int64_t live;
     bool held;
     char reason[160];
@@ -336,7 +337,7 @@ int queue_others_cut(struct store *s, struct queue *q, struct err *e) MUST_USE;
 int queue_others_end(struct store *s, struct queue_item *r, struct err *e) MUST_USE;
 
 /* queue_submit.c */
-int64_t queue_sweep_max_fails(const char *json); /* of a sweep row's spec */
+void queue_sweep_limits(struct queue_sweep_state *sw, const char *json); /* of a sweep row's spec */
 
 /* queue_late.c. Figures of slow meters get their reading from after the end: once, as soon as the slowest
  * channel must have shown it (update period, box and lag, and a second; at most two minutes), they are

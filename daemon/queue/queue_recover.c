@@ -89,10 +89,9 @@ static int take_sweep(void *arg, const struct run_sweep *w)
     if (!list)
         abort();
     j->sweeps = list;
-    list[j->nsweeps] = (struct queue_sweep_state){.id = w->id,
-                                                  .uid = w->uid,
-                                                  .max_fails = queue_sweep_max_fails(w->spec_json),
-                                                  .held = strcmp(w->state, "held") == 0};
+    list[j->nsweeps] = (struct queue_sweep_state){
+        .id = w->id, .uid = w->uid, .held = strcmp(w->state, "held") == 0};
+    queue_sweep_limits(&list[j->nsweeps], w->spec_json);
     base_strcpy(list[j->nsweeps].reason, sizeof(list->reason), w->reason ? w->reason : "");
     j->nsweeps++;
     return 0;

@@ -37,6 +37,7 @@ struct submit_job {
     char *sweep_label;
     int64_t sweep;
     int64_t max_fails;
+    int64_t max_running;
     int64_t retry_of;
     queue_done done;
     sweep_done sweep_cb;
@@ -193,8 +194,11 @@ static void answer(struct submit_job *j, int rc, const struct err *e)
 
 static void take_items(struct queue *q, struct submit_job *j)
 {
-    if (j->sweep_json)
-        queue_sweep_make(q, j->sweep, j->max_fails)->uid = j->uid;
+    if (j->sweep_json) {
+        struct queue_sweep_state *sw = queue_sweep_make(q, j->sweep, j->max_fails);
+        sw->uid = j->uid;
+        sw->max_running = j->max_running;
+    }
     for (size_t i = 0; i < j->n; i++) {
         struct queue_item *r = j->items[i];
         r->turn = j->turn;
@@ -376,6 +380,8 @@ static char *sweep_json(const struct queue_sweep *sw)
     json_object_set_new(o, "seed", json_integer(sw->seed));
     json_object_set_new(o, "repeat", json_integer(sw->repeat));
     json_object_set_new(o, "max_fails", json_integer(sw->max_fails));
+    if (sw->max_running > 0)
+        json_object_set_new(o, "max_running", json_integer(sw->max_running));
     if (sw->canary_every > 0) {
         json_object_set_new(o, "canary_every", json_integer(sw->canary_every));
         json_object_set_new(o, "canary", list_json(sw->canary, sw->ncanary));
@@ -387,13 +393,14 @@ static char *sweep_json(const struct queue_sweep *sw)
     return text ? text : base_strdup("{}");
 }
 
-int64_t queue_sweep_max_fails(const char *json)
+void queue_sweep_limits(struct queue_sweep_state *sw, const char *json)
 {
     json_t *o = json_loads(json, 0, NULL);
-    const json_t *v = json_object_get(o, "max_fails");
-    int64_t n = json_is_integer(v) ? (int64_t)json_integer_value(v) : 5;
+    const json_t *fails = json_object_get(o, "max_fails");
+    const json_t *running = json_object_get(o, "max_running");
+    sw->max_fails = json_is_integer(fails) ? (int64_t)json_integer_value(fails) : 5;
+    sw->max_running = json_is_integer(running) ? (int64_t)json_integer_value(running) : 0;
     json_decref(o);
-    return n;
 }
 
 void queue_submit_sweep(struct queue *q, struct spec *specs, size_t n, const struct queue_sweep *sw,
@@ -406,6 +413,7 @@ void queue_submit_sweep(struct queue *q, struct spec *specs, size_t n, const str
     j->sweep_json = sweep_json(sw);
     j->sweep_label = base_strdup(sw->label);
     j->max_fails = sw->max_fails;
+    j->max_running = sw->max_running;
     j->sweep_cb = done;
     j->arg = arg;
     dispatch(j);
