@@ -328,6 +328,8 @@ int cmd_info(struct app *app, struct err *e)
     (void)fprintf(f, "database %s, %s, %lld samples stored\n", wire_str(storage, "path", "?"),
                   print_bytes(a, sizeof a, wire_int(storage, "bytes", PRINT_NONE)),
                   (long long)wire_int(storage, "samples", 0));
+    if (wire_str(r, "blocked", NULL))
+        (void)fprintf(f, "NO RUN IS STARTED: %s\n", wire_str(r, "blocked", ""));
     if (wire_bool(storage, "degraded", false))
         (void)fprintf(f, "STORAGE IS DEGRADED, no run is started: %s\n",
                       wire_str(storage, "reason", "no reason given"));

@@ -22,7 +22,7 @@ struct conn {
     size_t cap;
     bool eof;
     int64_t stranger;     /* conn_stranger */
-    bool trusted;         /* it is our own, or root's: what it names may be run */
+    bool trusted;         /* it is our own: what it names may be run */
     bool named;           /* by --socket or WATTQ_SOCKET */
     char *train;          /* conn_train_path */
     bool has_environment; /* the request under way */
@@ -99,8 +99,9 @@ static int check_server(struct conn *c, struct err *e)
     socklen_t n = sizeof cred;
     if (getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &cred, &n) < 0)
         return err_errno(e, WATTQ_E_IO, "cannot tell who listens on %.120s", path);
-    c->trusted = cred.uid == geteuid() || cred.uid == 0;
-    if (c->trusted || is_service(cred.uid))
+    /* A socket that the system's manager has opened (pid 1) is behind it whosever it gives it to. */
+    c->trusted = cred.uid == geteuid() && cred.pid != 1;
+    if (c->trusted || cred.uid == 0 || is_service(cred.uid))
         return 0;
     if (c->named && owns_directory(cred.uid, path)) {
         c->stranger = (int64_t)cred.uid;

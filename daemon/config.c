@@ -15,6 +15,11 @@
 #define AT(field)         offsetof(struct config, field)
 
 const struct config_option config_options[] = {
+    {"mode", CONFIG_STR, AT(mode), "user", "",
+     "user: runs are this user's; system: everybody's, each started as its user by wattq-launcher",
+     "user|system", 0, 0},
+    {"launcher", CONFIG_STR, AT(launcher), PLACES_LAUNCHER, "path",
+     "directory of wattq-launcher's sockets, in system mode", NULL, 0, 0},
     {"socket", CONFIG_STR, AT(socket), "", "path",
      "socket to listen on (default: wattqd.sock in the runtime directory)", NULL, 0, 0},
     {"state-dir", CONFIG_STR, AT(state_dir), "", "path",
@@ -92,6 +97,12 @@ const struct config_option config_options[] = {
      0, 0},
 };
 const size_t config_option_count = ARRAY_LEN(config_options);
+_Static_assert(ARRAY_LEN(config_options) <= 64, "one bit of config.given each");
+
+bool config_system(const struct config *c)
+{
+    return strcmp(c->mode, "system") == 0;
+}
 
 /* ---- one value --------------------------------------------------------------------------------- */
 
@@ -174,6 +185,7 @@ static int set_bool(struct config *c, const struct config_option *o, const char 
 static int set_value(struct config *c, const struct config_option *o, const char *value,
                      struct err *e)
 {
+    c->given |= (uint64_t)1 << (o - config_options);
     switch (o->type) {
     case CONFIG_STR:
         return set_str(c, o, value, e);
@@ -345,7 +357,18 @@ static int set_defaults(struct config *c, struct err *e)
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < config_option_count; i++)
         rc = set_value(c, &config_options[i], config_options[i].dflt, e);
+    c->given = 0;
     return rc;
+}
+
+/* What others see of each other is not ours to choose for a whole machine. */
+static int check_system(const struct config *c, struct err *e)
+{
+    const struct config_option *o = find_option("visibility", strlen("visibility"));
+    if (!config_system(c) || (c->given >> (o - config_options) & 1))
+        return 0;
+    err_set(e, WATTQ_E_USAGE, "in system mode what users see of each other must be chosen");
+    return err_next(e, "visibility = %s (wattqd(8)); most choose summary", o->words);
 }
 
 /* The file of meters stands beside the config file. */
@@ -370,6 +393,8 @@ static int load_all(struct config *c, int argc, char **argv, struct err *e)
     bool named = c->file[0] != '\0';
     if (named)
         base_strcpy(path, sizeof(path), c->file);
+    else if (config_system(c))
+        base_strcpy(path, sizeof(path), PLACES_SYSTEM_CONFIG);
     else if (places_config(path, NULL) < 0)
         return 0; /* no home: nothing to read there */
     config_fini(c);
@@ -380,7 +405,7 @@ static int load_all(struct config *c, int argc, char **argv, struct err *e)
         rc = set_arguments(c, argc, argv, e);
     if (rc == 0 && c->meters[0] == '\0')
         find_meters(c, path);
-    return rc;
+    return rc == 0 ? check_system(c, e) : rc;
 }
 
 int config_load(struct config *c, int argc, char **argv, struct err *e)

@@ -9,7 +9,9 @@
 enum config_type { CONFIG_STR, CONFIG_INT, CONFIG_DURATION, CONFIG_BYTES, CONFIG_BOOL };
 
 struct config {
-    char *socket; /* path; "" = default place */
+    char *mode;     /* "user" or "system": whose runs, and where things are (paths.h) */
+    char *launcher; /* system mode: directory of the launcher's sockets */
+    char *socket;   /* path; "" = default place */
     char *state_dir;
     char *runtime_dir;
     char *file;        /* config file read; "" = default place, absent is fine */
@@ -36,6 +38,7 @@ struct config {
     char *visibility;          /* "private", "summary", "full", and two groups: api/rights.h */
     char *meter_group, *admin_group;
     char *log_level;
+    uint64_t given; /* bit i: config_options[i] has a value from the file or the command line */
 };
 
 struct config_option {
@@ -54,5 +57,6 @@ extern const size_t config_option_count;
 /* Defaults, then the config file, then the command line. 0; 1 = --help or --version was printed. */
 int config_load(struct config *c, int argc, char **argv, struct err *e) MUST_USE;
 void config_fini(struct config *c);
+bool config_system(const struct config *c);
 
 #endif

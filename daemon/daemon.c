@@ -27,6 +27,13 @@ static void daemon_on_launch(void *arg, const struct launch_event *ev)
         queue_on_launch(d->queue, ev);
 }
 
+static void daemon_on_ready(void *arg)
+{
+    struct daemon *d = arg;
+    if (d->queue)
+        queue_on_ready(d->queue);
+}
+
 static void daemon_on_change(void *arg, const struct queue_run *r, enum run_state from)
 {
     struct daemon *d = arg;
@@ -333,6 +340,8 @@ static int start_measuring(struct daemon *d, struct err *e)
         .reprobe_ns = c->reprobe_ns,
         .slots = d->slots,
         .gpu_procs = d->gpu_procs,
+        .open_fd = config_system(c) ? launch_meter_fd : NULL,
+        .open_arg = d->config.launcher,
     };
     int rc = meter_open(&d->meter, &mc, e);
     if (rc == 0)
@@ -350,6 +359,9 @@ static int start_running(struct daemon *d, struct err *e)
 {
     const struct launch_config lc = {.runs_dir = d->paths.runs,
                                      .shepherd_path = d->paths.shepherd,
+                                     .launcher =
+                                         config_system(&d->config) ? d->config.launcher : NULL,
+                                     .on_ready = daemon_on_ready,
                                      .on_event = daemon_on_launch,
                                      .arg = d};
     int rc = launch_open(&d->launch, &d->loop, &lc, e);
@@ -373,6 +385,7 @@ static int start_running(struct daemon *d, struct err *e)
         .envs_dir = d->paths.envs,
         .runs_dir = d->paths.runs,
         .train_path = d->paths.train,
+        .warrants_dir = config_system(&d->config) ? d->paths.warrants : NULL,
         .parallel = d->config.parallel,
         .policy = policy,
         .linger_ns = d->config.linger_ns,
@@ -463,6 +476,7 @@ static int find_places(struct daemon *d, struct err *e)
     const struct config *c = &d->config;
     int rc =
         rights_policy_init(&d->policy, geteuid(), c->visibility, c->meter_group, c->admin_group, e);
+    d->policy.system = config_system(c);
     bool shared = rc == 0 && rights_shared(&d->policy);
     if (rc == 0)
         rc = paths_init(&d->paths, c, shared, e);

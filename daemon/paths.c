@@ -38,6 +38,7 @@ struct place {
     const char *what;
     const char *option;
     bool shared; /* others may go through it; nobody but us may write */
+    bool opened; /* it is made 0711, so that they can */
 };
 
 static int no_dir(const struct place *p, struct err *e)
@@ -110,11 +111,21 @@ static int check_fs(const struct place *p, struct err *e)
     return 0;
 }
 
+static int open_dir(const struct place *p, struct err *e)
+{
+    int fd CLEANUP(base_closep) = open(p->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || fchmod(fd, 0711) < 0)
+        return err_errno(e, WATTQ_E_IO, "cannot open the %s %.200s to others", p->what, p->path);
+    return 0;
+}
+
 static int have_dir(const struct place *p, struct err *e)
 {
     int rc = make_dirs(p, e);
     if (rc == 0)
         rc = check_owner(p, e);
+    if (rc == 0 && p->opened)
+        rc = open_dir(p, e);
     return rc == 0 ? check_fs(p, e) : rc;
 }
 
@@ -130,15 +141,29 @@ static int take_dir(char *out, const char *given, struct err *e)
     return rc;
 }
 
+static int default_state(struct paths *p, const struct config *c, struct err *e)
+{
+    if (!config_system(c))
+        return places_state(p->state, e);
+    base_strcpy(p->state, sizeof(p->state), PLACES_SYSTEM_STATE);
+    return 0;
+}
+
+/* The runtime directory holds the socket, where systemd does not: system mode has none unless it is given. */
 static int find_dirs(struct paths *p, const struct config *c, struct err *e)
 {
-    int rc = c->state_dir[0] ? take_dir(p->state, c->state_dir, e) : places_state(p->state, e);
-    if (rc == 0)
-        rc = c->runtime_dir[0] ? take_dir(p->runtime, c->runtime_dir, e)
-                               : places_runtime(p->runtime, p->state, e);
-    if (rc == 0)
-        rc = c->socket[0] ? take_dir(p->socket, c->socket, e)
-                          : places_socket(p->socket, p->runtime, e);
+    bool system = config_system(c);
+    int rc = c->state_dir[0] ? take_dir(p->state, c->state_dir, e) : default_state(p, c, e);
+    if (rc == 0 && c->runtime_dir[0])
+        rc = take_dir(p->runtime, c->runtime_dir, e);
+    else if (rc == 0 && !system)
+        rc = places_runtime(p->runtime, p->state, e);
+    if (rc == 0 && c->socket[0])
+        rc = take_dir(p->socket, c->socket, e);
+    else if (rc == 0 && system && !p->runtime[0])
+        base_strcpy(p->socket, sizeof(p->socket), PLACES_SYSTEM_SOCKET);
+    else if (rc == 0)
+        rc = places_socket(p->socket, p->runtime, e);
     return rc == 0 ? places_check_socket(p->socket, e) : rc;
 }
 
@@ -170,12 +195,17 @@ static int find_programs(struct paths *p, const struct config *c, struct err *e)
 
 int paths_init(struct paths *p, const struct config *c, bool shared, struct err *e)
 {
+    bool system = config_system(c);
+    const struct place state = {p->state, "state directory", "--state-dir", system, system},
+                       runtime = {p->runtime, "runtime directory", "--runtime-dir", shared, false},
+                       runs = {p->runs, "directory of runs", "--state-dir", system, system},
+                       envs = {p->envs, "directory of environments", "--state-dir", false, false};
     *p = (struct paths){0};
     int rc = find_dirs(p, c, e);
     if (rc == 0)
-        rc = have_dir(&(struct place){p->state, "state directory", "--state-dir", false}, e);
-    if (rc == 0)
-        rc = have_dir(&(struct place){p->runtime, "runtime directory", "--runtime-dir", shared}, e);
+        rc = have_dir(&state, e);
+    if (rc == 0 && p->runtime[0])
+        rc = have_dir(&runtime, e);
     if (rc == 0)
         rc = places_join(p->database, p->state, "wattq.db", e);
     if (rc == 0)
@@ -183,10 +213,11 @@ int paths_init(struct paths *p, const struct config *c, bool shared, struct err 
     if (rc == 0)
         rc = places_join(p->envs, p->state, "env", e);
     if (rc == 0)
-        rc = have_dir(&(struct place){p->runs, "directory of runs", "--state-dir", false}, e);
+        rc = places_join(p->warrants, p->state, "warrants", e);
     if (rc == 0)
-        rc = have_dir(&(struct place){p->envs, "directory of environments", "--state-dir", false},
-                      e);
+        rc = have_dir(&runs, e);
+    if (rc == 0)
+        rc = have_dir(&envs, e);
     return rc == 0 ? find_programs(p, c, e) : rc;
 }
 
@@ -230,7 +261,7 @@ static int check_way(const char *path, struct err *e)
 int paths_share(const struct paths *p, struct err *e)
 {
     size_t n = strlen(p->runtime);
-    bool inside = strncmp(p->socket, p->runtime, n) == 0 && p->socket[n] == '/';
+    bool inside = n > 0 && strncmp(p->socket, p->runtime, n) == 0 && p->socket[n] == '/';
     int rc = inside ? open_up(p->runtime, e) : 0;
     return rc == 0 ? check_way(p->socket, e) : rc;
 }

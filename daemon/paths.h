@@ -1,6 +1,8 @@
 /* Where things are. User mode: state in $XDG_STATE_HOME/wattq (~/.local/state/wattq), runtime in
  * $XDG_RUNTIME_DIR/wattq, else <state>/run; both 0700 and ours, verified. Network file systems are
- * refused with the option that helps (locks and fsync there cannot be trusted). */
+ * refused with the option that helps (locks and fsync there cannot be trusted).
+ * System mode: state in /var/lib/wattq, the socket /run/wattq/wattqd.sock, which systemd makes in a directory of
+ * root's. State and runs are 0711: users reach their own runs' files, and see no names of others'. */
 #ifndef DAEMON_PATHS_H
 #define DAEMON_PATHS_H
 
@@ -13,6 +15,7 @@ struct paths {
     char database[WATTQ_PATH_MAX]; /* <state>/wattq.db */
     char runs[WATTQ_PATH_MAX];     /* <state>/runs */
     char envs[WATTQ_PATH_MAX];     /* <state>/env */
+    char warrants[WATTQ_PATH_MAX]; /* <state>/warrants: system mode */
     char shepherd[WATTQ_PATH_MAX];
     char train[WATTQ_PATH_MAX];
     char meters[WATTQ_PATH_MAX]; /* wattq-meters */

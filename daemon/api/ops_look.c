@@ -30,6 +30,7 @@ int op_hello(struct op_call *c, struct err *e)
     wire_put_int(&o, "version", WIRE_VERSION);
     wire_put_str(&o, "daemon", WATTQ_VERSION);
     wire_put_str(&o, "mode", c->d->policy.system ? "system" : "user");
+    wire_put_str(&o, "launcher", c->d->policy.system ? c->d->config.launcher : NULL);
     wire_put_int(&o, "uid", (int64_t)getuid());
     wire_put_int(&o, "pid", (int64_t)getpid());
     encode_opt(&o, "boot", queue_boot(c->d->queue));
@@ -123,6 +124,7 @@ int op_info(struct op_call *c, struct err *e)
     wire_put_str(&o, "daemon", WATTQ_VERSION);
     wire_put_str(&o, "mode", c->d->policy.system ? "system" : "user");
     wire_put_str(&o, "supervision", launch_mode(c->d->launch));
+    wire_put_str(&o, "blocked", launch_blocked(c->d->launch));
     put_storage(c, &o);
     put_sampling(c, &o);
     wire_begin_map(&o, "queue");
@@ -150,6 +152,7 @@ struct listing {
     int64_t left;
     int64_t uid; /* RUN_NONE = everybody */
     bool blocked;
+    const char *launch_blocked;
     char pause[280]; /* room for the sentence */
 };
 
@@ -172,6 +175,8 @@ static const char *why_waiting(struct listing *x, const struct queue_run *r)
         return NULL;
     if (x->blocked)
         return "storage is degraded, nothing is started: wattq info";
+    if (x->launch_blocked)
+        return x->launch_blocked;
     struct queue_calm calm;
     if (queue_waits_calm(x->q, r->row->id, &calm))
         return why_not_calm(x, &calm);
@@ -236,7 +241,8 @@ int op_queue(struct op_call *c, struct err *e)
                         .enc.as = *peer_rights(c->p),
                         .left = limit > 0 ? limit : 1000,
                         .uid = wire_bool(c->req, "all", true) ? RUN_NONE : (int64_t)peer_uid(c->p),
-                        .blocked = st.degraded};
+                        .blocked = st.degraded,
+                        .launch_blocked = launch_blocked(c->d->launch)};
     ops_list_begin(&x.l, c->id, "runs");
     queue_visit(c->d->queue, put_run, &x);
     x.left = 5;

@@ -17,7 +17,7 @@
 #define PATIENCE_NS   (2 * NS_PER_S) /* for a shepherd that was being started when we were killed */
 #define ADOPT_WAIT_NS (10 * NS_PER_S) /* for one that a client starts */
 
-static struct launch_run *find(const struct launch *l, int64_t id)
+struct launch_run *launch_find(const struct launch *l, int64_t id)
 {
     struct launch_run *r = l->runs;
     while (r && r->id != id)
@@ -27,7 +27,7 @@ static struct launch_run *find(const struct launch *l, int64_t id)
 
 static int need(struct launch *l, int64_t id, struct launch_run **r, struct err *e)
 {
-    *r = find(l, id);
+    *r = launch_find(l, id);
     if (!*r || (*r)->over)
         return err_set(e, WATTQ_E_NOT_FOUND, "run %" PRId64 " is not running", id);
     return 0;
@@ -59,15 +59,24 @@ int launch_open(struct launch **out, uv_loop_t *loop, const struct launch_config
     l->runs_dir = base_strdup(cfg->runs_dir);
     l->shepherd_path = base_strdup(cfg->shepherd_path);
     l->on_event = cfg->on_event;
+    l->on_ready = cfg->on_ready;
     l->arg = cfg->arg;
-    l->systemd = user_manager_answers();
+    l->systemd = !cfg->launcher && user_manager_answers();
     bool grouped =
-        l->systemd || (cgroup_find(NULL, base, sizeof(base)) == 0 && cgroup_usable(base));
-    l->mode = grouped ? "user+cgroup" : "user+subreaper";
+        !cfg->launcher &&
+        (l->systemd || (cgroup_find(NULL, base, sizeof(base)) == 0 && cgroup_usable(base)));
+    l->mode = cfg->launcher ? "system" : grouped ? "user+cgroup" : "user+subreaper";
     uv_timer_init(loop, &l->alive);
     l->handles = 1;
+    if (cfg->launcher)
+        root_open(l, cfg->launcher);
     *out = l;
     return 0;
+}
+
+const char *launch_whose(const struct launch *l)
+{
+    return l->root.dir ? "system" : "user";
 }
 
 const char *launch_mode(const struct launch *l)
@@ -82,6 +91,7 @@ void launch_handle_closed(struct launch *l)
     void (*closed)(void *) = l->closed;
     void *arg = l->closed_arg;
     close(l->runs_fd);
+    free(l->root.dir);
     free(l->runs_dir);
     free(l->shepherd_path);
     free(l);
@@ -123,12 +133,20 @@ void launch_close(struct launch *l, void (*closed)(void *arg), void *arg)
     l->closed_arg = arg;
     while (l->runs)
         forget(l->runs);
+    root_close(l);
     uv_close((uv_handle_t *)&l->alive, on_alive_closed);
+}
+
+/* What its shepherd writes there is its user's word, and good for nothing but this run. */
+static bool is_not_ours(const struct launch_run *r)
+{
+    struct stat st;
+    return r->l->root.dir && lstat(r->dir, &st) == 0 && st.st_uid != geteuid();
 }
 
 static struct launch_run *add(struct launch *l, int64_t id, int64_t token, enum launch_how how)
 {
-    struct launch_run *old = find(l, id);
+    struct launch_run *old = launch_find(l, id);
     if (old)
         forget(old);
     struct launch_run *r = base_alloc(sizeof(*r));
@@ -142,6 +160,7 @@ static struct launch_run *add(struct launch *l, int64_t id, int64_t token, enum 
     r->block_fd = -1;
     r->cpu_us = -1;
     base_strcpy(r->mode, sizeof(r->mode), l->mode);
+    r->not_ours = is_not_ours(r);
     uv_timer_init(l->loop, &r->timer);
     l->handles++;
     r->next = l->runs;
@@ -180,14 +199,17 @@ int launch_prepare(struct launch *l, int64_t run_id, struct err *e)
 {
     char name[32];
     struct stat st;
+    bool system = l->root.dir != NULL;
     snprintf(name, sizeof(name), "%" PRId64, run_id);
     if (mkdirat(l->runs_fd, name, 0700) < 0 && errno != EEXIST)
         return err_errno(e, WATTQ_E_IO, "cannot make the run's directory %s/%s", l->runs_dir, name);
     int fd CLEANUP(base_closep) = open_run_dir(l, run_id);
     if (fd >= 0 && fstatat(fd, "state", &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > 0)
         return 0; /* the last one to be made, so the others are there */
-    if (fd < 0 || create_file(fd, "log") < 0 || create_file(fd, "metrics") < 0 ||
-        create_state(fd) < 0 || fsync(fd) < 0 || fsync(l->runs_fd) < 0)
+    bool made =
+        fd >= 0 && (system ? fchmod(fd, 0711) == 0
+                           : create_file(fd, "log") == 0 && create_file(fd, "metrics") == 0);
+    if (!made || create_state(fd) < 0 || fsync(fd) < 0 || fsync(l->runs_fd) < 0)
         return err_errno(e, WATTQ_E_IO, "cannot make the files of a run in %s/%s", l->runs_dir,
                          name);
     return 0;
@@ -268,9 +290,10 @@ static int clear_stale(struct launch *l, int64_t run_id, struct err *e)
     return 0;
 }
 
-int launch_start(struct launch *l, const struct launch_block *b, struct err *e)
+int launch_start(struct launch *l, const struct launch_block *b, const struct launch_order *o,
+                 struct err *e)
 {
-    struct launch_run *old = find(l, b->run_id);
+    struct launch_run *old = launch_find(l, b->run_id);
     if (old && !old->over && !old->aborted)
         return err_set(e, WATTQ_E_CONFLICT, "run %" PRId64 " is being supervised already",
                        b->run_id);
@@ -285,7 +308,7 @@ int launch_start(struct launch *l, const struct launch_block *b, struct err *e)
     r->grace_ns = b->grace_ns;
     rc = launch_block_write(b, &r->block_fd, e);
     if (rc == 0)
-        rc = launch_spawn(r, e);
+        rc = l->root.dir ? root_start(r, o, e) : launch_spawn(r, e);
     if (rc && r->by_systemd && r->block_fd >= 0) {
         r->by_systemd = l->systemd = false; /* systemd-run is not there after all */
         rc = launch_spawn(r, e);
@@ -297,7 +320,7 @@ int launch_start(struct launch *l, const struct launch_block *b, struct err *e)
 
 int launch_adopt(struct launch *l, int64_t run_id, int64_t token, struct err *e)
 {
-    struct launch_run *old = find(l, run_id);
+    struct launch_run *old = launch_find(l, run_id);
     if (old && !old->over)
         return err_set(e, WATTQ_E_CONFLICT, "run %" PRId64 " is being supervised already", run_id);
     conn_seek(add(l, run_id, token, HOW_ADOPTED), 0);
@@ -376,19 +399,21 @@ int launch_abort(struct launch *l, int64_t run_id, struct err *e)
                        run_id);
     rc = conn_send(r, FRAME_ABORT, 0, 0, e);
     r->aborted = rc == 0;
+    if (r->aborted && r->asked)
+        root_forget(r);
     return rc;
 }
 
 void launch_ack(struct launch *l, int64_t run_id)
 {
-    struct launch_run *r = find(l, run_id);
+    struct launch_run *r = launch_find(l, run_id);
     if (r)
         forget(r);
 }
 
 int64_t launch_cpu_us(struct launch *l, int64_t run_id)
 {
-    struct launch_run *r = find(l, run_id);
+    struct launch_run *r = launch_find(l, run_id);
     if (!r || r->over || !r->tree.root)
         return -1;
     int64_t now_us = r->tree.cg.fd >= 0 ? cgroup_cpu_us(&r->tree.cg) : tree_cpu_us(&r->tree);
@@ -400,7 +425,7 @@ int64_t launch_cpu_us(struct launch *l, int64_t run_id)
 
 int launch_cpu_source(struct launch *l, int64_t run_id, int *cpu_stat_fd, pid_t *pid)
 {
-    struct launch_run *r = find(l, run_id);
+    struct launch_run *r = launch_find(l, run_id);
     *cpu_stat_fd = -1;
     if (!r || r->over || !r->tree.root)
         return 1;

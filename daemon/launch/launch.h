@@ -6,12 +6,17 @@
  * gate. One end of a socket pair travels with it, so nothing is polled for; later connections use the
  * socket `ctl` in the run's directory.
  *
+ * In system mode wattq-launcher forks it, as root, for a user's run (launcher.h): wattqd sends it the launch
+ * block and the user's warrant and keeps the other end of the same socket pair. Its place as witness is the
+ * launcher's, which outlives us likewise.
+ *
  * Events come through `on_event`, on the loop, never from inside a call of this module; the last one of
  * a run is LAUNCH_ENDED or LAUNCH_LOST. After it launch_ack forgets the run.
  *
  * If a shepherd is killed that this process had started, and this process is a subreaper, the run's processes
  * become our children: the run goes on, can be stopped and paused, and its main process's status makes the
- * result. A main process that had ended before is known from the state file. Else whatever is left of its run is killed before LAUNCH_LOST is reported: an unsupervised run
+ * result (in system mode the launcher's children, and its word). A main process that had ended before is known
+ * from the state file. Else whatever is left of its run is killed before LAUNCH_LOST is reported: an unsupervised run
  * cannot be metered, stopped or ended. */
 #ifndef DAEMON_LAUNCH_LAUNCH_H
 #define DAEMON_LAUNCH_LAUNCH_H
@@ -22,6 +27,7 @@
 #include "daemon/launch/result.h"
 
 struct launch;
+struct warrant;
 
 enum launch_event_kind {
     LAUNCH_AT_GATE,   /* shepherd is up, child waits */
@@ -31,7 +37,10 @@ enum launch_event_kind {
     LAUNCH_PAUSED,
     LAUNCH_RESUMED,
     LAUNCH_ENDED, /* result is complete */
-    LAUNCH_LOST /* no shepherd and no result: text says what was found, untouched whether it can start anew */
+    LAUNCH_LOST, /* no shepherd and no result: text says what was found, untouched whether it can start anew */
+    LAUNCH_REFUSED, /* by the launcher, and nothing has run: text and next; the last event, or in place
+                       of LAUNCH_HANDED */
+    LAUNCH_HANDED /* launch_hand_over is done */
 };
 struct launch_event {
     int64_t run_id;
@@ -39,14 +48,18 @@ struct launch_event {
     int64_t t_ns;
     const struct result *result; /* LAUNCH_ENDED only; borrowed */
     const char *text;
-    const char *mode; /* "user+cgroup", "user+subreaper" */
+    const char *next; /* LAUNCH_REFUSED: what can be done; "" = nothing */
+    const char *mode; /* "user+cgroup", "user+subreaper", "system+cgroup", "system+subreaper" */
     int pid;          /* main process, LAUNCH_STARTED */
     bool untouched;   /* LAUNCH_LOST: nothing of the run has run, and nothing of this start will */
+    bool again;       /* with untouched: the start was not to blame either */
 };
 
 struct launch_config {
     const char *runs_dir;      /* <state>/runs; one directory per run id below it */
     const char *shepherd_path; /* program; a name without '/' is looked up in PATH */
+    const char *launcher; /* system mode: directory of the launcher's sockets; NULL = user mode */
+    void (*on_ready)(void *arg); /* the launcher answers (again): what waited for it may start */
     void (*on_event)(void *arg, const struct launch_event *ev);
     void *arg;
 };
@@ -56,10 +69,28 @@ int launch_open(struct launch **out, uv_loop_t *loop, const struct launch_config
 void launch_close(struct launch *l, void (*closed)(void *arg), void *arg); /* runs go on */
 const char *launch_mode(const struct launch *l); /* how runs are supervised here */
 
-/* Create the run's directory (0700, fsynced) with empty log and metrics files. Idempotent. */
+/* NULL, or why no run can be started now, for people: then leave them in the line until on_ready. */
+const char *launch_blocked(const struct launch *l);
+
+/* Create the run's directory (0700, fsynced) with empty log and metrics files; in system mode 0711 and
+ * without them, which are the launcher's to make. Idempotent. */
 int launch_prepare(struct launch *l, int64_t run_id, struct err *e) MUST_USE;
-/* Start its shepherd; LAUNCH_AT_GATE or LAUNCH_LOST follows. b is copied into a memfd. */
-int launch_start(struct launch *l, const struct launch_block *b, struct err *e) MUST_USE;
+/* Whose run it is, and that he asked for it: system mode. */
+struct launch_order {
+    int64_t uid;
+    const struct warrant
+        *warrant; /* borrowed for the call; NULL = there is none, and so no start */
+};
+/* Start its shepherd; LAUNCH_AT_GATE, LAUNCH_REFUSED or LAUNCH_LOST follows. b is copied into a memfd. What
+ * is added to the user's environment stands in b->extra_env: b->env is what was signed. */
+int launch_start(struct launch *l, const struct launch_block *b, const struct launch_order *o,
+                 struct err *e) MUST_USE;
+/* The directory of a foreground run becomes its user's, who starts the shepherd himself. 0 = nothing to do
+ * (user mode); 1 = LAUNCH_HANDED or LAUNCH_REFUSED follows. */
+int launch_hand_over(struct launch *l, int64_t run_id, int64_t uid, struct err *e) MUST_USE;
+/* For meter_config.open_fd, with the launcher's directory as arg: a meter that only root may open, as a
+ * descriptor from the launcher. -1 with errno. Blocks for 100 ms at most; any thread. */
+int launch_meter_fd(void *launcher, const char *name, int flags);
 /* A foreground client has started the shepherd itself: connect to it. */
 int launch_adopt(struct launch *l, int64_t run_id, int64_t token, struct err *e) MUST_USE;
 /* After a restart, for a run that the database has as starting, running, paused or stopping: find its

@@ -49,6 +49,15 @@ static void send_again(struct launch_run *r, enum shepherd_phase phase)
 
 /* ---- receiving ---------------------------------------------------------------------------------- */
 
+/* Who listens at the other end, by the kernel's word; 0 = nobody that it knows. */
+static pid_t peer_pid_of(const struct launch_run *r)
+{
+    struct ucred c;
+    socklen_t n = sizeof(c);
+    bool known = r->conn && getsockopt(r->conn->fd, SOL_SOCKET, SO_PEERCRED, &c, &n) == 0;
+    return known ? c.pid : 0;
+}
+
 /* What the shepherd's own file adds to its frames. */
 static void learn(struct launch_run *r)
 {
@@ -57,9 +66,10 @@ static void learn(struct launch_run *r)
     int dirfd CLEANUP(base_closep) = open(r->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (r->tree.root || dirfd < 0 || result_shepherd_read(dirfd, &s, &alive) != 0)
         return;
-    snprintf(r->mode, sizeof(r->mode), "user+%s", s.mode);
-    r->tree.root = s.pid;
-    if (s.cgroup[0] && cgroup_open(&r->tree.cg, s.cgroup, NULL) < 0)
+    snprintf(r->mode, sizeof(r->mode), "%s+%s", launch_whose(r->l),
+             strcmp(s.mode, "cgroup") == 0 ? "cgroup" : "subreaper");
+    r->tree.root = r->not_ours ? peer_pid_of(r) : s.pid;
+    if (s.cgroup[0] && !r->not_ours && cgroup_open(&r->tree.cg, s.cgroup, NULL) < 0)
         r->tree.cg.fd = -1;
 }
 
@@ -87,6 +97,7 @@ static void on_state(struct launch_run *r, const struct frame *f)
         r->started = true;
         if (r->time_limit_ns > 0)
             r->limit_ns = clock_mono_ns() + r->time_limit_ns;
+        r->t0_ns = f->t0_ns;
         conn_event(r, LAUNCH_STARTED, f->t0_ns);
     }
     /* The handler may have closed all of this. */
@@ -198,7 +209,8 @@ void conn_end(struct launch_run *r, const struct result *res)
     cgroup_remove(&r->tree.cg);
     conn_close(r);
     r->over = true;
-    snprintf(r->mode, sizeof(r->mode), "user+%s", res->mode);
+    snprintf(r->mode, sizeof(r->mode), "%s+%s", launch_whose(r->l),
+             strcmp(res->mode, "cgroup") == 0 ? "cgroup" : "subreaper");
     struct launch_event ev = {.run_id = r->id,
                               .kind = LAUNCH_ENDED,
                               .t_ns = res->t1_ns,
@@ -261,6 +273,8 @@ static void seek(struct launch_run *r)
             again(r);
         return;
     }
+    if (r->asked) /* the launcher's answer decides */
+        return;
     bool its = !none && s.token == r->token;
     bool may_come = r->how != HOW_KNOWN && !its && dirfd >= 0 && clock_mono_ns() < r->until_ns;
     if ((alive && its) || may_come)

@@ -3,6 +3,7 @@
 #define DAEMON_LAUNCH_LAUNCH_PRIVATE_H
 
 #include "daemon/launch/launch.h"
+#include "daemon/launch/launcher.h"
 #include "daemon/launch/shepherd_tree.h"
 
 /* One connection to a shepherd. Memory lives until its handle's close callback. */
@@ -40,7 +41,7 @@ struct launch_run {
     int64_t until_ns;                           /* monotonic: how long no shepherd is no news */
     uint64_t wait_ms;                           /* between attempts; grows */
     bool at_gate, started, paused, main_exited; /* events that were sent */
-    bool over;                                  /* ENDED or LOST was sent */
+    bool over;                                  /* ENDED, LOST or REFUSED was sent */
     bool aborted;
     bool want_go, want_stop; /* kept, to be sent again on a new connection */
     enum frame_kind
@@ -66,14 +67,35 @@ struct launch_run {
     int64_t paused_ns;         /* since when, monotonic */
     bool paused_told;          /* of an orphan: what the last event said */
     int64_t grace_ns;
+    bool asked;      /* the launcher has a question about it: START or STATUS */
+    bool unanswered; /* it went away with START */
+    bool
+        by_launcher; /* the orphan's parent is the launcher: it can be killed and frozen by cgroup only */
+    bool status_said; /* what the launcher knows of its end has been taken */
+    bool not_ours;    /* its directory is another user's (`wattq exec` in system mode) */
+};
+
+/* launch_root.c: the launcher. */
+struct root_conn;
+struct root_ask;
+struct root {
+    char *dir;              /* of its sockets; NULL = user mode */
+    struct root_conn *conn; /* NULL = none now */
+    uv_timer_t timer;       /* the next attempt to connect */
+    uint64_t wait_ms;
+    bool ready;            /* it has answered on this connection */
+    char why[200];         /* what was wrong, as it was logged */
+    struct root_ask *asks; /* in order: first those that were sent */
 };
 
 struct launch {
     uv_loop_t *loop;
     char *runs_dir, *shepherd_path;
     void (*on_event)(void *arg, const struct launch_event *ev);
+    void (*on_ready)(void *arg);
     void *arg;
     int runs_fd;
+    struct root root;
     const char *mode;
     bool systemd; /* a user manager answers */
     struct launch_run *runs;
@@ -86,6 +108,8 @@ struct launch {
 };
 
 /* launch.c */
+struct launch_run *launch_find(const struct launch *l, int64_t id);
+const char *launch_whose(const struct launch *l); /* "user" or "system" */
 void launch_handle_closed(struct launch *l);
 int launch_spawn(struct launch_run *r, struct err *e) MUST_USE; /* a shepherd with r->block_fd */
 
@@ -102,6 +126,17 @@ void conn_end(struct launch_run *r, const struct result *res); /* LAUNCH_ENDED *
 void lost_begin(struct launch_run *r);
 void lost_step(struct launch_run *r); /* by the timer */
 
+void lost_answer(struct launch_run *r, enum launcher_run_state state, int wait_status,
+                 int64_t t_ns);
+
+/* launch_root.c: system mode only */
+void root_open(struct launch *l, const char *dir);
+void root_close(struct launch *l);
+int root_start(struct launch_run *r, const struct launch_order *o,
+               struct err *e) MUST_USE; /* takes r->block_fd */
+void root_status(struct launch_run *r); /* lost_answer follows, as soon as the launcher answers */
+void root_forget(struct launch_run *r);
+
 /* launch_witness.c. A shepherd of ours that is about to be gone: look again in a moment. */
 bool witness_too_early(const struct result_shepherd *s);
 /* true: its processes are ours, the run goes on and will have a result. */
@@ -109,6 +144,10 @@ bool witness_begin(struct launch_run *r, const struct result_shepherd *s, int64_
 /* Its main process has ended as st says: the rest of it is ended, then it has a result. */
 void witness_of_file(struct launch_run *r, const struct result_shepherd *s,
                      const struct result_state *st);
+/* The same where its parent is the launcher; each STATUS that says ALIVE. */
+void witness_begin_root(struct launch_run *r, const struct result_shepherd *s, int64_t t0_ns);
+/* Its main process has ended: WITNESSED. */
+void witness_main_ended(struct launch_run *r, const struct launch_reaped *c);
 void witness_step(struct launch_run *r); /* by the timer, while r->orphan */
 void witness_stop(struct launch_run *r, int signal, int64_t grace_ns);
 void witness_pause(struct launch_run *r, bool pause);

@@ -1,6 +1,9 @@
 /* A run whose shepherd was killed while we live. As subreaper we are the new parent of its processes: the run
  * goes on, unguarded but not unseen, and how its main process ends is not lost. Then what is left of it is
- * ended, and it has a result as if its shepherd had written it. */
+ * ended, and it has a result as if its shepherd had written it.
+ *
+ * In system mode that parent is the launcher, which is asked now and then how it stands. We may not signal a user's
+ * processes: what is left to us are the kill and freeze files of its cgroup, so that it is stopped by SIGKILL. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -15,6 +18,7 @@
 #define STEP_MS      5
 #define STEPS_MAX    400 /* 2 s: what is still there then sleeps uninterruptibly */
 #define WATCH_MAX_MS 60000
+#define ASK_MS       200 /* between two questions to the launcher */
 
 /* ---- children that were reaped ------------------------------------------------------------------- */
 
@@ -28,14 +32,12 @@ static const struct launch_reaped *reaped_find(const struct launch *l, pid_t pid
     return NULL;
 }
 
-static void main_ended(struct launch_run *r, const struct launch_reaped *c);
-
 void launch_reaped(struct launch *l, pid_t pid, int status)
 {
     const struct launch_reaped c = {pid, status, clock_boot_ns()};
     for (struct launch_run *r = l->runs; r; r = r->next)
-        if (r->orphan == ORPHAN_WATCHED && r->main_pid == pid) {
-            main_ended(r, &c);
+        if (r->orphan == ORPHAN_WATCHED && !r->by_launcher && r->main_pid == pid) {
+            witness_main_ended(r, &c);
             return;
         }
     l->reaped[l->nreaped++ % LAUNCH_REAPED] = c;
@@ -76,8 +78,8 @@ static int64_t next_deadline_ns(const struct launch_run *r)
 static void watch_on(struct launch_run *r)
 {
     int64_t at_ns = next_deadline_ns(r), left_ns = at_ns - clock_mono_ns();
-    uint64_t ms = WATCH_MAX_MS;
-    if (at_ns != INT64_MAX && left_ns < WATCH_MAX_MS * NS_PER_MS)
+    uint64_t ms = r->by_launcher ? ASK_MS : WATCH_MAX_MS;
+    if (at_ns != INT64_MAX && left_ns < (int64_t)ms * NS_PER_MS)
         ms = left_ns > 0 ? (uint64_t)(left_ns / NS_PER_MS) + 1 : 1;
     conn_seek(r, ms);
 }
@@ -88,26 +90,48 @@ static void take_over(struct launch_run *r, const struct result_shepherd *s, int
     r->t0_ns = t0_ns;
     r->paused_told = r->paused;
     r->orphan = ORPHAN_WATCHED;
-    if (r->tree.cg.fd < 0 && s->cgroup[0] && cgroup_open(&r->tree.cg, s->cgroup, NULL) < 0)
+    if (r->tree.cg.fd < 0 && s->cgroup[0] && !r->not_ours &&
+        cgroup_open(&r->tree.cg, s->cgroup, NULL) < 0)
         r->tree.cg.fd = -1;
 }
 
-bool witness_begin(struct launch_run *r, const struct result_shepherd *s, int64_t t0_ns)
+static void watch_from_now(struct launch_run *r)
 {
-    const struct launch_reaped *gone = reaped_find(r->l, s->main_pid);
-    if (r->how == HOW_ADOPTED || s->main_pid <= 1 || (!gone && !is_ours(s->main_pid)))
-        return false;
-    take_over(r, s, t0_ns);
-    if (gone) {
-        main_ended(r, gone);
-        return true;
-    }
     watch_on(r);
     /* What was asked for while nobody had noticed yet. */
     if (r->want_pause)
         witness_pause(r, r->want_pause == FRAME_PAUSE);
     if (r->want_stop)
         witness_stop(r, (int)r->stop_signal, r->stop_grace_ns);
+}
+
+void witness_begin_root(struct launch_run *r, const struct result_shepherd *s, int64_t t0_ns)
+{
+    if (r->orphan != ORPHAN_NOT)
+        return;
+    take_over(r, s, t0_ns);
+    r->by_launcher = true;
+    snprintf(r->mode, sizeof(r->mode), "%s+%s", launch_whose(r->l), s->mode);
+    if (!r->started) { /* found by a wattqd that has not seen it run */
+        r->started = true;
+        conn_event(r, LAUNCH_STARTED, t0_ns);
+    }
+    if (!uv_is_closing((uv_handle_t *)&r->timer))
+        watch_from_now(r);
+}
+
+bool witness_begin(struct launch_run *r, const struct result_shepherd *s, int64_t t0_ns)
+{
+    const struct launch_reaped *gone = reaped_find(r->l, s->main_pid);
+    if (r->l->root.dir || r->how == HOW_ADOPTED || s->main_pid <= 1 ||
+        (!gone && !is_ours(s->main_pid)))
+        return false;
+    take_over(r, s, t0_ns);
+    if (gone) {
+        witness_main_ended(r, gone);
+        return true;
+    }
+    watch_from_now(r);
     return true;
 }
 
@@ -121,6 +145,10 @@ static void signal_all(const struct launch_run *r, int signal)
 static void kill_all(struct launch_run *r)
 {
     struct tree t = all_of(r);
+    if (r->by_launcher) {
+        (void)cgroup_kill(&r->tree.cg);
+        return;
+    }
     tree_kill(&t);
     if (r->orphan == ORPHAN_WATCHED)
         kill(r->main_pid, SIGKILL);
@@ -134,6 +162,8 @@ void witness_stop(struct launch_run *r, int signal, int64_t grace_ns)
         return;
     if (r->orphan_cause == RESULT_EXITED)
         r->orphan_cause = r->want_stop ? r->stop_cause : RESULT_STOPPED;
+    if (r->by_launcher)
+        signal = SIGKILL;
     if (signal != SIGKILL)
         signal_all(r, signal);
     if (r->paused)
@@ -151,7 +181,7 @@ void witness_pause(struct launch_run *r, bool pause)
     if (r->orphan != ORPHAN_WATCHED || r->paused == pause)
         return;
     tree_freeze(&t, pause);
-    if (t.cg.fd < 0)
+    if (t.cg.fd < 0 && !r->by_launcher)
         kill(r->main_pid, pause ? SIGSTOP : SIGCONT);
     if (pause)
         r->paused_ns = now_ns;
@@ -172,7 +202,7 @@ static void file_end(const struct launch_run *r, const struct launch_reaped *c)
         (void)!result_state_ended(fd, c->status, r->orphan_cause, c->t_ns);
 }
 
-static void main_ended(struct launch_run *r, const struct launch_reaped *c)
+void witness_main_ended(struct launch_run *r, const struct launch_reaped *c)
 {
     if (!r->end_was_filed)
         file_end(r, c);
@@ -188,7 +218,7 @@ void witness_of_file(struct launch_run *r, const struct result_shepherd *s,
     take_over(r, s, st->t0_ns);
     r->orphan_cause = st->cause;
     r->end_was_filed = true;
-    main_ended(r, &end);
+    witness_main_ended(r, &end);
 }
 
 /* What it left behind is ended at once: nobody would guard it. false: r is gone. */
@@ -226,9 +256,12 @@ static void conclude(struct launch_run *r)
     if (res.cpu_us < 0)
         res.cpu_us = RESULT_NONE;
     res.leftovers = (int64_t)r->killed;
-    base_strcpy(res.text, sizeof(res.text),
-                r->end_was_filed ? "its shepherd was killed; how it ended had been noted before"
-                                 : "its shepherd was killed; wattqd saw it end");
+    if (r->end_was_filed)
+        base_strcpy(res.text, sizeof(res.text),
+                    "its shepherd was killed; how it ended had been noted before");
+    else
+        snprintf(res.text, sizeof(res.text), "its shepherd was killed; %s saw it end",
+                 r->by_launcher ? "wattq-launcher" : "wattqd");
     base_strcpy(res.mode, sizeof(res.mode), r->tree.cg.fd >= 0 ? "cgroup" : "subreaper");
     (void)result_boot_id(res.boot_id);
     conn_event(r, LAUNCH_EMPTY, res.t1_ns);
@@ -265,5 +298,7 @@ void witness_step(struct launch_run *r)
         r->kill_ns = now_ns + 100 * NS_PER_MS; /* again, until it is reaped */
         kill_all(r);
     }
+    if (r->by_launcher)
+        root_status(r);
     watch_on(r);
 }

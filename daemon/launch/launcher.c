@@ -285,7 +285,8 @@ static void refuse(struct launcher_record *a, const struct err *e)
     base_strcpy(a->next, sizeof(a->next), e->next);
 }
 
-/* One record, one answer. A peer that is refused or does not read is let go. */
+/* One record, one answer. A peer that does not read, a client that is refused and a daemon that does not speak
+ * our language are let go; a daemon that is refused a run may have others that are not. */
 static void on_record(struct launcher *l, struct launcher_peer *p)
 {
     struct launcher_record r, a = {.magic = LAUNCHER_MAGIC, .kind = LAUNCHER_OK};
@@ -304,7 +305,8 @@ static void on_record(struct launcher *l, struct launcher_peer *p)
                         : answer_sign(l, p, &r, n, &a, &e);
     if (rc < 0)
         refuse(&a, &e);
-    if (launcher_send(p->fd, &a, &out, out >= 0 ? 1 : 0, &e) < 0 || rc < 0)
+    bool stays = rc == 0 || (p->control && rc != WATTQ_E_PROTOCOL);
+    if (launcher_send(p->fd, &a, &out, out >= 0 ? 1 : 0, &e) < 0 || !stays)
         drop(p);
     for (size_t i = 0; i < n; i++)
         close(fds[i]);

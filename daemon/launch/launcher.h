@@ -6,7 +6,7 @@
  *            entry are refused. Per uid at most LAUNCHER_SIGN_RATE warrants a minute.
  *   control  0660 root:wattq, and SO_PEERCRED must be wattq's uid: START, STATUS, METER, EXEC_DIR.
  * Every record is answered by one record; a bad one by LAUNCHER_REFUSED with a sentence, then that
- * connection is closed.
+ * connection is closed; not so `control`, unless the record was malformed.
  *
  * START, in this order: record and descriptors (memfd sealed against every change; a connected Unix socket
  * for the shepherd) -> launch_block_read -> order_hash of what is in it -> warrant: genuine, this uid, in

@@ -69,6 +69,8 @@ int queue_open(struct queue **out, const struct queue_config *cfg, struct err *e
 int queue_start(struct queue *q, struct err *e) MUST_USE;
 /* For launch_config.on_event: launch is opened before the queue, the daemon passes its events on. */
 void queue_on_launch(struct queue *q, const struct launch_event *ev);
+/* For launch_config.on_ready. */
+void queue_on_ready(struct queue *q);
 void queue_close(struct queue *q, void (*closed)(void *arg), void *arg); /* runs go on */
 
 /* Each calls done on the loop after the FULL commit (rc < 0 with err otherwise). */

@@ -211,23 +211,12 @@ static bool has_name(char *const *list, const char *pair)
     return false;
 }
 
-char **queue_gpus_env(const struct queue_item *r, char *const *env, char ***more)
+char **queue_gpus_env(const struct queue_item *r, char *const *env)
 {
     char *uuids CLEANUP(base_freep) = queue_gpus_visible(r);
     const struct resources_told told = {.uuids = uuids,
                                         .cpus = resources_cpus(&r->q->resources, r->spec),
                                         .own_cuda = has_name(env, "CUDA_VISIBLE_DEVICES="),
                                         .own_threads = has_name(env, "OMP_NUM_THREADS=")};
-    *more = resources_env(r->spec, &told);
-    size_t n = 0, kept = 0, added = 0;
-    while (env[n])
-        n++;
-    while ((*more)[added])
-        added++;
-    char **out = base_alloc((n + added + 1) * sizeof(*out));
-    for (size_t i = 0; i < n; i++)
-        if (!has_name(*more, env[i]))
-            out[kept++] = env[i];
-    memcpy(out + kept, *more, added * sizeof(*out));
-    return out;
+    return resources_env(r->spec, &told);
 }

@@ -190,6 +190,7 @@ struct queue {
     size_t sweeps_out;  /* sweeps whose callback has not come yet (ticket_lock) */
     unsigned reserved;  /* submissions on their way that start as soon as they are committed */
     size_t jobs_out;    /* storage jobs on their way */
+    int64_t token;      /* system mode: the largest that was ever given */
     int64_t boot;       /* boot.id of this kernel; known once started */
     bool retry_waiting; /* a held or queued run's move waits for another try */
     bool started;
@@ -267,11 +268,15 @@ void queue_gpus_take(struct queue_item *r, gpu_set set); /* before its claim is 
 void queue_gpus_free(struct queue_item *r);              /* and its share of what is counted */
 /* Found again after a restart with what the rows say. */
 void queue_gpus_found(struct queue_item *r);
-/* Its environment with what it is to see of GPUs: one free() for all but what `more` owns. */
-char **queue_gpus_env(const struct queue_item *r, char *const *env, char ***more);
+/* What is to stand in its environment, or to take the place of what does, so that it sees its GPUs:
+ * resources_env_free. */
+char **queue_gpus_env(const struct queue_item *r, char *const *env);
 char *queue_gpus_visible(const struct queue_item *r); /* UUIDs, in new memory */
 
 /* queue_start.c */
+/* The token of r's next start; r may be new. In system mode tokens rise over all runs, across restarts and a
+ * clock that was set back: the launcher takes none twice. */
+int64_t queue_token(struct queue *q, const struct queue_item *r);
 void queue_kick(struct queue *q);                 /* start whatever may start */
 void queue_claimed(struct queue_item *r, int rc); /* commit of `starting` is back */
 void queue_swept(struct queue_item *r); /* its sweep is in the ring, or did not come in time */

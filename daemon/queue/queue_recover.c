@@ -111,6 +111,8 @@ static int load(struct load *j, struct store *s, struct err *e)
     j->boot = store_boot(s);
     int rc = runs_live(s, take_live, j, e);
     if (rc == 0)
+        rc = runs_token_max(s, &j->q->token, e);
+    if (rc == 0)
         rc = runs_recent(s, QUEUE_RECENT, take_recent, j, e);
     for (size_t i = 0; rc == 0 && i < j->nrecent; i++)
         rc = read_total(s, j->recent[i], e);

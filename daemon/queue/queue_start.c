@@ -12,11 +12,20 @@
 
 /* ---- claim -------------------------------------------------------------------------------------- */
 
+int64_t queue_token(struct queue *q, const struct queue_item *r)
+{
+    int64_t now_us = clock_utc_ns() / NS_PER_US;
+    if (!q->warrants_dir)
+        return r->row.token + 1;
+    q->token = q->token + 1 > now_us ? q->token + 1 : now_us;
+    return q->token;
+}
+
 static void claim(struct queue *q, struct queue_item *r, gpu_set gpus)
 {
     struct run_change c;
     run_change_init(&c);
-    c.token = r->row.token + 1;
+    c.token = queue_token(q, r);
     c.reason = "its turn";
     queue_line_take(q, r);
     queue_active_put(q, r);
@@ -31,7 +40,7 @@ void queue_kick(struct queue *q)
     struct storage_status st;
     struct queue_item *r;
     gpu_set gpus = 0;
-    if (!q->started || q->closing || q->line.n == 0)
+    if (!q->started || q->closing || q->line.n == 0 || launch_blocked(q->cfg.launch))
         return;
     storage_get_status(q->cfg.storage, &st);
     while (!st.degraded && (r = queue_pick(q, &gpus)) != NULL)
@@ -39,6 +48,11 @@ void queue_kick(struct queue *q)
     int64_t left_ns = st.degraded ? 0 : queue_pause_left(q, NULL);
     if (left_ns > 0)
         queue_wait_pause(q, left_ns);
+}
+
+void queue_on_ready(struct queue *q)
+{
+    queue_kick(q);
 }
 
 /* ---- shepherd ----------------------------------------------------------------------------------- */
@@ -71,20 +85,41 @@ static void take_rlimits(const struct spec *s, struct launch_rlimit out[LAUNCH_R
             (struct launch_rlimit){.resource = s->rlimits[i].resource, .soft = s->rlimits[i].soft};
 }
 
+/* In system mode what its user has had signed goes to the launcher with it. */
+static int load_warrant(const struct queue_item *r, struct warrant *w, struct err *e)
+{
+    if (r->row.warrant)
+        return warrants_load(r->q->warrants_dir, r->row.warrant, clock_utc_ns() / NS_PER_S, w, e);
+    err_set(e, WATTQ_E_FORBIDDEN, "run %" PRId64 " has not been signed by its user", r->row.id);
+    return err_next(e, "submit it again");
+}
+
+static uint32_t block_flags(const struct spec *s)
+{
+    return (s->wait_children ? LAUNCH_WAIT_CHILDREN : 0) |
+           (s->kind == SPEC_TRAIN ? LAUNCH_TRAIN : 0);
+}
+
 static int start_shepherd(struct queue_item *r, struct err *e)
 {
     struct queue *q = r->q;
+    struct warrant *warrant CLEANUP(base_freep) = NULL;
     char **env CLEANUP(base_freep) = NULL;
     int rc = queue_item_spec(r, e);
     if (rc < 0)
         return rc;
     if (!r->row.env_hash)
         return err_set(e, WATTQ_E_NOT_FOUND, "it has no environment");
+    if (q->warrants_dir) {
+        warrant = base_alloc(sizeof(*warrant));
+        rc = load_warrant(r, warrant, e);
+    }
+    if (rc < 0)
+        return rc;
     env = queue_env_read(q->envs_dir, r->row.env_hash, e);
     if (!env)
         return e->code;
-    char **more = NULL;
-    char **all CLEANUP(base_freep) = queue_gpus_env(r, env, &more);
+    char **more = queue_gpus_env(r, env);
     char **argv CLEANUP(base_freep) = make_argv(r);
     struct launch_rlimit rlimits[LAUNCH_RLIMITS];
     take_rlimits(r->spec, rlimits);
@@ -101,13 +136,15 @@ static int start_shepherd(struct queue_item *r, struct err *e)
         .rlimits = rlimits,
         .nrlimits = r->spec->nrlimits,
         .umask = r->spec->umask,
-        .flags = r->spec->wait_children ? LAUNCH_WAIT_CHILDREN : 0,
+        .flags = block_flags(r->spec),
         .argv = argv,
-        .env = all,
+        .env = env,
+        .extra_env = more,
         .cwd = r->spec->cwd,
         .stdin_path = r->spec->stdin_path,
     };
-    rc = launch_start(q->cfg.launch, &b, e);
+    const struct launch_order order = {.uid = r->row.uid, .warrant = warrant};
+    rc = launch_start(q->cfg.launch, &b, &order, e);
     resources_env_free(more);
     return rc;
 }
@@ -116,10 +153,7 @@ static int give_turn(struct queue_item *r, struct err *e)
 {
     if (r->client_gone || !r->turn)
         return err_set(e, WATTQ_E_CONFLICT, "its client went away before its turn");
-    int rc = launch_prepare(r->q->cfg.launch, r->row.id, e);
-    if (rc < 0)
-        return rc;
-    rc = queue_item_spec(r, e);
+    int rc = queue_item_spec(r, e);
     if (rc < 0)
         return rc;
     char *dir CLEANUP(base_freep) = base_printf("%s/%" PRId64, r->q->runs_dir, r->row.id);
@@ -132,6 +166,23 @@ static int give_turn(struct queue_item *r, struct err *e)
                                  .spec = r->spec};
     r->turn(r->turn_arg, &t);
     return 0;
+}
+
+/* A foreground run: its directory, if need be its user's, then its turn. */
+static int start_exec(struct queue_item *r, struct err *e)
+{
+    struct launch *l = r->q->cfg.launch;
+    int rc = launch_prepare(l, r->row.id, e);
+    if (rc == 0)
+        rc = launch_hand_over(l, r->row.id, r->row.uid, e);
+    return rc == 0 ? give_turn(r, e) : rc;
+}
+
+static void handed(struct queue_item *r)
+{
+    struct err e = {0};
+    if (r->next == RUN_STARTING && r->life == LIFE_SPAWNING && give_turn(r, &e) < 0)
+        queue_start_failed(r, &e);
 }
 
 void queue_claimed(struct queue_item *r, int rc)
@@ -152,7 +203,7 @@ void queue_claimed(struct queue_item *r, int rc)
     if (r->next != RUN_STARTING)
         return; /* cancelled meanwhile: queue_abort has its move on the way */
     r->attempts++;
-    rc = r->row.kind == SPEC_EXEC ? give_turn(r, &e) : start_shepherd(r, &e);
+    rc = r->row.kind == SPEC_EXEC ? start_exec(r, &e) : start_shepherd(r, &e);
     if (rc < 0)
         queue_start_failed(r, &e);
 }
@@ -280,12 +331,26 @@ static void move_to(struct queue_item *r, enum run_state to, const struct launch
     queue_commit(r);
 }
 
+/* By the launcher: nothing of it has run, and nothing would another time. */
+static void refused(struct queue_item *r, const struct launch_event *ev)
+{
+    struct err e = {0};
+    launch_ack(r->q->cfg.launch, r->row.id);
+    if (r->next != RUN_STARTING)
+        return;
+    err_set(&e, WATTQ_E_FORBIDDEN, "%s%s%s", ev->text, ev->next[0] ? "; " : "", ev->next);
+    log_warn("run %" PRId64 " is not started: %s", r->row.id, e.text);
+    queue_start_failed(r, &e);
+}
+
 /* Nothing of it has run: back to its place in the line, or given up after a few attempts. */
-static void never_ran(struct queue_item *r, const char *text)
+static void never_ran(struct queue_item *r, const struct launch_event *ev)
 {
     struct run_change c;
+    const char *text = ev->text;
     run_change_init(&c);
     launch_ack(r->q->cfg.launch, r->row.id);
+    r->attempts -= ev->again && r->attempts > 0;
     if (r->row.kind == SPEC_EXEC || r->attempts >= QUEUE_ATTEMPTS) {
         char *reason CLEANUP(base_freep) =
             base_printf("launch: its shepherd did not come up (%s)", text ? text : "no reason");
@@ -323,7 +388,7 @@ static void lost(struct queue_item *r, const struct launch_event *ev)
 {
     log_warn("run %" PRId64 ": %s", r->row.id, ev->text ? ev->text : "its shepherd is gone");
     if (r->next == RUN_STARTING && r->life <= LIFE_GOING && ev->untouched)
-        never_ran(r, ev->text);
+        never_ran(r, ev);
     else if (r->life < LIFE_CLOSING && r->row.boot != r->q->boot)
         lost_to_reboot(r);
     else if (r->life < LIFE_CLOSING)
@@ -336,7 +401,7 @@ void queue_on_launch(struct queue *q, const struct launch_event *ev)
     if (q->closing)
         return;
     if (!r || r->life == LIFE_ABORTING || r->life == LIFE_WAITING) {
-        if (ev->kind == LAUNCH_ENDED || ev->kind == LAUNCH_LOST)
+        if (ev->kind == LAUNCH_ENDED || ev->kind == LAUNCH_LOST || ev->kind == LAUNCH_REFUSED)
             launch_ack(q->cfg.launch, ev->run_id);
         return;
     }
@@ -369,7 +434,13 @@ void queue_on_launch(struct queue *q, const struct launch_event *ev)
     case LAUNCH_LOST:
         lost(r, ev);
         break;
+    case LAUNCH_REFUSED:
+        refused(r, ev);
+        break;
+    case LAUNCH_HANDED:
+        handed(r);
+        break;
     }
-    if (ev->kind == LAUNCH_LOST)
+    if (ev->kind == LAUNCH_LOST || ev->kind == LAUNCH_REFUSED)
         queue_kick(q);
 }

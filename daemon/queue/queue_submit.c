@@ -28,8 +28,9 @@ struct submit_job {
     struct warrants *warrants; /* NULL = none */
     struct code_copy code;
     bool has_code;
-    bool claim;   /* it may start at once: insert and claim in one commit */
-    gpu_set gpus; /* and with these */
+    int64_t token; /* of that claim */
+    bool claim;    /* it may start at once: insert and claim in one commit */
+    gpu_set gpus;  /* and with these */
     char *uuids;
     int64_t uid;
     struct run_actor by; /* who retries */
@@ -86,7 +87,7 @@ static int insert_one(struct store *s, struct submit_job *j, size_t i, struct er
     if (rc == 0 && j->claim) {
         struct run_change c;
         run_change_init(&c);
-        c.token = 1;
+        c.token = j->token;
         c.reason = "its turn";
         rc = runs_move(s, id, RUN_QUEUED, RUN_STARTING, &c, e);
         if (rc == 0)
@@ -284,7 +285,8 @@ static bool starts_now(struct queue *q, const struct spec *s)
 {
     struct storage_status st;
     if (!q->started || q->closing || q->line.n > 0 || q->active.n > 0 || q->reserved > 0 ||
-        q->idle.measure || s->hold || s->pause_ns > 0 || s->bracket_ns > 0 || s->quiet_ns > 0)
+        q->idle.measure || s->hold || s->pause_ns > 0 || s->bracket_ns > 0 || s->quiet_ns > 0 ||
+        launch_blocked(q->cfg.launch))
         return false;
     storage_get_status(q->cfg.storage, &st);
     return !st.degraded;
@@ -313,6 +315,7 @@ static void dispatch(struct submit_job *j)
     }
     if (j->n == 1 && !j->sweep_json && starts_now(j->q, &j->specs[0]) && gpus_fit(j)) {
         j->claim = true;
+        j->token = queue_token(j->q, j->items[0]);
         j->uuids = resources_uuids(&j->q->resources, j->gpus);
         j->q->reserved++;
     }

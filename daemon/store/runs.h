@@ -148,6 +148,7 @@ int runs_list(struct store *s, const struct run_query *q, run_visit fn, void *ar
               struct err *e) MUST_USE;
 
 /* The n runs that ended last, newest first. */
+int runs_token_max(struct store *s, int64_t *token, struct err *e) MUST_USE; /* 0 = none yet */
 int runs_recent(struct store *s, int64_t n, run_visit fn, void *arg, struct err *e) MUST_USE;
 int runs_retried_by(struct store *s, int64_t run, int64_t *by,
                     struct err *e) MUST_USE; /* newest; RUN_NONE */

@@ -102,6 +102,15 @@ int runs_recent(struct store *s, int64_t n, run_visit fn, void *arg, struct err 
     return visit_rows(st, fn, arg, e);
 }
 
+int runs_token_max(struct store *s, int64_t *token, struct err *e)
+{
+    STMT_USE(st, s, RUN_TOKEN_MAX);
+    int rc = stmt_step(st, e);
+    if (rc > 0)
+        *token = stmt_int(st, 0);
+    return rc < 0 ? rc : 0;
+}
+
 int runs_list(struct store *s, const struct run_query *q, run_visit fn, void *arg, struct err *e)
 {
     enum stmt_id id = q->sweep != RUN_NONE ? STMT_RUN_LIST_SWEEP

@@ -31,6 +31,7 @@
       " ended_utc_ns = coalesce(?16, ended_utc_ns), cpu_basis = coalesce(?17, cpu_basis),"         \
       " boot = coalesce(?18, boot), mem_peak_bytes = coalesce(?19, mem_peak_bytes) WHERE id = ?1 " \
       "AND state = ?2")                                                                            \
+    X(RUN_TOKEN_MAX, "SELECT coalesce(max(token), 0) FROM run")                                    \
     X(RUN_STATE_OF, "SELECT state FROM run WHERE id = ?1")                                         \
     X(EVENT_PUT, "INSERT INTO event(boot, t_ns, run, actor_uid, from_state, to_state, reason)"     \
                  " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)")                                            \

@@ -54,6 +54,25 @@ static void test_defaults(void **state)
     config_fini(&c);
 }
 
+/* What users see of each other is nobody's to choose but the machine's keeper's. */
+static void test_system_mode_has_no_default_visibility(void **state)
+{
+    (void)state;
+    struct config c;
+    struct err e = {0};
+    assert_int_equal(load(&c, "mode = system\n", &e, NULL), WATTQ_E_USAGE);
+    assert_non_null(strstr(e.next, "visibility"));
+    config_fini(&c);
+    assert_int_equal(load(&c, "mode = system\nvisibility = private\n", &e, NULL), 0);
+    assert_true(config_system(&c));
+    assert_string_equal(c.launcher, "/run/wattq-launcher");
+    config_fini(&c);
+    assert_int_equal(load(&c, "visibility = full\n", &e, "--mode", "system", NULL), 0);
+    config_fini(&c);
+    assert_int_equal(load(&c, "", &e, "--mode", "shared", NULL), WATTQ_E_USAGE);
+    config_fini(&c);
+}
+
 static void test_the_command_line_wins_over_the_file(void **state)
 {
     (void)state;
@@ -205,6 +224,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_system_mode_has_no_default_visibility),
         cmocka_unit_test(test_the_command_line_wins_over_the_file),
         cmocka_unit_test(test_slips_on_the_command_line),
         cmocka_unit_test(test_slips_in_the_file_name_the_line),

@@ -203,7 +203,7 @@ static struct launch_block block(char **argv)
 static void start(struct fix *f, const struct launch_block *b)
 {
     struct err e;
-    if (launch_start(f->l, b, &e) != 0)
+    if (launch_start(f->l, b, NULL, &e) != 0)
         fail_msg("%s", e.text);
     wait_event(f, LAUNCH_AT_GATE, 1);
 }
@@ -376,7 +376,7 @@ static void abort_then_start_again(void **state)
     /* and never again */
     char *argv[] = {(char[]){"true"}, NULL};
     struct launch_block b = block(argv);
-    assert_int_equal(launch_start(f->l, &b, &e), WATTQ_E_CONFLICT);
+    assert_int_equal(launch_start(f->l, &b, NULL, &e), WATTQ_E_CONFLICT);
 }
 
 static void go_twice_starts_once(void **state)

@@ -29,13 +29,16 @@ static char *below(const char *name) /* leaked: a test's lifetime */
     return b;
 }
 
-static char empty[] = "";
+static char empty[] = "", user[] = "user", system_mode[] = "system";
 
 static struct config config(char *state)
 {
     /* wattq-shepherd is looked for in the libexec directory: one that is there. */
-    return (struct config){
-        .state_dir = state, .socket = empty, .runtime_dir = empty, .libexec_dir = below("lib")};
+    return (struct config){.mode = user,
+                           .state_dir = state,
+                           .socket = empty,
+                           .runtime_dir = empty,
+                           .libexec_dir = below("lib")};
 }
 
 static int setup(void **state)
@@ -82,6 +85,31 @@ static void test_created_private_and_found_again(void **state)
     assert_string_equal(p.database, below("deep/er/state/wattq.db"));
     assert_int_equal(stat(p.envs, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0700);
+}
+
+/* Others go through to the files of their own runs, and see none of the rest. */
+static void test_system_mode(void **state)
+{
+    (void)state;
+    struct paths p;
+    struct err e = {0};
+    struct stat st;
+    struct config c = config(below("var/lib/wattq"));
+    c.mode = system_mode;
+    for (int i = 0; i < 2; i++)
+        if (paths_init(&p, &c, true, &e) < 0)
+            fail_msg("%s", e.text);
+    assert_string_equal(p.socket, PLACES_SYSTEM_SOCKET);
+    assert_string_equal(p.runtime, "");
+    const struct {
+        const char *path;
+        unsigned mode;
+    } want[] = {{p.state, 0711}, {p.runs, 0711}, {p.envs, 0700}};
+    for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+        assert_int_equal(stat(want[i].path, &st), 0);
+        assert_int_equal(st.st_mode & 07777, want[i].mode);
+    }
+    assert_string_equal(p.warrants, below("var/lib/wattq/warrants"));
 }
 
 static void test_xdg(void **state)
@@ -258,6 +286,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_created_private_and_found_again),
+        cmocka_unit_test(test_system_mode),
         cmocka_unit_test(test_xdg),
         cmocka_unit_test(test_what_is_refused),
         cmocka_unit_test(test_shared),
