@@ -19,7 +19,8 @@
     X(TIME, "time", 't', "DURATION", 0, "end the run after this time: 90s, 15m, 2h30m")            \
     X(LABEL, "label", 'J', "TEXT", 0, "name of the run; with runs: only runs of that name")        \
     X(PROJECT, "project", 'P', "TEXT", 0, "project the run belongs to")                            \
-    X(PRIORITY, "priority", 0, "N", 0, "-1000 to 1000, larger starts first (default 0)")           \
+    X(PRIORITY, "priority", 0, "N", 0,                                                             \
+      "-1000 to 1000, larger starts first; users take turns inside one (default 0)")               \
     X(EXCLUSIVE, "exclusive", 0, NULL, 0, "alone on the machine (default in user mode)")           \
     X(SHARED, "shared", 0, NULL, 0, "may run beside other shared runs")                            \
     X(GPUS, "gpus", 'G', "N|NAME,..", 0,                                                           \

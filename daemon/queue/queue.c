@@ -17,13 +17,6 @@ static bool by_id(const struct queue_item *a, const struct queue_item *b)
     return a->row.id < b->row.id;
 }
 
-static bool by_turn(const struct queue_item *a, const struct queue_item *b)
-{
-    if (a->row.priority != b->row.priority)
-        return a->row.priority > b->row.priority;
-    return a->row.id < b->row.id;
-}
-
 typedef bool before(const struct queue_item *a, const struct queue_item *b);
 
 /* Index of the first element that does not stand before r. */
@@ -109,14 +102,22 @@ struct queue_item *queue_item_find(const struct queue *q, int64_t id)
     return i < q->all.n && q->all.at[i]->row.id == id ? q->all.at[i] : NULL;
 }
 
-void queue_line_put(struct queue *q, struct queue_item *r)
+struct turns_key queue_item_key(const struct queue_item *r)
 {
-    insert(&q->line, place(&q->line, r, by_turn), r);
+    int64_t place = r->row.place != RUN_NONE ? r->row.place : turns_own_place(r->row.id);
+    return (struct turns_key){r->row.priority, r->row.uid, place, r->row.id};
 }
 
-void queue_line_take(struct queue *q, struct queue_item *r)
+void queue_line_put(struct queue *q, struct queue_item *r)
 {
-    take(&q->line, r, by_turn);
+    const struct turns_key key = queue_item_key(r);
+    turns_put(&q->line, &key, r);
+}
+
+bool queue_line_take(struct queue *q, struct queue_item *r)
+{
+    const struct turns_key key = queue_item_key(r);
+    return turns_take(&q->line, &key);
 }
 
 void queue_active_put(struct queue *q, struct queue_item *r)
@@ -151,7 +152,7 @@ void queue_add(struct queue *q, struct queue_item *r)
 void queue_remove(struct queue *q, struct queue_item *r)
 {
     take(&q->all, r, by_id);
-    queue_line_take(q, r);
+    (void)queue_line_take(q, r);
     queue_active_take(q, r);
 }
 
@@ -182,22 +183,39 @@ int queue_item_spec(struct queue_item *r, struct err *e)
 
 /* ---- snapshots ---------------------------------------------------------------------------------- */
 
-static int position(const struct queue *q, const struct queue_item *r)
-{
-    size_t i = place(&q->line, r, by_turn);
-    return i < q->line.n && q->line.at[i] == r ? (int)i + 1 : 0;
-}
-
-void queue_snapshot(struct queue *q, const struct queue_item *r, struct queue_run *out)
+static void snapshot(const struct queue_item *r, size_t position, struct queue_run *out)
 {
     int64_t t0 = r->row.t0_ns;
     int64_t end = r->row.t1_ns != RUN_NONE ? r->row.t1_ns : clock_boot_ns();
     *out = (struct queue_run){.row = &r->row,
-                              .position = position(q, r),
+                              .position = (int)position,
                               .elapsed_ns = t0 != RUN_NONE && t0 != 0 ? end - t0 : RUN_NONE,
                               .alone = r->alone,
                               .gpus = r->gpus ? r->gpus : "",
                               .total = r->live && r->live->has_total ? &r->live->total : NULL};
+}
+
+void queue_snapshot(struct queue *q, const struct queue_item *r, struct queue_run *out)
+{
+    const struct turns_key key = queue_item_key(r);
+    snapshot(r, turns_position(&q->line, &key), out);
+}
+
+/* Positions by counting: a line of 100,000 is listed at once. */
+static int visit_line(struct queue *q, int (*fn)(void *arg, const struct queue_run *r), void *arg)
+{
+    struct queue_run snap;
+    struct turns_walk w;
+    const struct queue_item *r;
+    size_t position = 0;
+    int rc = 0;
+    turns_walk_begin(&w, &q->line);
+    while (rc == 0 && (r = turns_walk_next(&w)) != NULL) {
+        snapshot(r, ++position, &snap);
+        rc = fn(arg, &snap);
+    }
+    turns_walk_end(&w);
+    return rc;
 }
 
 void queue_visit(struct queue *q, int (*fn)(void *arg, const struct queue_run *r), void *arg)
@@ -208,11 +226,8 @@ void queue_visit(struct queue *q, int (*fn)(void *arg, const struct queue_run *r
         if (fn(arg, &snap) != 0)
             return;
     }
-    for (size_t i = 0; i < q->line.n; i++) {
-        queue_snapshot(q, q->line.at[i], &snap);
-        if (fn(arg, &snap) != 0)
-            return;
-    }
+    if (visit_line(q, fn, arg) != 0)
+        return;
     for (size_t i = 0; q->all.n > q->line.n + q->active.n && i < q->all.n; i++) {
         if (q->all.at[i]->next != RUN_HELD)
             continue;
@@ -471,7 +486,7 @@ static void free_queue(struct queue *q)
     for (size_t i = 0; i < QUEUE_RECENT; i++)
         queue_item_free(q->recent[i]);
     free(q->all.at);
-    free(q->line.at);
+    turns_fini(&q->line);
     free(q->active.at);
     free(q->sweeps);
     free(q->envs_dir);

@@ -55,7 +55,7 @@ static int hold(struct queue_item *r, const struct run_change *c, const struct q
 {
     if (r->next != RUN_QUEUED)
         return conflict(r, "held", e);
-    queue_line_take(r->q, r);
+    (void)queue_line_take(r->q, r);
     queue_move(r, RUN_HELD, c, w);
     queue_commit(r);
     return 0;

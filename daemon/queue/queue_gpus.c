@@ -84,31 +84,11 @@ int queue_gpus_settle(struct queue *q, struct spec *specs, size_t n, struct err 
 
 /* ---- choosing ----------------------------------------------------------------------------------- */
 
-enum resources_answer queue_gpus_choose(struct queue *q, struct queue_item *r,
-                                        const struct resources_aside *aside, gpu_set *out)
+bool queue_gpus_want(struct queue *q, struct queue_item *r, struct resources_want *out)
 {
-    struct resources_want want;
     struct err e;
-    *out = 0;
-    if (queue_item_spec(r, &e) < 0)
-        return RESOURCES_FIT; /* it fails at its start, which says why */
-    if (!resources_want(&q->resources, r->spec, &want))
-        return RESOURCES_GONE;
-    return resources_choose(&q->resources, &want, aside, out);
-}
-
-bool queue_gpus_pass(struct queue *q, struct queue_item *r, struct resources_aside *aside)
-{
-    struct resources_want want;
-    struct err e;
-    int64_t now_ns = clock_boot_ns();
-    if (queue_item_spec(r, &e) < 0 || !resources_want(&q->resources, r->spec, &want))
-        return true;
-    if (r->gpu_wait_ns == 0)
-        r->gpu_wait_ns = now_ns;
-    gpu_set keep = want.named ? want.named : ~(gpu_set)0;
-    return resources_set_aside(&q->resources, &want,
-                               now_ns - r->gpu_wait_ns < QUEUE_PASS_NS ? 0 : keep, aside);
+    *out = (struct resources_want){0};
+    return queue_item_spec(r, &e) < 0 || resources_want(&q->resources, r->spec, out);
 }
 
 /* Not kept with the run: a list of many thousand that wait is asked for now and then. */
@@ -148,11 +128,8 @@ const char *queue_waits_resources(struct queue *q, int64_t run, char *buf, size_
 static void take(struct queue_item *r, gpu_set set, int64_t since_ns)
 {
     struct queue *q = r->q;
-    struct resources_want want = {0};
-    struct err e;
-    /* One whose description cannot be read fails at its start; GPUs it was given are its own till then. */
-    if (queue_item_spec(r, &e) == 0)
-        (void)resources_want(&q->resources, r->spec, &want);
+    struct resources_want want;
+    (void)queue_gpus_want(q, r, &want);
     resources_take(&q->resources, &want, set, r->row.id, since_ns, &r->share);
     free(r->gpus);
     r->gpus = set ? resources_uuids(&q->resources, set) : NULL;

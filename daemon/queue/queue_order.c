@@ -8,8 +8,7 @@
 #include "daemon/queue/queue_private.h"
 
 #define QUICK_NS                                                                                   \
-    (10 * NS_PER_S)  /* a failure this soon after the start says: the command is wrong */
-#define LOOK_MAX 256 /* runs behind a first one that waits for GPUs */
+    (10 * NS_PER_S) /* a failure this soon after the start says: the command is wrong */
 
 struct queue_sweep_state *queue_sweep_find(struct queue *q, int64_t id)
 {
@@ -87,36 +86,47 @@ static bool is_up(struct queue *q, struct queue_item *r)
     return !(sw && (sw->held || has_its_share(q, sw))) && !r->job_busy && !r->unsent;
 }
 
+/* Whoever all others wait for. */
 static struct queue_item *first_of_line(struct queue *q)
 {
+    struct turns_walk w;
+    struct queue_item *r;
+    struct resources_want want;
     gpu_set ignored;
-    for (size_t i = 0; i < q->line.n; i++) {
-        struct queue_item *r = q->line.at[i];
-        if (is_up(q, r) && queue_gpus_choose(q, r, NULL, &ignored) != RESOURCES_GONE)
-            return r;
+    turns_walk_begin(&w, &q->line);
+    while ((r = turns_walk_next(&w)) != NULL) {
+        if (is_up(q, r) && queue_gpus_want(q, r, &want) &&
+            resources_choose(&q->resources, &want, NULL, &ignored) != RESOURCES_GONE)
+            break;
+        turns_walk_again(&w);
     }
-    return NULL;
+    turns_walk_end(&w);
+    return r;
+}
+
+static void look(void *arg, void *run, struct turns_look *out)
+{
+    struct queue *q = arg;
+    struct queue_item *r = run;
+    out->skip = !is_up(q, r) || !queue_gpus_want(q, r, &out->want);
+    out->blocked = !out->skip && !fits(q, r);
+}
+
+static gpu_set keep(void *arg, void *run, const struct resources_want *want)
+{
+    struct queue_item *r = run;
+    int64_t now_ns = clock_boot_ns();
+    (void)arg;
+    if (r->gpu_wait_ns == 0)
+        r->gpu_wait_ns = now_ns;
+    gpu_set all = want->named ? want->named : ~(gpu_set)0;
+    return now_ns - r->gpu_wait_ns < QUEUE_PASS_NS ? 0 : all;
 }
 
 struct queue_item *queue_pick(struct queue *q, gpu_set *gpus)
 {
-    struct resources_aside aside = {0};
-    for (size_t i = 0, looked = 0; i < q->line.n && looked < LOOK_MAX; i++) {
-        struct queue_item *r = q->line.at[i];
-        if (!is_up(q, r))
-            continue;
-        looked++;
-        enum resources_answer a = queue_gpus_choose(q, r, &aside, gpus);
-        if (a == RESOURCES_GONE)
-            continue;
-        if (!fits(q, r))
-            return NULL;
-        if (a == RESOURCES_FIT)
-            return r;
-        if (!queue_gpus_pass(q, r, &aside))
-            return NULL;
-    }
-    return NULL;
+    const struct turns_rules rules = {look, keep, q};
+    return turns_pick(&q->line, &q->resources, &rules, gpus);
 }
 
 int64_t queue_pause_left(struct queue *q, const struct queue_item **first)

@@ -11,6 +11,7 @@
 #include "daemon/queue/queue.h"
 #include "daemon/queue/resources.h"
 #include "daemon/queue/sweep_budget.h"
+#include "daemon/queue/turns.h"
 
 /* Where a live run is between two commits. */
 enum life {
@@ -170,7 +171,7 @@ struct queue {
     struct sweep_budget budget;
     struct machine *machine; /* used by jobs, that is on the storage thread */
     struct items all;        /* by id */
-    struct items line;       /* queued and not claimed: priority, then id */
+    struct turns line;       /* queued and not claimed */
     struct items active;     /* starting to stopping, in order of their claim */
     struct queue_sweep_state *sweeps;
     size_t nsweeps;
@@ -209,7 +210,8 @@ void queue_add(struct queue *q,
 void queue_remove(struct queue *q, struct queue_item *r); /* from all lists; not freed */
 struct queue_item *queue_item_find(const struct queue *q, int64_t id);
 void queue_line_put(struct queue *q, struct queue_item *r);
-void queue_line_take(struct queue *q, struct queue_item *r);
+bool queue_line_take(struct queue *q, struct queue_item *r); /* false = it was not there */
+struct turns_key queue_item_key(const struct queue_item *r);
 void queue_active_put(struct queue *q, struct queue_item *r);
 void queue_active_take(struct queue *q, struct queue_item *r);
 void queue_snapshot(struct queue *q, const struct queue_item *r, struct queue_run *out);
@@ -236,16 +238,9 @@ struct queue_sweep_state *queue_sweep_find(struct queue *q, int64_t id); /* NULL
 struct queue_sweep_state *queue_sweep_make(struct queue *q, int64_t id, int64_t max_fails);
 void queue_sweep_end(struct queue *q, struct queue_sweep_state *sw); /* its last run has ended */
 void queue_sweep_ended_run(struct queue *q, const struct queue_item *r);
-/* The next run that may start now, with the GPUs it gets, or NULL. In turn: whoever stands first and does
- * not fit is waited for - so that a stream of small runs cannot starve an exclusive one - unless it waits
- * for nothing but GPUs. Then those behind it may pass that
- *   - want none: they cannot keep it waiting, for the CPUs it wants are put aside for it, and where a run gives
- *     its GPUs back it gives its place back too, so that the first of the line takes both;
- *   - get GPUs that it does not want, where it names some;
- *   - want GPUs, as long as it has not waited so for QUEUE_PASS_NS: from then on what comes free is kept for
- *     it, so that one who wants two is not starved by many who want one.
- * The first of those behind it that does not fit for another reason ends the search. One that wants more
- * GPUs than there are now (one was lost) is stepped over until it is back: it keeps nobody waiting. */
+/* The next run that may start now, with the GPUs it gets, or NULL (turns_pick). What comes free of the GPUs that a
+ * first one wants goes to those that pass it only as long as it has not waited so for QUEUE_PASS_NS: so one who
+ * wants two is not starved by many who want one. */
 struct queue_item *queue_pick(struct queue *q, gpu_set *gpus);
 #define QUEUE_PASS_NS (600 * NS_PER_S)
 bool queue_item_exclusive(struct queue_item *r);
@@ -258,12 +253,9 @@ void queue_gpus_count(
     struct queue *q); /* what there is of what is counted; once, before all else */
 /* Before submission: what they do not say of resources, and what can never be given (resources_settle). */
 int queue_gpus_settle(struct queue *q, struct spec *specs, size_t n, struct err *e) MUST_USE;
-/* May it start, as far as resources go? aside: not to be given to it; NULL = nothing. */
-enum resources_answer queue_gpus_choose(struct queue *q, struct queue_item *r,
-                                        const struct resources_aside *aside, gpu_set *out);
-/* r does not fit. May others pass it, because it waits for nothing but GPUs? Then what they must leave is put
- * aside. */
-bool queue_gpus_pass(struct queue *q, struct queue_item *r, struct resources_aside *aside);
+/* What it wants. false = a GPU that is not known now; one whose description cannot be read wants nothing: it fails
+ * at its start, which says why. */
+bool queue_gpus_want(struct queue *q, struct queue_item *r, struct resources_want *out);
 void queue_gpus_take(struct queue_item *r, gpu_set set); /* before its claim is written */
 void queue_gpus_free(struct queue_item *r);              /* and its share of what is counted */
 /* Found again after a restart with what the rows say. */

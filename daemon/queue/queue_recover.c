@@ -19,6 +19,7 @@ struct load {
     size_t nrecent;
     struct queue_sweep_state *sweeps;
     size_t nsweeps;
+    struct turns turns; /* who was served when; no runs */
     int64_t boot;
 };
 
@@ -106,12 +107,21 @@ static int take_device(void *arg, const char *device)
     return 0;
 }
 
+static int take_served(void *arg, int64_t uid)
+{
+    struct load *j = arg;
+    turns_serve(&j->turns, uid);
+    return 0;
+}
+
 static int load(struct load *j, struct store *s, struct err *e)
 {
     j->boot = store_boot(s);
     int rc = runs_live(s, take_live, j, e);
     if (rc == 0)
         rc = runs_token_max(s, &j->q->token, e);
+    if (rc == 0)
+        rc = runs_served(s, take_served, j, e);
     if (rc == 0)
         rc = runs_recent(s, QUEUE_RECENT, take_recent, j, e);
     for (size_t i = 0; rc == 0 && i < j->nrecent; i++)
@@ -164,6 +174,8 @@ static void mark_overlaps(struct queue *q)
 static void take_loaded(struct queue *q, struct load *j)
 {
     q->boot = j->boot;
+    q->line = j->turns;
+    j->turns = (struct turns){0};
     queue_gpus_look(q);
     for (size_t i = 0; i < j->nsweeps; i++) {
         struct queue_sweep_state *sw = queue_sweep_make(q, j->sweeps[i].id, j->sweeps[i].max_fails);
@@ -235,6 +247,7 @@ static void free_load(struct load *j, bool taken)
         queue_item_free(j->live[i]);
     for (size_t i = 0; !taken && i < j->nrecent; i++)
         queue_item_free(j->recent[i]);
+    turns_fini(&j->turns);
     free(j->live);
     free(j->sweeps);
 }

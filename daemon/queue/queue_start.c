@@ -27,7 +27,8 @@ static void claim(struct queue *q, struct queue_item *r, gpu_set gpus)
     run_change_init(&c);
     c.token = queue_token(q, r);
     c.reason = "its turn";
-    queue_line_take(q, r);
+    (void)queue_line_take(q, r);
+    turns_serve(&q->line, r->row.uid);
     queue_active_put(q, r);
     queue_gpus_take(r, gpus);
     r->life = LIFE_CLAIMING;

@@ -225,6 +225,7 @@ static void submit_done(struct storage_job *job, int rc, const struct err *e)
     if (claimed) {
         queue_item_wake(claimed);
         queue_gpus_take(claimed, gpus);
+        turns_serve(&q->line, claimed->row.uid);
         tell_started(q, claimed);
         claimed->life = LIFE_CLAIMING;
         queue_claimed(claimed, 0);

@@ -337,17 +337,22 @@ enum resources_answer resources_choose(const struct resources *r, const struct r
     return a;
 }
 
-bool resources_set_aside(const struct resources *r, const struct resources_want *w, gpu_set gpus,
-                         struct resources_aside *aside)
+bool resources_waits_gpus(const struct resources *r, const struct resources_want *w,
+                          const struct resources_aside *aside)
 {
     for (int k = 0; k < RESOURCES_KINDS; k++)
         if (resources_choose_count(r, w, (enum resources_kind)k, aside->count.n[k]) !=
             RESOURCES_FIT)
             return false;
+    return true;
+}
+
+void resources_set_aside(const struct resources_want *w, gpu_set gpus,
+                         struct resources_aside *aside)
+{
     for (int k = 0; k < RESOURCES_KINDS; k++)
         aside->count.n[k] += w->count.n[k];
     aside->gpus |= gpus;
-    return true;
 }
 
 static void add_text(char buf[RESOURCES_TEXT], const char *format, ...)

@@ -100,9 +100,12 @@ enum resources_answer resources_choose_gpus(const struct resources *r,
 enum resources_answer resources_choose_count(const struct resources *r,
                                              const struct resources_want *w, enum resources_kind k,
                                              int64_t aside);
-/* One that does not fit waits for GPUs alone: what it wants of all that is counted is put aside, so that nobody
- * takes it before the GPUs are there, and `gpus` of these. false = it waits for something that is counted. */
-bool resources_set_aside(const struct resources *r, const struct resources_want *w, gpu_set gpus,
+/* Does one that does not fit wait for GPUs alone? */
+bool resources_waits_gpus(const struct resources *r, const struct resources_want *w,
+                          const struct resources_aside *aside);
+/* Then what it wants of all that is counted is put aside, so that nobody takes it before the GPUs are there, and
+ * `gpus` of these. */
+void resources_set_aside(const struct resources_want *w, gpu_set gpus,
                          struct resources_aside *aside);
 /* "1 GPU: held by run 12; 4 CPUs: of 8 CPUs only 2 CPUs left", for a run that does not fit. */
 const char *resources_why(const struct resources *r, const struct resources_want *w,

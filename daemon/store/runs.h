@@ -49,6 +49,7 @@ struct run_row {
     int64_t boot, t0_ns, main_exit_ns, t1_ns; /* RUN_NONE = not yet */
     int64_t submitted_utc_ns, started_utc_ns, ended_utc_ns;
     int64_t exit_code, term_signal, cpu_us, maxrss_bytes, leftovers, mem_peak_bytes;
+    int64_t place; /* among its user's that wait (queue/turns.h); RUN_NONE = nobody has moved it */
     char *warrant; /* name of its file (queue/warrants.h); NULL = none: user mode */
 };
 void run_row_fini(struct run_row *r);
@@ -88,6 +89,8 @@ void run_change_init(struct run_change *c);
  * asserts run_move_allowed. */
 int runs_move(struct store *s, int64_t id, enum run_state from, enum run_state to,
               const struct run_change *c, struct err *e) MUST_USE;
+
+int runs_line_put(struct store *s, int64_t run, int64_t place, struct err *e) MUST_USE;
 
 /* Refs of an environment; 0 also when there is no such row: then its file may be missing. */
 int runs_env_refs(struct store *s, const char *hash, int64_t *refs, struct err *e) MUST_USE;
@@ -134,6 +137,9 @@ int runs_get(struct store *s, int64_t id, struct run_row *out,
              struct err *e) MUST_USE;                                            /* 1 = none */
 int runs_imported(struct store *s, int64_t run, struct err *e) MUST_USE;         /* 1 = yes, 0 */
 int runs_live(struct store *s, run_visit fn, void *arg, struct err *e) MUST_USE; /* not ended */
+/* Users that were given a turn (a run of theirs became `starting`) within the newest 50,000 events, whoever had it
+ * longest ago first. */
+int runs_served(struct store *s, int (*fn)(void *, int64_t uid), void *arg, struct err *e) MUST_USE;
 struct run_query {
     int64_t uid;          /* RUN_NONE = anybody */
     int64_t sweep;        /* RUN_NONE */

@@ -37,6 +37,7 @@ static int take_row(sqlite3_stmt *st, struct run_row *r, struct err *e)
         *ints[i] = stmt_opt(st, 14 + (int)i);
     r->warrant = stmt_dup(st, 30);
     r->mem_peak_bytes = stmt_opt(st, 31);
+    r->place = stmt_opt(st, 32);
     return 0;
 }
 
@@ -164,6 +165,19 @@ int runs_windows(struct store *s, const struct energy_window *w,
     int rc;
     while ((rc = stmt_step(st, e)) > 0)
         if ((rc = fn(arg, stmt_int(st, 0), stmt_int(st, 1))) != 0)
+            return rc;
+    return rc;
+}
+
+#define SERVED_EVENTS 50000 /* some ten ms of reading */
+
+int runs_served(struct store *s, int (*fn)(void *, int64_t uid), void *arg, struct err *e)
+{
+    STMT_USE(st, s, RUN_SERVED);
+    stmt_bind_int(st, 1, SERVED_EVENTS);
+    int rc;
+    while ((rc = stmt_step(st, e)) > 0)
+        if ((rc = fn(arg, stmt_int(st, 0))) != 0)
             return rc;
     return rc;
 }

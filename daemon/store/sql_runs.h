@@ -7,7 +7,7 @@
     "id, uuid, token, uid, state, kind, spec, label, project, reason, mode, env, code, cpu_basis," \
     " sweep, sweep_index, retry_of, priority, boot, t0_ns, main_exit_ns, t1_ns,"                   \
     " submitted_utc_ns, started_utc_ns, ended_utc_ns, exit_code, term_signal, cpu_us,"             \
-    " maxrss_bytes, leftovers, warrant, mem_peak_bytes"
+    " maxrss_bytes, leftovers, warrant, mem_peak_bytes, place"
 /* Conditions of struct run_query that every list shares; ?1 is the row to start below. */
 #define SQL_RUN_WHERE                                                                              \
     " WHERE id < ?1 AND (?2 IS NULL OR uid = ?2) AND (?3 IS NULL OR state = ?3)"                   \
@@ -32,6 +32,11 @@
       " boot = coalesce(?18, boot), mem_peak_bytes = coalesce(?19, mem_peak_bytes) WHERE id = ?1 " \
       "AND state = ?2")                                                                            \
     X(RUN_TOKEN_MAX, "SELECT coalesce(max(token), 0) FROM run")                                    \
+    X(RUN_LINE_PUT, "UPDATE run SET place = ?2 WHERE id = ?1")                                     \
+    X(RUN_SERVED,                                                                                  \
+      "SELECT r.uid, max(e.id) AS last FROM event e JOIN run r ON r.id = e.run"                    \
+      " WHERE e.id > (SELECT coalesce(max(id), 0) FROM event) - ?1 AND e.to_state = 'starting'"    \
+      " GROUP BY r.uid ORDER BY last")                                                             \
     X(RUN_STATE_OF, "SELECT state FROM run WHERE id = ?1")                                         \
     X(EVENT_PUT, "INSERT INTO event(boot, t_ns, run, actor_uid, from_state, to_state, reason)"     \
                  " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)")                                            \

@@ -385,13 +385,14 @@ static void put_aside(void **state)
     give(&r, 1, 7, 1);
     assert_int_equal(choose(&r, &head, 0, &set), RESOURCES_WAIT);
     assert_true(resources_want(&r, &head, &w));
-    assert_true(resources_set_aside(&r, &w, 2, &aside));
+    assert_true(resources_waits_gpus(&r, &w, &aside));
+    resources_set_aside(&w, 2, &aside);
     assert_int_equal(aside.gpus, 2);
     assert_true(resources_want(&r, &two, &w));
     assert_int_equal(resources_choose(&r, &w, &aside, &set), RESOURCES_FIT);
     assert_true(resources_want(&r, &three, &w));
     assert_int_equal(resources_choose(&r, &w, &aside, &set), RESOURCES_WAIT);
-    assert_false(resources_set_aside(&r, &w, 0, &aside));
+    assert_false(resources_waits_gpus(&r, &w, &aside));
 }
 
 static void cpus_in_the_environment(void **state)
