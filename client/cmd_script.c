@@ -108,7 +108,7 @@ static char *find_carrier(struct err *e)
             return realpath(path, NULL);
     }
     err_set(e, WATTQ_E_NOT_FOUND, CARRIED_PROGRAM " is not installed beside this program");
-    err_next(e, "install wattq as a whole");
+    err_next(e, "cmake --install build puts the programs where each finds the others");
     return NULL;
 }
 

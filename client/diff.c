@@ -155,7 +155,8 @@ static void put_code(struct diff *d, const struct wire_val *a, const struct wire
 static void put_limits(struct diff *d, const struct wire_val *a, const struct wire_val *b)
 {
     static const char *const times[] = {"time_limit_ns", "grace_ns", "pause_ns", "quiet_ns"};
-    static const char *const keys[] = {"log_cap_bytes", "exclusive", "wait_children", "gpus"};
+    static const char *const keys[] = {"log_cap_bytes", "exclusive", "wait_children", "requeue",
+                                       "gpus"};
     for (size_t i = 0; i < ARRAY_LEN(times); i++) {
         char name[32];
         base_strcpy(name, sizeof name, times[i]);

@@ -259,6 +259,7 @@ static int capture_options(struct spec *s, const struct args *a, struct err *e)
     s->exclusive = !args_has(a, OPT_SHARED);
     s->wait_children = args_has(a, OPT_WAIT_CHILDREN);
     s->hold = args_has(a, OPT_HOLD);
+    s->requeue = args_has(a, OPT_REQUEUE);
     return rc;
 }
 

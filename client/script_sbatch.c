@@ -162,6 +162,12 @@ static int take_hold(const struct given *g, struct err *e)
     return put(g, OPT_HOLD, base_strdup(""));
 }
 
+static int take_requeue(const struct given *g, struct err *e)
+{
+    (void)e;
+    return put(g, OPT_REQUEUE, base_strdup(""));
+}
+
 static int take_wait(const struct given *g, struct err *e)
 {
     (void)e;
@@ -446,7 +452,7 @@ static const struct rule rules[] = {
     {"licenses", 'L', NEEDED, NULL, "licences are not counted here"},
     {"priority", 0, NEEDED, NULL, others_may},
     {"time-min", 0, NEEDED, NULL, "--time is not shortened"},
-    {"requeue", 0, NONE, NULL, "a run that was lost is not run again by itself: wattq retry"},
+    {"requeue", 0, NONE, take_requeue, NULL},
     {"no-requeue", 0, NONE, NULL, NULL},
     {"comment", 0, NEEDED, NULL, "write it down with wattq note"},
     {"tmp", 0, NEEDED, NULL, "space on disks is not counted here"},

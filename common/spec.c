@@ -312,8 +312,10 @@ static int take_bools(struct spec *s, const struct wire_val *map, struct err *e)
     const struct {
         const char *key;
         bool *out;
-    } rows[] = {
-        {"exclusive", &s->exclusive}, {"wait_children", &s->wait_children}, {"hold", &s->hold}};
+    } rows[] = {{"exclusive", &s->exclusive},
+                {"wait_children", &s->wait_children},
+                {"hold", &s->hold},
+                {"requeue", &s->requeue}};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         enum wire_type t = wire_type(wire_get(map, rows[i].key));
         if (t != WIRE_NIL && t != WIRE_BOOL)
@@ -453,6 +455,7 @@ void spec_put_wire(const struct spec *s, struct wire_out *o)
     wire_put_bool(o, "exclusive", s->exclusive);
     wire_put_bool(o, "wait_children", s->wait_children);
     wire_put_bool(o, "hold", s->hold);
+    wire_put_bool(o, "requeue", s->requeue);
     wire_begin_map(o, "params");
     for (size_t i = 0; i < s->nparams; i++)
         wire_put_str(o, s->params[i].key, s->params[i].value);

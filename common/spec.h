@@ -64,6 +64,7 @@ struct spec {
     bool exclusive;     /* alone on the machine */
     bool wait_children; /* the run ends when its last process does */
     bool hold;          /* submitted held */
+    bool requeue; /* lost to a reboot it is submitted again, as its retry; training always is */
     struct spec_param *params;
     size_t nparams;
 };

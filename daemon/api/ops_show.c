@@ -71,6 +71,7 @@ static void put_spec(struct wire_out *o, const struct run_row *row)
         if (spec_rlimit_name(s.rlimits[i].resource))
             wire_put_int(o, spec_rlimit_name(s.rlimits[i].resource), s.rlimits[i].soft);
     wire_end(o);
+    wire_put_bool(o, "requeue", s.requeue);
     spec_fini(&s);
 }
 

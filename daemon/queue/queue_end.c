@@ -346,7 +346,7 @@ void queue_end_filed(struct queue_item *r)
     if (r->live->filing.env_unused)
         remove_env(q, r->row.env_hash);
     queue_retire(q, r);
-    if (r->row.state == RUN_LOST && r->row.kind == SPEC_TRAIN && r->requeue)
+    if (r->row.state == RUN_LOST && r->requeue)
         queue_retry(q, r->row.id, (struct run_actor){.uid = r->row.uid}, NULL, NULL);
     queue_sweep_ended_run(q, r);
     queue_kick(q);

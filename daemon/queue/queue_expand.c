@@ -277,6 +277,7 @@ static void copy_scalars(struct spec *s, const struct spec *run)
     s->exclusive = run->exclusive;
     s->wait_children = run->wait_children;
     s->hold = run->hold;
+    s->requeue = run->requeue;
 }
 
 static void put_param(struct spec *s, const char *key, const char *value)

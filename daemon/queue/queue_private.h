@@ -107,8 +107,8 @@ struct queue_item {
     bool facts_now;   /* the next job writes down the state the machine is in at the start */
     bool flying_facts;
     char *lost_text; /* the end is `lost`, and why; NULL = result says */
-    bool requeue;    /* lost to a reboot: a built-in trainer's run is tried again */
-    bool ended;      /* leaves the lists as soon as its job is back */
+    bool requeue; /* lost to a reboot, and to be tried again: training, or whoever asked for it */
+    bool ended;   /* leaves the lists as soon as its job is back */
     struct queue_import *import;
     int64_t
         metrics_seen; /* largest metric row the database had when the daemon started; -1 = none */

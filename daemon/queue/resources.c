@@ -201,7 +201,7 @@ static int64_t train_threads(const struct spec *s)
         if (strncmp(s->argv[i], "--threads=", 10) == 0)
             text = s->argv[i] + 10;
         else if (strcmp(s->argv[i], "--threads") == 0 && i + 1 < s->argc)
-            text = s->argv[i + 1];
+            text = s->argv[++i];
         struct err ignored;
         if (text && (units_parse_count(text, &n, &ignored) < 0 || n < 1))
             n = 1; /* the trainer refuses it in its own words */

@@ -81,7 +81,7 @@ int warrants_cover(const struct warrants *w, size_t i, const struct spec *s, con
             "wattq-launcher has not been told of run %zu of this submission: nothing is started "
             "in your name without",
             i + 1);
-        return err_next(e, "submit with the wattq of the same version as wattqd: wattq info");
+        return err_next(e, "submit with a client of the same version as wattqd: wattq info");
     }
     return 0;
 }

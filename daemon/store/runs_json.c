@@ -97,6 +97,8 @@ char *runs_spec_json(const struct spec *s)
         put(o, "cpus", json_integer(s->cpus));
     put(o, "exclusive", json_boolean(s->exclusive));
     put(o, "wait_children", json_boolean(s->wait_children));
+    if (s->requeue)
+        put(o, "requeue", json_true());
     put(o, "params", params_json(s));
     char *text = json_dumps(o, JSON_COMPACT);
     json_decref(o);
@@ -216,6 +218,7 @@ static void parse_scalars(const json_t *o, struct spec *s)
     s->cpus = get_int(o, "cpus", 0);
     s->exclusive = json_is_true(json_object_get(o, "exclusive"));
     s->wait_children = json_is_true(json_object_get(o, "wait_children"));
+    s->requeue = json_is_true(json_object_get(o, "requeue"));
 }
 
 int runs_spec_parse(const char *json, struct spec *out, struct err *e)

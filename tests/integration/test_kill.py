@@ -136,11 +136,14 @@ class Kill(unittest.TestCase):
             until(lambda: self.gone(main), "what is left to be ended")
 
     def test_machine_went_down(self):
-        """Rows of another boot: a command is lost, a built-in trainer's run is tried again."""
+        """Rows of another boot: a command is lost, one that wants to be requeued is tried again."""
         import sqlite3
-        with Daemon() as d:
-            run = d.sh("sleep 60")
+        with Daemon("--parallel", "2") as d:
+            run = d.sh("sleep 60", exclusive=False)
+            again = d.submit(["sh", "-c", 'test -e "$0" || { touch "$0"; sleep 60; }', d.path("ran")], exclusive=False,
+                             requeue=True)
             d.until_state(run, "running")
+            d.until_state(again, "running")
             queued = d.sh("echo still here")
             time.sleep(1.5)
             d.kill()
@@ -155,6 +158,10 @@ class Kill(unittest.TestCase):
             self.assertIn("reboot", r["reason"])
             self.assertGreater(total(d.show(run))["energy_uj"] or 0, 20e6)  # up to the last sample
             self.assertEqual(d.wait(queued)["state"], "done")
+            self.assertEqual(d.wait(again)["state"], "lost")
+            retry = until(lambda: d.show(again)["retried_by"], "the run that wants to be requeued is")
+            self.assertEqual(d.wait(retry)["state"], "done")
+            self.assertIsNone(d.show(run)["retried_by"])
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ static void slurms_lines_become_ours(void **state)
                            "#!/bin/bash -l\n#SBATCH --job-name=hello --time=1-02:03:04\n"
                            "#SBATCH -A lab -N1 -n 2\n#SBATCH --cpus-per-task 4\n"
                            "#SBATCH --gres=gpu:a100:2 --mem=4G\n#SBATCH -a 0-9%2 --nice -H\n"
-                           "#SBATCH --export=ALL,A=1,B=2 --exclusive\n",
+                           "#SBATCH --export=ALL,A=1,B=2 --exclusive --requeue\n",
                            &e),
                      0);
     has(&s, OPT_LABEL, "hello");
@@ -119,6 +119,7 @@ static void slurms_lines_become_ours(void **state)
     has(&s, OPT_ARRAY, "0-9%2");
     has(&s, OPT_PRIORITY, "-100");
     has(&s, OPT_HOLD, "");
+    has(&s, OPT_REQUEUE, "");
     has(&s, OPT_EXPORT, "ALL");
     has(&s, OPT_EXCLUSIVE, "");
     assert_int_equal(s.args.n[OPT_ENV], 2);
