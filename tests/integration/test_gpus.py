@@ -28,7 +28,7 @@ class Gpus(unittest.TestCase):
                            ("status", "Name:\tpython\nUid:\t54321\t54321\t54321\t54321\n")):
             with open(os.path.join(root, "proc", str(INTRUDER), name), "w") as f:
                 f.write(text)
-        self.d = Daemon("--sysfs-root", root, "--disable", "perf,powercap,hwmon,battery,ipmi,estimate", "--nvml", LIBRARY, "--parallel", "3",
+        self.d = Daemon("--sysfs-root", root, "--disable", "perf,powercap,hwmon,battery,ipmi,estimate", "--nvml", LIBRARY, "--parallel", "3", "--cpus", "8",
                         "--others-period", "200ms", "--disturbed", "20", "--idle-busy", "100")
         self.control = os.path.join(self.d.dir, "nvml_control")
         self.set()
@@ -143,8 +143,8 @@ class Gpus(unittest.TestCase):
 
     def test_asking(self):
         text = self.wattq("submit", "--shared", "--", "true")
-        self.assertIn("(1 GPU)", text)
-        self.assertIn("(no GPU)", self.wattq("submit", "--shared", "-G", "0", "--", "true"))
+        self.assertIn("(1 GPU, 1 CPU)", text)
+        self.assertIn("(no GPU, 1 CPU)", self.wattq("submit", "--shared", "-G", "0", "--", "true"))
         self.assertIn("3 GPUs were asked for, but this machine has 2", self.wattq("submit", "--gpus", "3", "--", "true",
                                                                                  code=2))
         self.assertIn("no GPU here is called 'gpu5'", self.wattq("exec", "--shared", "-G", "gpu5", "--", "true", code=2))

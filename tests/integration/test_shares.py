@@ -165,13 +165,13 @@ class Shares(unittest.TestCase):
         """Three runs, found again by a daemon with two slots: the share of one of them is not known, and why;
         that of the others is, and nothing is lost."""
         self.d.stop()
-        self.d.args = ["--parallel", "3"]
+        self.d.args = ["--parallel", "3", "--cpus", "3"]
         self.d.start()
         runs = [self.d.sh("sleep 60", exclusive=False) for _ in range(3)]
         for run in runs:
             self.d.until_state(run, "running")
         self.d.kill()
-        self.d.args = ["--parallel", "1"]
+        self.d.args = ["--parallel", "1", "--cpus", "3"]
         self.d.start()
         until(lambda: self.d.log_text().count("found again") == 3, "runs found again")
         until(lambda: "no CPU time slot is left" in self.d.log_text(), "the run without a slot is named")
