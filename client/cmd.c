@@ -63,6 +63,9 @@ const struct cmd cmd_table[] = {
      -1, false, cmd_resume},
     {"retry", NULL, "RUN...", "queue ended runs again, as new runs linked to the old",
      "wattq retry 17", 0, OPT_MIXED, -1, false, cmd_retry},
+    {"bump", NULL, "[OPTIONS] RUN...",
+     "move queued runs to the front of their owner's; whose turn it is does not change",
+     "wattq bump 21 20 --before 18", OPT(BEFORE) | OPT(FIRST), OPT_MIXED, -1, false, cmd_bump},
     {"runs", NULL, "[OPTIONS] [RUN...|FILTER...]", "past and present runs with time and energy",
      "wattq runs 'state=failed and energy > 2kJ'",
      OPT(COUNT) | OPT(STATE) | OPT(SWEEP) | OPT(LABEL) | OPT(SINCE) | OPT(UNTIL) | OPT(ALL) |

@@ -105,6 +105,7 @@ int cmd_release(struct app *app, struct err *e);
 int cmd_pause(struct app *app, struct err *e);
 int cmd_resume(struct app *app, struct err *e);
 int cmd_retry(struct app *app, struct err *e);
+int cmd_bump(struct app *app, struct err *e);
 int cmd_phase(struct app *app, struct err *e);
 int cmd_compare(struct app *app, struct err *e);
 int cmd_diff(struct app *app, struct err *e);

@@ -1,4 +1,4 @@
-/* cancel, hold, release, pause, resume, retry, phase: what is done to runs. */
+/* cancel, hold, release, pause, resume, retry, bump, phase: what is done to runs. */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +57,7 @@ static void tell_one(const struct app *app, const struct wire_val *run)
 {
     long long id = (long long)wire_int(run, "run", 0);
     long long of = (long long)wire_int(run, "retry_of", 0);
+    long long position = (long long)wire_int(run, "position", 0);
     const struct wire_val *error = wire_get(run, "error");
     if (wire_type(error) == WIRE_MAP) {
         cmd_say(app, "%lld  %s%s%s", id, wire_str(error, "text", "refused"),
@@ -67,8 +68,10 @@ static void tell_one(const struct app *app, const struct wire_val *run)
         (void)fprintf(app->print.out, "%lld\n", id);
     else if (of > 0)
         (void)fprintf(app->print.out, "%lld  queued again, as run %lld was\n", id, of);
+    else if (!app->quiet && position > 0)
+        (void)fprintf(app->print.out, "%lld  is number %lld of those that wait\n", id, position);
     else if (!app->quiet)
-        (void)fprintf(app->print.out, "%lld  %s\n", id, wire_str(run, "state", "?"));
+        (void)fprintf(app->print.out, "%lld  %s\n", id, wire_str(run, "state", "has started"));
 }
 
 /* The worst thing that happened to any of them is the exit code. */
@@ -89,8 +92,20 @@ static int tell(const struct app *app, const struct wire_val *reply)
     return worst;
 }
 
+/* Where to, of a bump. */
+static int put_where(const struct args *a, struct conn *c, int64_t *before, struct err *e)
+{
+    const char *name = args_str(a, OPT_BEFORE, NULL);
+    if (name && args_has(a, OPT_FIRST)) {
+        err_set(e, WATTQ_E_USAGE, "--before and --first say different things");
+        return err_next(e, "leave one of them out");
+    }
+    return name ? sel_one(before, c, name, e) : 0;
+}
+
 static int act(struct app *app, const char *op, struct err *e)
 {
+    int64_t before = 0;
     struct conn *c CLEANUP(conn_closep) = NULL;
     struct sel runs CLEANUP(sel_finip) = {0};
     struct wire_msg *m CLEANUP(wire_msg_freep) = NULL;
@@ -99,10 +114,16 @@ static int act(struct app *app, const char *op, struct err *e)
         rc = cmd_connect(app, &c, e);
     if (rc == 0)
         rc = sel_runs(&runs, c, app->args.pos, app->args.npos, e);
+    if (rc == 0)
+        rc = put_where(&app->args, c, &before, e);
     if (rc < 0)
         return rc;
     struct wire_out *o = conn_begin(c, op);
     sel_put(&runs, o);
+    if (before > 0)
+        wire_put_int(o, "before", before);
+    if (args_has(&app->args, OPT_FIRST))
+        wire_put_bool(o, "first", true);
     rc = put_how(&app->args, o, e);
     if (rc == 0)
         rc = conn_call(c, &m, e);
@@ -135,6 +156,11 @@ int cmd_resume(struct app *app, struct err *e)
 int cmd_retry(struct app *app, struct err *e)
 {
     return act(app, "retry", e);
+}
+
+int cmd_bump(struct app *app, struct err *e)
+{
+    return act(app, "bump", e);
 }
 
 /* A sweep that its breaker held goes on as a whole. */

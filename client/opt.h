@@ -20,7 +20,7 @@
     X(LABEL, "label", 'J', "TEXT", 0, "name of the run; with runs: only runs of that name")        \
     X(PROJECT, "project", 'P', "TEXT", 0, "project the run belongs to")                            \
     X(PRIORITY, "priority", 0, "N", 0,                                                             \
-      "-1000 to 1000, larger starts first; users take turns inside one (default 0)")               \
+      "-1000 to 1000, larger starts first (default 0; on a shared machine above 0 for admins)")    \
     X(EXCLUSIVE, "exclusive", 0, NULL, 0, "alone on the machine (default in user mode)")           \
     X(SHARED, "shared", 0, NULL, 0, "may run beside other shared runs")                            \
     X(GPUS, "gpus", 'G', "N|NAME,..", 0,                                                           \
@@ -102,6 +102,8 @@
     X(POLICY, "policy", 0, "HOW", 0,                                                               \
       "share idle power among runs at once: none, equal, reserved, usage")                         \
     X(SIGNAL, "signal", 's', "NAME", 0, "first signal of a cancel: TERM (default), INT, KILL")     \
+    X(BEFORE, "before", 0, "RUN", 0, "bump: to just before this run of the same owner")            \
+    X(FIRST, "first", 0, NULL, 0, "bump: before everybody's runs, for admins")                     \
     X(REASON, "reason", 0, "TEXT", 0, "why; kept with the run's history")                          \
     X(INTERVAL, "interval", 'd', "DURATION", 0, "time between samples (default 1s)")               \
     X(CHANNEL, "channel", 0, "LABEL", 0, "only this channel")                                      \

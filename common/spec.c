@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PRIORITY_MAX 1000
-
 void spec_init(struct spec *s)
 {
     *s = (struct spec){
@@ -285,7 +283,7 @@ static int take_ints(struct spec *s, const struct wire_val *map, struct err *e)
         int64_t *out;
     } rows[] = {
         {{"umask", 0, 0777}, &umask},
-        {{"priority", -PRIORITY_MAX, PRIORITY_MAX}, &priority},
+        {{"priority", -SPEC_PRIORITY_MAX, SPEC_PRIORITY_MAX}, &priority},
         {{"time_limit_ns", 0, 10 * year_ns}, &s->time_limit_ns},
         {{"grace_ns", 0, 86400 * NS_PER_S}, &s->grace_ns},
         {{"log_cap_bytes", 0, INT64_C(1) << 50}, &s->log_cap_bytes},

@@ -20,6 +20,7 @@
 #define SPEC_GPU_NAME_MAX 63
 #define SPEC_GPUS_DEFAULT (-1)
 #define SPEC_CPUS_MAX     65536
+#define SPEC_PRIORITY_MAX 1000
 
 enum spec_kind { SPEC_COMMAND, SPEC_TRAIN, SPEC_EXEC };
 

@@ -28,6 +28,7 @@ const struct op ops_table[] = {
     {"pause", RIGHTS_OWN, op_pause},
     {"resume", RIGHTS_OWN, op_resume},
     {"retry", RIGHTS_SUBMIT, op_retry},
+    {"bump", RIGHTS_OWN, op_bump},
     {"runs", RIGHTS_ANY, op_runs},
     {"table", RIGHTS_ANY, op_table},
     {"energy", RIGHTS_ANY, op_energy},

@@ -1,4 +1,4 @@
-/* tag, note, label, metric: what people say of runs. */
+/* tag, note, label, metric: what people say of runs; bump, which is answered alike. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,12 +9,17 @@ struct marking {
     struct ops_ticket t;
     int64_t *runs; /* copy: the queue owns its own */
     size_t n;
+    bool position; /* each row says where the run stands */
 };
 
-static void put_one(struct wire_out *o, int64_t run, const struct err *why)
+static void put_one(struct wire_out *o, const struct marking *m, size_t i, const struct err *why)
 {
+    struct queue_run r;
     wire_begin_map(o, NULL);
-    wire_put_int(o, "run", run);
+    wire_put_int(o, "run", m->runs[i]);
+    if (m->position && !why->code && queue_find(m->t.d->queue, m->runs[i], &r) == 0 &&
+        r.position > 0)
+        wire_put_int(o, "position", r.position);
     if (why->code) {
         wire_begin_map(o, "error");
         wire_put_str(o, "code", err_name(why->code));
@@ -39,13 +44,23 @@ static void on_marked(void *arg, int rc, const struct err *e, const struct err *
     } else {
         ops_list_begin(&l, m->t.id, "runs");
         for (size_t i = 0; i < m->n; i++)
-            put_one(ops_list_row(&l), m->runs[i], &errs[i]);
+            put_one(ops_list_row(&l), m, i, &errs[i]);
         ops_list_end(&l);
         ops_list_send(&l, m->t.p);
     }
     ops_drop(&m->t);
     free(m->runs);
     free(m);
+}
+
+static struct marking *new_marking(const struct op_call *c, const int64_t *ids, size_t n)
+{
+    struct marking *m = base_alloc(sizeof(*m));
+    ops_keep(&m->t, c);
+    m->n = n;
+    m->runs = base_alloc(n * sizeof(*ids));
+    memcpy(m->runs, ids, n * sizeof(*ids));
+    return m;
 }
 
 /* Takes what mark owns, whatever comes of it. */
@@ -58,12 +73,7 @@ static int mark_runs(struct op_call *c, struct run_mark *mark, struct err *e)
         run_mark_fini(mark);
         return rc;
     }
-    struct marking *m = base_alloc(sizeof(*m));
-    ops_keep(&m->t, c);
-    m->n = n;
-    m->runs = base_alloc(n * sizeof(*ids));
-    memcpy(m->runs, ids, n * sizeof(*ids));
-    queue_mark(c->d->queue, ids, n, ops_actor(c), mark, on_marked, m);
+    queue_mark(c->d->queue, ids, n, ops_actor(c), mark, on_marked, new_marking(c, ids, n));
     return 0;
 }
 
@@ -155,4 +165,32 @@ int op_metric(struct op_call *c, struct err *e)
         return rc;
     }
     return mark_runs(c, &m, e);
+}
+
+#define BUMP_MAX 1000 /* they are found again among all that wait */
+
+int op_bump(struct op_call *c, struct err *e)
+{
+    int64_t *ids = NULL;
+    size_t n = 0;
+    const struct queue_bump how = {.by = ops_actor(c),
+                                   .before = wire_int(c->req, "before", RUN_NONE),
+                                   .first = wire_bool(c->req, "first", false)};
+    if (how.first && !peer_rights(c->p)->admin) {
+        err_set(e, WATTQ_E_FORBIDDEN, "only an admin moves runs before everybody's");
+        return err_next(e, "without --first it goes to the front of your own");
+    }
+    if (how.first && how.before != RUN_NONE)
+        return err_set(e, WATTQ_E_USAGE, "'before' and 'first' say different things");
+    int rc = ops_need_runs(c, &ids, &n, e);
+    if (rc < 0)
+        return rc;
+    if (n > BUMP_MAX) {
+        free(ids);
+        return err_set(e, WATTQ_E_LIMIT, "at most %d runs at a time", BUMP_MAX);
+    }
+    struct marking *m = new_marking(c, ids, n);
+    m->position = true;
+    queue_bump(c->d->queue, ids, n, &how, on_marked, m);
+    return 0;
 }

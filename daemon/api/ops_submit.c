@@ -50,6 +50,12 @@ int request_run(const struct op_call *c, struct spec **out, struct run_code *cod
         free(s);
         return rc;
     }
+    rc = rights_check_priority(&c->d->policy, peer_rights(c->p), s->priority, e);
+    if (rc < 0) {
+        spec_fini(s);
+        free(s);
+        return rc;
+    }
     request_code(run, code);
     *out = s;
     return 0;
@@ -345,6 +351,8 @@ int op_sweep(struct op_call *c, struct err *e)
     size_t nskipped = 0;
     int rc = take_sweep(&q, wire_get(c->req, "sweep"), e);
     if (rc == 0)
+        rc = rights_check_priority(&c->d->policy, peer_rights(c->p), q.run->priority, e);
+    if (rc == 0)
         rc = queue_expand(&q.sw, &specs, &n, &skipped, &nskipped, e);
     if (rc == 0 && n == 0) {
         rc = nothing_left(skipped, nskipped, e);
@@ -441,7 +449,8 @@ static int share_env(struct ops_draft *d, struct spec *s, struct err *e)
     return 0;
 }
 
-static int add_row(struct ops_draft *d, const struct wire_val *v, struct err *e)
+static int add_row(const struct op_call *c, struct ops_draft *d, const struct wire_val *v,
+                   struct err *e)
 {
     if (d->n >= SPEC_SWEEP_RUNS)
         return err_set(e, WATTQ_E_LIMIT, "a sweep has at most %d runs", SPEC_SWEEP_RUNS);
@@ -457,6 +466,8 @@ static int add_row(struct ops_draft *d, const struct wire_val *v, struct err *e)
         return rc;
     rc = s->kind == SPEC_EXEC ? err_set(e, WATTQ_E_USAGE, "a sweep has no foreground runs")
                               : share_env(d, s, e);
+    if (rc == 0)
+        rc = rights_check_priority(&c->d->policy, peer_rights(c->p), s->priority, e);
     if (rc < 0)
         spec_fini(s);
     else
@@ -473,7 +484,7 @@ int op_sweep_rows(struct op_call *c, struct err *e)
     if (rc == 0 && wire_type(runs) != WIRE_ARRAY)
         rc = err_set(e, WATTQ_E_USAGE, "'runs' must be an array of run maps");
     for (size_t i = 0; rc == 0 && i < wire_len(runs); i++)
-        rc = add_row(d, wire_at(runs, i), e);
+        rc = add_row(c, d, wire_at(runs, i), e);
     if (rc < 0)
         return rc;
     ops_begin(&o, c->id);

@@ -118,6 +118,16 @@ int rights_refuse_peer(const struct rights_policy *p, uid_t uid, struct err *e)
     return err_next(e, "start your own: wattqd &  (or ask its owner for --visibility summary)");
 }
 
+int rights_check_priority(const struct rights_policy *p, const struct rights *r, int64_t priority,
+                          struct err *e)
+{
+    if (!p->system || r->admin || priority <= 0)
+        return 0;
+    err_set(e, WATTQ_E_FORBIDDEN,
+            "on this machine, which many share, priorities above 0 are for its admins");
+    return err_next(e, "leave --priority out; a negative one lets others go first");
+}
+
 /* ---- operations ----------------------------------------------------------------------------------- */
 
 const char *rights_class_name(enum rights_class c)

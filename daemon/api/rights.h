@@ -61,6 +61,10 @@ bool rights_shared(const struct rights_policy *p);
 
 bool rights_may_see(const struct rights *r, int64_t run_uid); /* details of that user's runs */
 bool rights_may_act(const struct rights *r, int64_t run_uid);
+/* May he queue a run of that priority? In system mode those above 0 are for admins, or everybody would take one and
+ * nobody wait for anybody. WATTQ_E_FORBIDDEN. */
+int rights_check_priority(const struct rights_policy *p, const struct rights *r, int64_t priority,
+                          struct err *e) MUST_USE;
 /* Why not, with what to do: returns WATTQ_E_FORBIDDEN. */
 int rights_refuse_peer(const struct rights_policy *p, uid_t uid, struct err *e);
 

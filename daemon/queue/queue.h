@@ -146,6 +146,18 @@ typedef void (*queue_marked)(void *arg, int rc, const struct err *e, const struc
 void queue_mark(struct queue *q, int64_t *runs, size_t n, struct run_actor by,
                 struct run_mark *mark, queue_marked done, void *arg);
 
+/* Moves runs that are queued, in the order given, to the front of their owner's of the same priority, or before
+ * another of these: nobody else's turn changes (turns.h). `first`, which is for an admin: before everybody's, by a
+ * priority above all that wait. runs (malloc'd) are taken over; done as of queue_mark. What is done to a run is an
+ * event of it with who did it. */
+struct queue_bump {
+    struct run_actor by;
+    int64_t before; /* RUN_NONE */
+    bool first;
+};
+void queue_bump(struct queue *q, int64_t *runs, size_t n, const struct queue_bump *how,
+                queue_marked done, void *arg);
+
 /* Foreground runs: `turn` is called when it may start (the client then starts the shepherd in run_dir
  * and calls queue_exec_ready). A client that goes away before that is queue_exec_gone. */
 struct queue_turn {

@@ -8,7 +8,7 @@
 #include "common/units.h"
 #include "daemon/queue/queue_private.h"
 
-static int conflict(const struct queue_item *r, const char *verb, struct err *e)
+int queue_conflict(const struct queue_item *r, const char *verb, struct err *e)
 {
     bool over = r->life >= LIFE_CLOSING || run_state_ended(r->next);
     return err_set(e, WATTQ_E_CONFLICT, "run %" PRId64 " is %s and cannot be %s", r->row.id,
@@ -38,7 +38,7 @@ static int cancel(struct queue_item *r, const struct queue_act *a, const struct 
                   const struct queue_waiter *w, struct err *e)
 {
     if (r->life >= LIFE_CLOSING)
-        return conflict(r, "cancelled", e);
+        return queue_conflict(r, "cancelled", e);
     if (r->next == RUN_HELD || r->next == RUN_QUEUED) {
         queue_end_plain(r, RUN_CANCELLED, c, w);
         return 0;
@@ -54,7 +54,7 @@ static int hold(struct queue_item *r, const struct run_change *c, const struct q
                 struct err *e)
 {
     if (r->next != RUN_QUEUED)
-        return conflict(r, "held", e);
+        return queue_conflict(r, "held", e);
     (void)queue_line_take(r->q, r);
     queue_move(r, RUN_HELD, c, w);
     queue_commit(r);
@@ -65,7 +65,7 @@ static int release(struct queue_item *r, const struct run_change *c, const struc
                    struct err *e)
 {
     if (r->next != RUN_HELD)
-        return conflict(r, "released", e);
+        return queue_conflict(r, "released", e);
     queue_move(r, RUN_QUEUED, c, w);
     queue_line_put(r->q, r);
     queue_commit(r);
@@ -76,7 +76,7 @@ static int pause_it(struct queue_item *r, bool pause, const struct run_change *c
                     const struct queue_waiter *w, struct err *e)
 {
     if (r->next != (pause ? RUN_RUNNING : RUN_PAUSED) || r->life != LIFE_ON)
-        return conflict(r, pause ? "paused" : "resumed", e);
+        return queue_conflict(r, pause ? "paused" : "resumed", e);
     int rc = launch_pause(r->q->cfg.launch, r->row.id, pause, e);
     if (rc < 0)
         return rc;
@@ -107,9 +107,8 @@ static int act(struct queue_item *r, const struct queue_act *a, const struct que
     return pause_it(r, a->verb == QUEUE_PAUSE, &c, w, e);
 }
 
-/* The live run that he may act on. */
-static int find_mine(struct queue *q, int64_t run, struct run_actor by, struct queue_item **out,
-                     struct err *e)
+int queue_item_mine(struct queue *q, int64_t run, struct run_actor by, struct queue_item **out,
+                    struct err *e)
 {
     *out = queue_item_find(q, run);
     if (!*out || run_state_ended((*out)->next)) {
@@ -126,7 +125,7 @@ void queue_act(struct queue *q, int64_t run, const struct queue_act *a, queue_do
     struct err e = {0};
     struct queue_item *r = NULL;
     const struct queue_waiter w = {done, arg};
-    int rc = find_mine(q, run, a->by, &r, &e);
+    int rc = queue_item_mine(q, run, a->by, &r, &e);
     if (rc == 0)
         rc = act(r, a, &w, &e);
     if (rc != 0)
@@ -167,7 +166,7 @@ void queue_phase(struct queue *q, int64_t run, struct run_actor by, const char *
 {
     struct err e = {0};
     struct queue_item *r = NULL;
-    int rc = find_mine(q, run, by, &r, &e);
+    int rc = queue_item_mine(q, run, by, &r, &e);
     if (rc == 0 && !r->window_open)
         rc = err_set(&e, WATTQ_E_CONFLICT, "run %" PRId64 " is not running", run);
     if (rc < 0) {

@@ -265,6 +265,13 @@ void queue_gpus_found(struct queue_item *r);
 char **queue_gpus_env(const struct queue_item *r, char *const *env);
 char *queue_gpus_visible(const struct queue_item *r); /* UUIDs, in new memory */
 
+/* queue_act.c */
+/* The live run that he may act on. WATTQ_E_NOT_FOUND, WATTQ_E_FORBIDDEN. */
+int queue_item_mine(struct queue *q, int64_t run, struct run_actor by, struct queue_item **out,
+                    struct err *e) MUST_USE;
+/* "run 7 is held and cannot be moved": WATTQ_E_CONFLICT. */
+int queue_conflict(const struct queue_item *r, const char *verb, struct err *e);
+
 /* queue_start.c */
 /* The token of r's next start; r may be new. In system mode tokens rise over all runs, across restarts and a
  * clock that was set back: the launcher takes none twice. */

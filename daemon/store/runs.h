@@ -90,7 +90,9 @@ void run_change_init(struct run_change *c);
 int runs_move(struct store *s, int64_t id, enum run_state from, enum run_state to,
               const struct run_change *c, struct err *e) MUST_USE;
 
-int runs_line_put(struct store *s, int64_t run, int64_t place, struct err *e) MUST_USE;
+/* Where a run that waits stands (queue/turns.h). */
+int runs_line_put(struct store *s, int64_t run, int64_t place, int64_t priority,
+                  struct err *e) MUST_USE;
 
 /* Refs of an environment; 0 also when there is no such row: then its file may be missing. */
 int runs_env_refs(struct store *s, const char *hash, int64_t *refs, struct err *e) MUST_USE;

@@ -83,6 +83,14 @@ int runs_act(struct store *s, int64_t run, struct run_actor by, const char *what
     return rc < 0 || x.own ? rc : put_event(s, &x, what, e);
 }
 
+int runs_done_to(struct store *s, int64_t run, struct run_actor by, const char *what, struct err *e)
+{
+    struct marked x = {.run = run};
+    int rc = find(s, by, &x, e);
+    free(x.label);
+    return rc < 0 ? rc : put_event(s, &x, what, e);
+}
+
 int runs_remark(struct store *s, int64_t run, const char *what, struct err *e)
 {
     struct marked x = {.run = run};

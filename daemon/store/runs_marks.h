@@ -38,6 +38,9 @@ int runs_mark(struct store *s, int64_t run, struct run_actor by, const struct ru
  * and says who and what. Nothing when it is his own. WATTQ_E_NOT_FOUND; WATTQ_E_FORBIDDEN when he may not. */
 int runs_act(struct store *s, int64_t run, struct run_actor by, const char *what,
              struct err *e) MUST_USE;
+/* The same, also when it is his own: what changes when it runs. */
+int runs_done_to(struct store *s, int64_t run, struct run_actor by, const char *what,
+                 struct err *e) MUST_USE;
 /* The same on every run of a sweep that is not over; the caller has asked whether he may. */
 int runs_sweep_act(struct store *s, int64_t sweep, int64_t uid, const char *what,
                    struct err *e) MUST_USE;

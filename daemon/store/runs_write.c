@@ -209,11 +209,12 @@ int runs_code_put(struct store *s, const struct run_code *c, struct err *e)
     return stmt_run(st, e);
 }
 
-int runs_line_put(struct store *s, int64_t run, int64_t place, struct err *e)
+int runs_line_put(struct store *s, int64_t run, int64_t place, int64_t priority, struct err *e)
 {
     STMT_USE(st, s, RUN_LINE_PUT);
     stmt_bind_int(st, 1, run);
     stmt_bind_int(st, 2, place);
+    stmt_bind_int(st, 3, priority);
     return stmt_run(st, e);
 }
 

@@ -32,7 +32,7 @@
       " boot = coalesce(?18, boot), mem_peak_bytes = coalesce(?19, mem_peak_bytes) WHERE id = ?1 " \
       "AND state = ?2")                                                                            \
     X(RUN_TOKEN_MAX, "SELECT coalesce(max(token), 0) FROM run")                                    \
-    X(RUN_LINE_PUT, "UPDATE run SET place = ?2 WHERE id = ?1")                                     \
+    X(RUN_LINE_PUT, "UPDATE run SET place = ?2, priority = ?3 WHERE id = ?1")                      \
     X(RUN_SERVED,                                                                                  \
       "SELECT r.uid, max(e.id) AS last FROM event e JOIN run r ON r.id = e.run"                    \
       " WHERE e.id > (SELECT coalesce(max(id), 0) FROM event) - ?1 AND e.to_state = 'starting'"    \

@@ -3,11 +3,12 @@
 so the other users of these tests get their runs while wattqd is down: their rows are given another uid."""
 import os
 import sqlite3
+import subprocess
 import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from harness import Daemon  # noqa: E402
+from harness import BIN, Daemon, Refused  # noqa: E402
 
 
 class Base(unittest.TestCase):
@@ -72,6 +73,73 @@ class Users(Base):
         self.d.wait(first)
         # The urgent one was its owner's turn as well: that changes nothing, he was last before.
         self.assertEqual(self.starts([urgent, *runs]), want)
+
+
+class Bump(Base):
+    def wattq(self, *args, code=0):
+        p = subprocess.run([os.path.join(BIN, "client", "wattq"), "--socket", self.d.socket, *args],
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.assertEqual(p.returncode, code, p.stdout)
+        return p.stdout
+
+    def told(self, run):
+        """What its history says that somebody did to it while it waited."""
+        return [(e["actor_uid"], e["reason"]) for e in self.d.show(run)["events"]
+                if (e["from"], e["to"]) == ("queued", "queued")]
+
+    def test_among_ones_own(self):
+        first = self.blocker()
+        r = [self.d.sh("true") for _ in range(6)]
+        other = self.d.sh("true")
+        self.give({4001: [other]})
+        self.assertEqual(self.order(), [other, *r])
+        self.assertIn(f"{r[4]}  is number 2 of", self.wattq("bump", str(r[4])))
+        self.assertEqual(self.order(), [other, r[4], r[0], r[1], r[2], r[3], r[5]])
+        self.wattq("bump", str(r[5]), str(r[2]), "--before", str(r[1]))
+        want = [other, r[4], r[0], r[5], r[2], r[1], r[3]]
+        self.assertEqual(self.order(), want)
+        self.d.restart()
+        self.assertEqual(self.order(), want)
+        self.assertEqual(self.told(r[4]), [(os.getuid(), "moved to the front of its owner's")])
+        self.assertEqual(self.told(r[2]), [(os.getuid(), f"moved before run {r[1]}")])
+        self.assertEqual(self.told(r[1]), [])
+        self.release()
+        self.d.wait(first)
+        self.assertEqual(self.starts([*r, other]), want)
+
+    def test_before_everybody(self):
+        self.blocker()
+        r = [self.d.sh("true", priority=3 if i == 1 else 0) for i in range(4)]
+        self.give({4001: r[:3]})
+        self.wattq("bump", "--first", str(r[3]))
+        self.assertEqual(self.order(), [r[3], r[1], r[0], r[2]])
+        self.assertEqual(self.d.show(r[3])["priority"], 4)
+        self.wattq("bump", "--first", str(r[2]))
+        self.assertEqual(self.order(), [r[2], r[3], r[1], r[0]])
+        self.assertEqual(self.told(r[2]), [(os.getuid(), "moved before everybody's")])
+
+    def test_what_cannot_be_moved(self):
+        first = self.blocker()
+        r = [self.d.sh("true"), self.d.sh("true", hold=True), self.d.sh("true", priority=1), self.d.sh("true")]
+        self.give({4001: r[3:]})
+
+        def refused(code, *runs, **keys):
+            with self.assertRaises(Refused) as x:
+                self.d.call("bump", runs=list(runs), **keys)
+            self.assertEqual(x.exception.code, code)
+
+        refused("conflict", first)
+        refused("conflict", r[1])
+        refused("not_found", 4711)
+        refused("usage", r[0], before=r[0])
+        refused("conflict", r[0], before=r[2])
+        refused("conflict", r[0], before=r[3])
+        refused("not_found", r[0], before=r[1])
+        refused("usage", r[0], before=r[2], first=True)
+        refused("limit", *range(1, 1002))
+        rows = self.d.call("bump", runs=[r[1], r[0]])["runs"]
+        self.assertEqual([(x["run"], "error" in x) for x in rows], [(r[1], True), (r[0], False)])
+        self.assertIn("say different things", self.wattq("bump", "--first", "--before", "1", str(r[0]), code=2))
 
 
 if __name__ == "__main__":

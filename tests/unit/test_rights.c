@@ -60,6 +60,22 @@ static void test_who_is_answered(void **state)
         }
 }
 
+static void test_priorities(void **state)
+{
+    (void)state;
+    struct err e;
+    struct rights_policy p = policy(RIGHTS_SUMMARY);
+    const gid_t admins = ADMIN;
+    for (int system = 0; system < 2; system++) {
+        p.system = system;
+        struct rights any = rights_of(&p, OTHER, NULL, 0), admin = rights_of(&p, OTHER, &admins, 1);
+        assert_int_equal(rights_check_priority(&p, &any, 0, &e), 0);
+        assert_int_equal(rights_check_priority(&p, &any, -1000, &e), 0);
+        assert_int_equal(rights_check_priority(&p, &admin, 1000, &e), 0);
+        assert_int_equal(rights_check_priority(&p, &any, 1, &e), system ? WATTQ_E_FORBIDDEN : 0);
+    }
+}
+
 /* Everybody is his own runs' owner; whose process wattqd is, is nobody. */
 static void test_system_mode(void **state)
 {
@@ -207,6 +223,7 @@ static const struct {
     {"pause", RIGHTS_OWN},
     {"resume", RIGHTS_OWN},
     {"retry", RIGHTS_SUBMIT},
+    {"bump", RIGHTS_OWN},
     {"runs", RIGHTS_ANY},
     {"table", RIGHTS_ANY},
     {"energy", RIGHTS_ANY},
@@ -259,6 +276,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_who_is_answered),
         cmocka_unit_test(test_system_mode),
+        cmocka_unit_test(test_priorities),
         cmocka_unit_test(test_runs_of_others),
         cmocka_unit_test(test_a_group_that_was_not_named),
         cmocka_unit_test(test_policy),
