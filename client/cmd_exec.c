@@ -85,6 +85,9 @@ static int start(struct exec *x, struct err *e)
     exec_block(&b, &x->job);
     b.run_id = x->run;
     b.token = x->token;
+    int64_t server = wire_int(conn_hello(x->conn), "uid", -1);
+    if (server > 0 && server <= UINT32_MAX && server != (int64_t)geteuid())
+        b.peer_uid = (uint32_t)server;
     ignore_keys();
     int rc = exec_stdin(&x->job, e);
     struct frame f;

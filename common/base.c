@@ -167,8 +167,9 @@ char *base_read_file(int dirfd, const char *name, size_t max, size_t *bytes)
     /* By open where that will do: ThreadSanitizer does not know openat, and takes the number for that of a
      * descriptor which libuv has closed without its knowledge. */
     const int flags = O_RDONLY | O_CLOEXEC;
-    int fd CLEANUP(base_closep) =
-        dirfd == AT_FDCWD ? open(name, flags) : openat(dirfd, name, flags);
+    int fd CLEANUP(base_closep) = dirfd == AT_FDCWD
+                                      ? open(name, flags)
+                                      : openat(dirfd, name, flags | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
         return NULL;
     struct stat st;

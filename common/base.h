@@ -45,7 +45,8 @@ int base_replace_file(int dirfd, const char *name, const void *data, size_t byte
 /* As opendir; NULL with errno. The caller closes it. */
 DIR *base_open_dir(const char *path) MUST_USE;
 /* Whole file into new memory with a NUL after it; *bytes without that NUL. Refuses files over max
- * with errno EFBIG. NULL with errno on failure. Caller frees. */
+ * with errno EFBIG. In a directory that is given (not AT_FDCWD), which may be somebody else's, no link is
+ * followed and no pipe waited for. NULL with errno on failure. Caller frees. */
 char *base_read_file(int dirfd, const char *name, size_t max, size_t *bytes) MUST_USE;
 
 #endif

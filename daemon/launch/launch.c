@@ -344,6 +344,7 @@ int launch_go(struct launch *l, int64_t run_id, int64_t token, struct err *e)
         return err_set(e, WATTQ_E_CONFLICT, "run %" PRId64 " was started under another token",
                        run_id);
     r->want_go = true;
+    r->go_ns = clock_boot_ns();
     return r->conn ? conn_send(r, FRAME_GO, 0, 0, e) : 0;
 }
 

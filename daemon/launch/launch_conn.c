@@ -73,6 +73,14 @@ static void learn(struct launch_run *r)
         r->tree.cg.fd = -1;
 }
 
+/* A supervisor that is not ours may say what it likes. */
+static int64_t started_ns(const struct launch_run *r, const struct frame *f)
+{
+    int64_t now_ns = clock_boot_ns();
+    bool fits = f->t0_ns >= r->go_ns && f->t0_ns <= now_ns;
+    return !r->not_ours || fits ? f->t0_ns : now_ns;
+}
+
 static void on_state(struct launch_run *r, const struct frame *f)
 {
     struct launch_conn *conn = r->conn;
@@ -97,8 +105,8 @@ static void on_state(struct launch_run *r, const struct frame *f)
         r->started = true;
         if (r->time_limit_ns > 0)
             r->limit_ns = clock_mono_ns() + r->time_limit_ns;
-        r->t0_ns = f->t0_ns;
-        conn_event(r, LAUNCH_STARTED, f->t0_ns);
+        r->t0_ns = started_ns(r, f);
+        conn_event(r, LAUNCH_STARTED, r->t0_ns);
     }
     /* The handler may have closed all of this. */
     if (r->conn != conn)

@@ -43,6 +43,7 @@ struct launch_run {
     bool at_gate, started, paused, main_exited; /* events that were sent */
     bool over;                                  /* ENDED, LOST or REFUSED was sent */
     bool aborted;
+    int64_t go_ns;           /* when GO was asked for; 0 = not by us */
     bool want_go, want_stop; /* kept, to be sent again on a new connection */
     enum frame_kind
         want_pause; /* FRAME_PAUSE, FRAME_RESUME; 0 = neither was asked for; kept likewise */

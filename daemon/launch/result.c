@@ -247,7 +247,8 @@ int result_shepherd_read(int dirfd, struct result_shepherd *s, bool *alive)
 {
     memset(s, 0, sizeof(*s));
     *alive = false;
-    int fd CLEANUP(base_closep) = openat(dirfd, "shepherd", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int fd CLEANUP(base_closep) =
+        openat(dirfd, "shepherd", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
         return 1;
     /* A shared lock: two readers do not take each other for a shepherd. */

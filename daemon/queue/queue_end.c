@@ -118,7 +118,8 @@ static void catch_up(struct queue_item *r, const struct result *res)
     run_change_init(&c);
     c.reason = "seen from its result";
     if (r->next == RUN_STARTING && res->t0_ns != RESULT_NONE) {
-        char *mode CLEANUP(base_freep) = base_printf("user+%s", res->mode);
+        char *mode CLEANUP(base_freep) =
+            base_printf("%s+%s", r->q->warrants_dir ? "system" : "user", res->mode);
         c.t_ns = c.t0_ns = res->t0_ns;
         c.started_utc_ns = clock_utc_ns() - (clock_boot_ns() - res->t0_ns);
         c.mode = res->mode[0] ? mode : NULL;
@@ -146,10 +147,37 @@ static bool this_boot(const struct queue_item *r)
     return r->row.boot == r->q->boot;
 }
 
-void queue_end_begin(struct queue_item *r, const struct result *res)
+static int64_t between(int64_t t_ns, int64_t from_ns, int64_t to_ns)
+{
+    return t_ns < from_ns ? from_ns : t_ns > to_ns ? to_ns : t_ns;
+}
+
+/* In system mode a foreground run's directory is its user's, who can write what he likes there: its window stays
+ * within what was seen of it here. */
+static void bound_times(const struct queue_item *r, struct result *res)
+{
+    int64_t now_ns = clock_boot_ns();
+    bool known = r->row.t0_ns != RUN_NONE && r->row.t0_ns > 0;
+    if (!r->q->warrants_dir || r->row.kind != SPEC_EXEC || !this_boot(r))
+        return;
+    if (known)
+        res->t0_ns = r->row.t0_ns;
+    else if (res->t0_ns != RESULT_NONE)
+        res->t0_ns =
+            between(res->t0_ns, now_ns - (clock_utc_ns() - r->row.submitted_utc_ns), now_ns);
+    if (res->t0_ns == RESULT_NONE)
+        return;
+    res->main_exit_ns = between(res->main_exit_ns, res->t0_ns, now_ns);
+    res->t1_ns =
+        res->t1_ns == RESULT_NONE ? now_ns : between(res->t1_ns, res->main_exit_ns, now_ns);
+}
+
+void queue_end_begin(struct queue_item *r, const struct result *said)
 {
     struct queue *q = r->q;
-    r->live->result = *res;
+    struct result *res = &r->live->result;
+    *res = *said;
+    bound_times(r, res);
     r->window_open = false;
     r->ticket = 0;
     r->deadline_ns = 0;

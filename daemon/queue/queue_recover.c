@@ -42,6 +42,7 @@ static struct queue_item *copy_item(struct queue *q, const struct run_row *row)
     r->row.env_hash = dup_or_null(row->env_hash);
     r->row.code_hash = dup_or_null(row->code_hash);
     r->row.cpu_basis = dup_or_null(row->cpu_basis);
+    r->row.warrant = dup_or_null(row->warrant);
     r->next = row->state;
     return r;
 }

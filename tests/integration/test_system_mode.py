@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """A machine that many people share: runs are their users', nobody reaches another's, and each of wattqd, launcher and
 shepherd can be killed. Needs root."""
+import json
 import os
 import pwd
+import signal
 import sys
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import system  # noqa: E402
-from harness import Refused, check_energy  # noqa: E402
+from harness import Refused, check_energy, until  # noqa: E402
 from system import SystemDaemon  # noqa: E402
 
 
@@ -45,6 +48,125 @@ class Shared(unittest.TestCase):
             with self.assertRaises(Refused) as r:
                 c.call("submit", run=self.d.spec(["true"]))
         self.assertEqual(r.exception.code, "forbidden")
+
+    def test_what_others_cannot(self):
+        d = self.d
+        run = d.wattq_submit("ada", "sh", "-c", "echo secret; sleep 60", SECRET="sesame")
+        until(lambda: d.run_file(run, "log") if d.state(run) == "running" else "", "its log")
+        for argv in (["logs", run], ["cancel", run], ["pause", run], ["env", run]):
+            r = d.wattq("bob", *map(str, argv), check=False)
+            self.assertNotEqual(r.returncode, 0, argv)
+            self.assertNotIn("se", r.stdout.replace("else", ""), argv)
+        shown = json.loads(d.wattq("bob", "show", str(run), "--json"))
+        self.assertNotIn("sesame", json.dumps(shown))
+        self.assertNotIn("secret", json.dumps(shown))
+        for name in ("log", "metrics", "state", "shepherd", "../../env", "../../warrants", "../../wattq.db", "."):
+            r = d.user("bob", "head", "-c", "1", d.path("state", "runs", str(run), name), check=False)
+            self.assertNotEqual(r.returncode, 0, name)
+        with d.peer("bob") as c:
+            for op, keys in (("cancel", {"runs": [run]}), ("logs", {"run": run}), ("retry", {"run": run})):
+                with self.assertRaises(Refused, msg=op):
+                    c.call(op, **keys)
+        self.assertEqual(d.user("ada", "cat", d.path("state", "runs", str(run), "log")), "secret")
+        self.assertEqual(d.wattq("ada", "logs", str(run)), "secret")
+        self.assertEqual(d.wattq("joe", "cancel", str(run), check=False).returncode, 0)
+        self.assertEqual(d.wait(run)["state"], "cancelled")
+        events = d.show(run)["events"]
+        self.assertIn(pwd.getpwnam("joe").pw_uid, [e.get("actor_uid") for e in events], events)
+
+    def test_start_errors_are_in_words(self):
+        d = self.d
+        gone = pwd.getpwnam("ada").pw_dir + "/gone"
+        d.user("ada", "sh", "-c", f"mkdir {gone}; echo exit 0 > {gone}/x; chmod +x {gone}/x")
+        here = d.wattq_submit("ada", "true", cwd=gone, options=["--hold"])
+        that = d.wattq_submit("ada", f"{gone}/x", options=["--hold"])
+        d.user("ada", "rm", "-r", gone)
+        d.wattq("ada", "release", str(here), str(that))
+        self.assertEqual([r["state"] for r in d.wait(here, that)], ["failed", "failed"])
+        self.assertIn("gone", d.show(here)["reason"])
+        self.assertEqual(d.show(that)["exit_code"], 127)
+
+    def test_exec_retry_train_and_sweep(self):
+        d = self.d
+        out = d.wattq("ada", "exec", "sh", "-c", "id -un; exit 3", check=False)
+        self.assertEqual((out.returncode, out.stdout.strip()), (3, "ada"), out.stderr)
+        first = d.wattq_submit("ada", "sh", "-c", "exit 5")
+        self.assertEqual(d.wait(first)["exit_code"], 5)
+        again = int(d.wattq("ada", "retry", str(first), "--bare"))
+        self.assertEqual(d.wait(again)["exit_code"], 5)
+        run = int(d.wattq("ada", "train", "--bare", "--dataset", "standin:adult", "--size", "1k", "--epochs", "1"))
+        self.assertEqual(d.wait(run)["state"], "done", d.show(run)["reason"])
+
+
+class Killed(unittest.TestCase):
+    """Each with a machine of its own."""
+
+    def test_the_launcher(self):
+        with SystemDaemon() as d:
+            d.call("info")
+            self.assertIsNone(until(lambda: d.call("info"), "info")["blocked"])
+            goes_on = d.wattq_submit("ada", "sh", "-c", "sleep 1; exit 6")
+            d.until_state(goes_on, "running")
+            d.kill_launcher()
+            until(lambda: d.call("info")["blocked"], "wattqd to notice")
+            self.assertIn("wattq-launcher does not answer", d.wattq("bob", "info"))
+            r = d.wattq("bob", "submit", "true", check=False)
+            self.assertEqual(r.returncode, 1)  # nobody signs
+            self.assertIn("wattq-launcher.service", r.stderr)
+            self.assertEqual(d.wait(goes_on)["exit_code"], 6)
+            d.start_launcher()
+            run = d.wattq_submit("bob", "sh", "-c", "exit 4")
+            self.assertEqual(d.wait(run)["exit_code"], 4)
+
+    def test_what_was_signed_waits_for_the_launcher(self):
+        with SystemDaemon() as d:
+            run = d.wattq_submit("ada", "sh", "-c", "echo x; exit 4", options=["--hold"])
+            d.kill_launcher()
+            until(lambda: d.call("info")["blocked"], "wattqd to notice")
+            d.wattq("ada", "release", str(run))
+            self.assertIn("wattq-launcher does not answer", d.wattq("ada", "queue"))
+            time.sleep(0.3)
+            self.assertEqual(d.state(run), "queued")
+            d.start_launcher()
+            self.assertEqual(d.wait(run)["exit_code"], 4)
+            self.assertEqual(d.run_file(run, "log"), "x\n")
+
+    def test_wattqd(self):
+        with SystemDaemon() as d:
+            run = d.wattq_submit("ada", "sh", "-c", "sleep 0.5; echo x; exit 6")
+            d.until_state(run, "running")
+            d.kill()
+            d.start_wattqd()
+            self.assertEqual(d.wait(run)["exit_code"], 6)
+            self.assertEqual(d.run_file(run, "log"), "x\n")
+            ended = d.wattq_submit("ada", "sh", "-c", "exit 7")
+            self.assertEqual(d.wait(ended)["exit_code"], 7)
+
+    def test_the_shepherd(self):
+        with SystemDaemon() as d:
+            for how in ("itself", "cancelled"):
+                run = d.wattq_submit("ada", "sh", "-c", "touch up; sleep 1; exit 6")
+                d.until_state(run, "running")
+                os.kill(int(d.shepherd(run)["pid"]), signal.SIGKILL)
+                if how == "cancelled":
+                    d.wattq("ada", "cancel", str(run))
+                ended = d.wait(run)
+                if d.cgroup == "none":
+                    self.assertEqual(ended["state"], "lost")
+                elif how == "itself":
+                    self.assertEqual((ended["state"], ended["exit_code"]), ("failed", 6))
+                else:
+                    self.assertEqual(ended["state"], "cancelled")
+            both = d.wattq_submit("ada", "sh", "-c", "sleep 60")
+            d.until_state(both, "running")
+            pid = int(d.shepherd(both)["pid"])
+            d.kill_launcher()
+            os.kill(pid, signal.SIGKILL)
+            time.sleep(0.2)
+            d.start_launcher()
+            self.assertEqual(d.wait(both)["state"], "lost")
+            alive = d.user("ada", "ps", "-u", "ada", "-o", "stat=,args=", check=False).stdout
+            self.assertFalse([p for p in alive.splitlines() if "sleep" in p and p[0] != "Z"], alive)
 
 
 if __name__ == "__main__":
