@@ -12,7 +12,8 @@
 #define RUN_OPTIONS                                                                                \
     (OPT(TIME) | OPT(LABEL) | OPT(PROJECT) | OPT(PRIORITY) | OPT(EXCLUSIVE) | OPT(SHARED) |        \
      OPT(STDIN) | OPT(CHDIR) | OPT(EXPORT) | OPT(ENV) | OPT(PARAM) | OPT(GRACE) | OPT(LOG_CAP) |   \
-     OPT(WAIT_CHILDREN) | OPT(IDLE_BRACKET) | OPT(QUIET) | OPT(GPUS) | OPT(MEM) | OPT(NICE))
+     OPT(WAIT_CHILDREN) | OPT(IDLE_BRACKET) | OPT(QUIET) | OPT(GPUS) | OPT(MEM) |                  \
+     OPT(ENERGY_LIMIT) | OPT(NICE))
 
 const struct cmd cmd_table[] = {
     {"submit", "add", "[OPTIONS] -- COMMAND [ARG...]", "queue a command; prints its run id",

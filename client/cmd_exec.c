@@ -292,6 +292,10 @@ int cmd_exec(struct app *app, struct err *e)
         err_set(e, WATTQ_E_USAGE, "--cpus needs the daemon, which knows who has which share");
         return err_next(e, "leave --cpus or --standalone out, or set OMP_NUM_THREADS");
     }
+    if (rc == 0 && args_has(a, OPT_STANDALONE) && args_has(a, OPT_ENERGY_LIMIT)) {
+        err_set(e, WATTQ_E_USAGE, "--energy-limit needs the daemon, which watches what has flowed");
+        return err_next(e, "leave --energy-limit or --standalone out");
+    }
     if (rc < 0)
         return rc;
     rc = job_init(&x.job, SPEC_EXEC, a, true, a->pos, a->npos, e);

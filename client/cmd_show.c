@@ -79,19 +79,46 @@ static void show_cpus(const struct app *app, const struct wire_val *run)
 
 static void show_mem(const struct app *app, const struct wire_val *run)
 {
-    char limit[40], peak[40], rss[40];
+    char peak[40], rss[40];
     int64_t of_one = wire_int(run, "maxrss_bytes", PRINT_NONE);
     int64_t of_all = wire_int(run, "mem_peak_bytes", PRINT_NONE);
-    int64_t most = wire_int(run, "mem_limit_bytes", PRINT_NONE);
     if (of_all != PRINT_NONE)
         (void)fprintf(app->print.out, "  %-10s %s at most, all its processes together\n", "memory",
                       print_bytes(peak, sizeof peak, of_all));
     if (of_one != PRINT_NONE)
         (void)fprintf(app->print.out, "  %-10s %s%s\n", of_all == PRINT_NONE ? "memory" : "",
                       print_bytes(rss, sizeof rss, of_one), " of its largest process");
-    if (most != PRINT_NONE)
-        (void)fprintf(app->print.out, "  %-10s %s of memory\n", "limits",
-                      units_show_size(limit, sizeof limit, most));
+}
+
+/* By what figure an energy limit is held, in words; as queue_energy.c ends runs. */
+static const char *limit_figure(const char *name)
+{
+    if (strcmp(name, "lo") == 0)
+        return "that the machine has used at least";
+    return strcmp(name, "attributed") == 0 ? "as its share" : "of the machine";
+}
+
+static void show_limits(const struct app *app, const struct wire_val *run)
+{
+    char text[40];
+    const char *name = "limits";
+    int64_t time = wire_int(run, "time_limit_ns", 0);
+    int64_t mem = wire_int(run, "mem_limit_bytes", PRINT_NONE);
+    int64_t energy = wire_int(run, "energy_limit_uj", PRINT_NONE);
+    if (time > 0) {
+        (void)fprintf(app->print.out, "  %-10s %s of time\n", name,
+                      print_duration(text, sizeof text, time));
+        name = "";
+    }
+    if (mem != PRINT_NONE) {
+        (void)fprintf(app->print.out, "  %-10s %s of memory\n", name,
+                      units_show_size(text, sizeof text, mem));
+        name = "";
+    }
+    if (energy != PRINT_NONE)
+        (void)fprintf(app->print.out, "  %-10s %s %s\n", name,
+                      units_show_energy(text, sizeof text, energy),
+                      limit_figure(wire_str(run, "energy_limit_figure", "")));
 }
 
 static void show_notes(const struct app *app, const struct wire_val *run)
@@ -162,6 +189,7 @@ static void show_what(const struct app *app, const struct wire_val *run)
                       print_duration(buf, sizeof buf, cpu * NS_PER_US),
                       wire_str(run, "cpu_basis", "?"));
     show_mem(app, run);
+    show_limits(app, run);
     int64_t left = wire_int(run, "leftovers", 0);
     if (left > 0)
         (void)fprintf(app->print.out,

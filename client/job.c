@@ -217,6 +217,8 @@ static int capture_limits(struct spec *s, const struct args *a, struct err *e)
     if (rc == 0)
         rc = args_int(a, OPT_NICE, 0, SPEC_NICE_MAX, &nice, e);
     s->nice = (int)nice;
+    if (rc == 0 && args_has(a, OPT_ENERGY_LIMIT))
+        rc = spec_energy_limit_parse(s, args_str(a, OPT_ENERGY_LIMIT, ""), e);
     spec_rlimits_capture(s);
     return rc;
 }

@@ -29,6 +29,8 @@
       "give it so many CPUs (shared: 1; exclusive: all); OMP_NUM_THREADS says so")                 \
     X(MEM, "mem", 0, "SIZE", 0,                                                                    \
       "reserve so much memory, and end it beyond: 32G; all its processes together")                \
+    X(ENERGY_LIMIT, "energy-limit", 0, "ENERGY", 0,                                                \
+      "end it beyond so much: 500kJ; of --shared runs also by which figure: 500kJ,attributed")     \
     X(NICE, "nice", 0, "N", 0, "0 to 19, larger lets other programs go first (default 0)")         \
     X(WAIT, "wait", 'W', NULL, 0, "wait for the end and exit with the run's exit code")            \
     X(HOLD, "hold", 'H', NULL, 0, "queue it held, until wattq release")                            \

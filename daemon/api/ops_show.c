@@ -66,6 +66,9 @@ static void put_spec(struct wire_out *o, const struct run_row *row)
     wire_put_int(o, "quiet_ns", s.quiet_ns);
     wire_put_bool(o, "wait_children", s.wait_children);
     wire_put_int(o, "nice", s.nice);
+    encode_opt(o, "energy_limit_uj", s.energy_limit_uj > 0 ? s.energy_limit_uj : RUN_NONE);
+    wire_put_str(o, "energy_limit_figure",
+                 s.energy_limit_uj > 0 ? spec_figure_name(s.energy_figure) : NULL);
     wire_begin_map(o, "rlimits");
     for (size_t i = 0; i < s.nrlimits; i++)
         if (spec_rlimit_name(s.rlimits[i].resource))

@@ -20,8 +20,7 @@ static int none(struct energy_figure *f, const char *why)
     return 0;
 }
 
-/* How long after an instant a read must begin to show it: update period and lag. */
-static int64_t settle_ns(const struct channel_row *ch)
+int64_t bounds_settle_ns(const struct channel_row *ch)
 {
     int64_t period = ch->period_ns;
     if (!ch->period_declared && ch->period_learned_ns > period)
@@ -33,7 +32,7 @@ static int64_t settle_ns(const struct channel_row *ch)
 static int find_edges(struct store *s, const struct channel_row *ch, const struct energy_window *w,
                       struct edges *x, const char **why, struct err *e)
 {
-    int64_t settle = settle_ns(ch);
+    int64_t settle = bounds_settle_ns(ch);
     int rc = samples_before(s, ch->id, w->boot, w->t0_ns, &x->open, e);
     *why = "no sample before the window";
     if (rc == 0) {

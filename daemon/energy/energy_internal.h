@@ -9,6 +9,9 @@
 int bounds_of_counter(struct store *s, const struct channel_row *ch, const struct energy_window *w,
                       struct energy_figure *f, struct err *e) MUST_USE;
 
+/* How long after an instant a read of that counter must begin to show it: update period and lag. */
+int64_t bounds_settle_ns(const struct channel_row *ch);
+
 /* A counter's way through a window: E at both edges, inside what was sampled. */
 struct wrap_span {
     int64_t boot, t0_ns, t1_ns, e0_uj, e1_uj;

@@ -254,7 +254,8 @@ void shepherd_stop(struct shepherd *s, enum result_cause cause, int signal, int6
     int64_t now_ns = clock_mono_ns();
     if (s->phase == SHEPHERD_ENDED || s->given_up)
         return;
-    if (!s->main_gone && s->r.cause == RESULT_EXITED)
+    bool on = !s->main_gone || (s->block->flags & LAUNCH_WAIT_CHILDREN);
+    if (on && s->r.cause == RESULT_EXITED)
         s->r.cause = cause;
     if (s->phase == SHEPHERD_GATE) {
         if (s->gate_fd >= 0)

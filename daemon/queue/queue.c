@@ -419,6 +419,7 @@ static void on_tick(uv_timer_t *t)
     queue_gpus_look(q);
     queue_idle_tick(q, now);
     queue_late_tick(q, now);
+    queue_energy_tick(q, now);
     queue_warrants_tick(q, now);
     queue_kick(q);
 }

@@ -79,7 +79,10 @@ struct queue_live {
     struct storage_job job;
     struct storage_job seal; /* commit of the open sweep */
     struct result result;
-    char stop_reason[160]; /* why somebody stopped it */
+    char stop_reason[160];   /* why somebody stopped it */
+    bool energy_over;        /* its energy limit has ended it */
+    bool energy_told;        /* its history says that the limit cannot be watched */
+    int64_t energy_blind_ns; /* CLOCK_BOOTTIME since when that is so; 0 = it is not */
     struct energy_figure total;
     bool has_total;
 };
@@ -155,12 +158,15 @@ struct queue_idle {
 };
 
 struct queue_late;
+struct queue_energy;
 
 struct queue {
     struct queue_config cfg;
     struct queue_late
         *late; /* queue_late.c: runs whose slow meters have yet to answer, oldest first */
     size_t nlate;
+    struct queue_energy *energy; /* queue_energy.c: what is being read; NULL = nothing */
+    int64_t energy_next_ns;      /* CLOCK_BOOTTIME; not before */
     struct queue_idle idle;
     struct resources resources;
     char *envs_dir;
@@ -342,6 +348,11 @@ int queue_others_end(struct store *s, struct queue_item *r, struct err *e) MUST_
 
 /* queue_submit.c */
 void queue_sweep_limits(struct queue_sweep_state *sw, const char *json); /* of a sweep row's spec */
+
+/* queue_energy.c: --energy-limit. At submission: which figure an exclusive run's is held against; WATTQ_E_USAGE
+ * where that cannot be told here. */
+int queue_energy_settle(struct queue *q, struct spec *specs, size_t n, struct err *e) MUST_USE;
+void queue_energy_tick(struct queue *q, int64_t now_ns);
 
 /* queue_late.c. Figures of slow meters get their reading from after the end: once, as soon as the slowest
  * channel must have shown it (update period, box and lag, and a second; at most two minutes), they are

@@ -310,6 +310,8 @@ static void dispatch(struct submit_job *j)
 {
     struct err e = {0};
     int rc = queue_gpus_settle(j->q, j->specs, j->n, &e);
+    if (rc == 0)
+        rc = queue_energy_settle(j->q, j->specs, j->n, &e);
     if (rc < 0) {
         refuse(j, rc, &e);
         return;

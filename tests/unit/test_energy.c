@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "daemon/energy/energy.h"
+#include "daemon/energy/spent.h"
 #include "tests/support/recorder.h"
 
 __extension__ typedef __int128 wide;
@@ -341,6 +342,86 @@ static void test_gauge_and_estimate(void **state)
     assert_int_equal(f.method, ENERGY_ESTIMATE);
     assert_non_null(strstr(f.flags, "estimate"));
     rec_fini(&rec);
+}
+
+/* ---- limits ------------------------------------------------------------------------------------- */
+
+static struct energy_spent spent(enum spec_figure figure, int64_t t0_ns, int64_t now_ns)
+{
+    struct energy_spent x;
+    struct err e = {0};
+    const struct spent_ask ask = {
+        .boot = 1, .t0_ns = t0_ns, .now_ns = now_ns, .figure = figure, .alone = true};
+    rec_must(energy_spent(rec.store, &ask, &x, &e), &e, "spent");
+    return x;
+}
+
+/* 10 mW counted and 5 W read; 100 samples, 100 ms apart. */
+static void record_both(void)
+{
+    rec_init(&rec);
+    rec_add(&rec, "package-0", CHANNEL_COUNTER);
+    rec_add(&rec, "gpu0", CHANNEL_GAUGE)->scope = SCOPE_GPU;
+    rec_open_as(&rec, REC_BOOT, 0);
+    for (int i = 0; i < 100; i++) {
+        rec_set(&rec, 0, i * 1000, 0);
+        rec_set(&rec, 1, 5000000, 0);
+        rec_put(&rec, i * 100 * NS_PER_MS, i * 100 * NS_PER_MS, 0);
+    }
+    rec_flush(&rec);
+}
+
+static void test_spent(void **state)
+{
+    (void)state;
+    record_both();
+    int64_t end = 9900 * NS_PER_MS;
+    /* Nothing is claimed before its samples can have been stored. */
+    struct energy_spent x = spent(SPEC_FIGURE_LO, end - NS_PER_S, end);
+    assert_true(x.known);
+    assert_int_equal(x.energy_uj, 0);
+    /* The counter alone, never above what its final figure has for a bound, and not far below what flowed. */
+    x = spent(SPEC_FIGURE_LO, 2 * NS_PER_S, end);
+    assert_true(x.known);
+    assert_in_range(x.energy_uj, 79000 - 3000, 79000);
+    assert_true(x.energy_uj <= figure_of(2 * NS_PER_S, end - 200 * NS_PER_MS).lo_uj + 2000);
+    assert_non_null(strstr(x.reason, "gpu0: not a counter"));
+    /* Both, as the figure has them, up to where samples surely are. */
+    x = spent(SPEC_FIGURE_MACHINE, 2 * NS_PER_S, end);
+    assert_int_equal(x.energy_uj, 6700 * (10 + 5000));
+    assert_string_equal(x.reason, "");
+    assert_int_equal(spent(SPEC_FIGURE_ATTRIBUTED, 2 * NS_PER_S, end).energy_uj, x.energy_uj);
+    assert_false(spent(SPEC_FIGURE_MACHINE, 20 * NS_PER_S, 30 * NS_PER_S).known);
+    rec_fini(&rec);
+}
+
+static void test_spent_why_not(void **state)
+{
+    (void)state;
+    char why[160];
+    struct meter_channel c[3] = {{.desc = {.label = "pkg", .kind = CHANNEL_COUNTER}},
+                                 {.desc = {.label = "gpu0", .kind = CHANNEL_GAUGE}},
+                                 {.desc = {.label = "est", .kind = CHANNEL_COUNTER}}};
+    c[2].desc.quality = QUALITY_ESTIMATED;
+    const struct meter_channel *list[] = {&c[0], &c[1], &c[2]};
+    static const struct {
+        uint8_t in[3];
+        enum spec_figure figure;
+        const char *why;
+    } rows[] = {
+        {{1, 0, 0}, SPEC_FIGURE_LO, ""},
+        {{1, 1, 0}, SPEC_FIGURE_LO, "gpu0 is integrated"},
+        {{1, 1, 0}, SPEC_FIGURE_MACHINE, ""},
+        {{0, 0, 1}, SPEC_FIGURE_LO, "est is an estimate"},
+        {{0, 0, 1}, SPEC_FIGURE_ATTRIBUTED, ""},
+        {{0, 0, 0}, SPEC_FIGURE_LO, "no meter"},
+        {{0, 0, 0}, SPEC_FIGURE_MACHINE, "no meter"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        (void)spent_why_not(rows[i].figure, list, rows[i].in, 3, why);
+        assert_int_equal(why[0] == '\0', rows[i].why[0] == '\0');
+        assert_non_null(strstr(why, rows[i].why));
+    }
 }
 
 /* ---- totals ------------------------------------------------------------------------------------- */
@@ -682,6 +763,8 @@ int main(void)
         cmocka_unit_test(test_restart_inside),
         cmocka_unit_test(test_clock_step),
         cmocka_unit_test(test_gauge_and_estimate),
+        cmocka_unit_test(test_spent),
+        cmocka_unit_test(test_spent_why_not),
         cmocka_unit_test(test_total),
         cmocka_unit_test(test_another_source_stands_in),
         cmocka_unit_test(test_sampling),
