@@ -3,6 +3,9 @@ ordinary users. Each test is a function named test_*; prints one line each and a
 import json
 import os
 import pathlib
+import pwd
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -19,11 +22,12 @@ def sh(command, check=True, **more):
     return r.stdout.strip() if check else r
 
 
-def user(name, *argv, check=True, cwd=None, **more):
+def user(name, *argv, check=True, cwd=None, env=None, **more):
     """A command as that user, as if logged in: groups, home, a clean environment."""
     home = pathlib.Path("~" + name).expanduser()
     line = ["/usr/sbin/runuser", "-u", name, "--", "/usr/bin/env", "-i", f"HOME={home}", f"USER={name}",
-            "PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", *argv]
+            "PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", *[f"{k}={v}" for k, v in (env or {}).items()],
+            *argv]
     r = subprocess.run(line, capture_output=True, text=True, cwd=cwd or home, **more)
     if check and r.returncode:
         raise AssertionError(f"{name}: {' '.join(argv)}: exit {r.returncode}\n{r.stdout}{r.stderr}")
@@ -35,11 +39,11 @@ def wattq(name, *argv, check=True, **more):
 
 
 def show(name, run):
-    return json.loads(wattq(name, "show", str(run), "--json"))
+    return json.loads(wattq(name, "show", str(run), "--json"))["run"]
 
 
 def submit(name, *argv, **more):
-    return int(wattq(name, "submit", "--bare", *argv, **more))
+    return int(wattq(name, "submit", "--bare", "--", *argv, **more))
 
 
 def until(what, seconds=20, every=0.05):
@@ -77,6 +81,111 @@ def test_wattqd_has_nothing():
 
 def test_exposure():
     sh("systemd-analyze security --offline=yes --threshold=20 /usr/lib/systemd/system/wattqd.service")
+
+
+# ---- runs ---------------------------------------------------------------------------------------
+
+def ended(run, name="root"):
+    wattq(name, "wait", str(run), check=False)
+    return show("root", run)
+
+
+def log(run):
+    return pathlib.Path(f"/var/lib/wattq/runs/{run}/log").read_text()
+
+
+def test_runs_are_their_users():
+    shutil.copy("/usr/bin/id", "/usr/local/bin/rootid")
+    os.chmod("/usr/local/bin/rootid", 0o4755)
+    script = ("id -un; id -Gn; umask; pwd; grep -E '^(CapPrm|CapEff|CapBnd|NoNewPrivs|Seccomp|SigIgn):' "
+              "/proc/self/status; rootid -un; cat /proc/self/oom_score_adj; ulimit -Hn; touch /tmp/by-$(id -un); "
+              "cat /proc/self/cgroup; echo $A")
+    for name, groups in (("ada", "ada lab"), ("bob", "bob")):
+        run = submit(name, "sh", "-c", script, env={"A": "b c"}, umask=0o027)
+        r = ended(run)
+        out = log(run).splitlines()
+        assert r["state"] == "done" and r["mode"] == "system+cgroup", (r, out)
+        assert out[:4] == [name, groups, "0027", f"/home/{name}"], out
+        status = dict(line.split(":\t") for line in out[4:10])
+        bound = pathlib.Path("/proc/1/status").read_text().split("CapBnd:\t")[1].split()[0]
+        assert status == {"CapPrm": "0" * 16, "CapEff": "0" * 16, "CapBnd": bound, "NoNewPrivs": "0",
+                          "Seccomp": status["Seccomp"], "SigIgn": "0" * 16}, status
+        mine = pathlib.Path("/proc/self/status").read_text().split("Seccomp:\t")[1].split()[0]
+        assert status["Seccomp"] == mine, "a filter of the launcher's unit"
+        assert out[10] == "root" and out[11] in ("0", "500"), out
+        assert pathlib.Path(f"/tmp/by-{name}").owner() == name
+        assert any("/wattq-jobs.service/" in line for line in out[13:-1]) and out[-1] == "b c", out
+        st = os.stat(f"/var/lib/wattq/runs/{run}/log")
+        assert (st.st_uid, st.st_mode & 0o777) == (pwd.getpwnam(name).pw_uid, 0o640)
+        assert pathlib.Path(f"/var/lib/wattq/runs/{run}/log").group() == "wattq"
+
+
+def test_others_are_kept_out():
+    run = submit("ada", "sh", "-c", "echo secret; sleep 60")
+    until(lambda: show("root", run)["state"] == "running" and log(run))
+    for argv in (["logs", run], ["cancel", run], ["env", run]):
+        r = wattq("bob", *map(str, argv), check=False)
+        assert r.returncode and "secret" not in r.stdout, argv
+    assert user("bob", "cat", f"/var/lib/wattq/runs/{run}/log", check=False).returncode
+    assert user("bob", "ls", "/var/lib/wattq/runs", check=False).returncode
+    assert user("ada", "cat", f"/var/lib/wattq/runs/{run}/log") == "secret"
+    wattq("ada", "cancel", str(run))
+    assert ended(run)["state"] == "cancelled"
+
+
+def test_exec_and_train():
+    r = wattq("ada", "exec", "sh", "-c", "id -un; exit 3", check=False)
+    assert (r.returncode, r.stdout.strip()) == (3, "ada"), r.stderr
+    run = int(wattq("bob", "train", "--bare", "--dataset", "standin:adult", "--size", "1k", "--epochs", "1"))
+    r = ended(run)
+    assert r["state"] == "done", r["reason"]
+
+
+# ---- with runs going ----------------------------------------------------------------------------
+
+def test_restarts():
+    """Each unit restarted and killed; the run sees nothing of it."""
+    for command in ("systemctl restart wattqd.service", "systemctl kill -s KILL wattqd.service",
+                    "systemctl restart wattq-launcher.service", "systemctl kill -s KILL wattq-launcher.service",
+                    "systemctl restart wattqd.service wattq-launcher.service"):
+        run = submit("ada", "sh", "-c", "sleep 1.5; echo end; exit 6")
+        until(lambda run=run: show("root", run)["state"] == "running")
+        jobs = unit("wattq-jobs.service", "MainPID")
+        sh(command)
+        until(lambda: wattq("root", "info", check=False).returncode == 0)
+        r = ended(run)
+        assert (r["state"], r["exit_code"]) == ("failed", 6) and log(run) == "end\n", (command, r)
+        assert unit("wattq-jobs.service", "MainPID") == jobs
+        until(lambda: "NO RUN IS STARTED" not in wattq("root", "info"))
+    assert ended(submit("bob", "true"))["state"] == "done"
+
+
+def test_watchdog():
+    """A wattqd that hangs is killed and started again, and its runs go on."""
+    drop = pathlib.Path("/run/systemd/system/wattqd.service.d")
+    drop.mkdir(parents=True)
+    (drop / "quick.conf").write_text("[Service]\nWatchdogSec=1\n")
+    sh("systemctl daemon-reload; systemctl restart wattqd.service")
+    run = submit("ada", "sh", "-c", "sleep 3; exit 6")
+    until(lambda: show("root", run)["state"] == "running")
+    pid = unit("wattqd.service", "MainPID")
+    os.kill(int(pid), signal.SIGSTOP)
+    until(lambda: unit("wattqd.service", "MainPID") not in (pid, "0"))
+    assert ended(run)["exit_code"] == 6
+    (drop / "quick.conf").unlink()
+    sh("systemctl daemon-reload; systemctl restart wattqd.service")
+
+
+def test_killed_shepherd():
+    for how in ("itself", "cancelled"):
+        run = submit("ada", "sh", "-c", "sleep 1; exit 6")
+        until(lambda run=run: show("root", run)["state"] == "running")
+        lines = pathlib.Path(f"/var/lib/wattq/runs/{run}/shepherd").read_text().splitlines()
+        os.kill(int(dict(line.split("=", 1) for line in lines)["pid"]), signal.SIGKILL)
+        if how == "cancelled":
+            wattq("ada", "cancel", str(run))
+        r = ended(run)
+        assert (r["state"], r["exit_code"]) == (("failed", 6) if how == "itself" else ("cancelled", None)), r
 
 
 def main():
