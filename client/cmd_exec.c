@@ -246,6 +246,7 @@ static int attend(struct exec *x, struct err *e)
     int rc = cmd_connect(x->app, &x->conn, e);
     if (rc < 0)
         return rc;
+    job_settle(&x->job, &x->app->args, conn_hello(x->conn));
     job_find_code(&x->job);
     rc = sign_runs(x->conn, &x->job.spec, 1, NULL, e);
     if (rc < 0)

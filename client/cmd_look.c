@@ -335,9 +335,14 @@ int cmd_info(struct app *app, struct err *e)
                       wire_str(storage, "reason", "no reason given"));
     if (*wire_str(r, "audit", ""))
         (void)fprintf(f, "IT DOES NOT ADD UP, see wattq audit: %s\n", wire_str(r, "audit", ""));
-    (void)fprintf(f, "queue: %lld waiting, %lld running, %lld held; %lld shared runs at once\n",
+    (void)fprintf(f, "queue: %lld waiting, %lld running, %lld held; ",
                   (long long)wire_int(queue, "queued", 0), (long long)wire_int(queue, "running", 0),
-                  (long long)wire_int(queue, "held", 0), (long long)wire_int(queue, "parallel", 1));
+                  (long long)wire_int(queue, "held", 0));
+    int64_t parallel = wire_int(queue, "parallel", 1);
+    if (parallel > 0)
+        (void)fprintf(f, "%lld shared runs at once\n", (long long)parallel);
+    else
+        (void)fprintf(f, "shared runs at once: as many as CPUs, memory and GPUs allow\n");
     (void)fprintf(f, "cost of the daemon itself: %s of CPU time, %s of memory\n",
                   print_duration(a, sizeof a, cpu_us == PRINT_NONE ? cpu_us : cpu_us * NS_PER_US),
                   print_bytes(b, sizeof b, wire_int(r, "rss_bytes", PRINT_NONE)));

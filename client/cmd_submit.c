@@ -6,6 +6,7 @@
 #include "client/json.h"
 #include "client/sign.h"
 #include "client/submit.h"
+#include "common/units.h"
 
 struct end {
     struct app *app;
@@ -38,9 +39,11 @@ static int wait_for(struct app *app, int64_t run, struct err *e)
     return rc < 0 ? rc : end.exit_code;
 }
 
-/* " (1 GPU, 2 CPUs)": what it will be given; "" where nothing is counted out to it. */
-static void say_given(const struct wire_val *reply, char *buf, size_t cap)
+/* " (1 GPU, 2 CPUs)": what it will be given; "" where nothing is counted out to it. And the time it has, where
+ * nobody asked for a limit. */
+static void say_given(const struct args *a, const struct wire_val *reply, char *buf, size_t cap)
 {
+    char third[60] = "", time[40];
     int64_t gpus = wire_int(reply, "gpus", PRINT_NONE);
     int64_t cpus = wire_int(reply, "cpus", PRINT_NONE);
     char first[40] = "", second[40] = "";
@@ -50,9 +53,18 @@ static void say_given(const struct wire_val *reply, char *buf, size_t cap)
         (void)snprintf(first, sizeof first, "%lld GPU%s", (long long)gpus, gpus == 1 ? "" : "s");
     if (cpus != PRINT_NONE)
         (void)snprintf(second, sizeof second, "%lld CPU%s", (long long)cpus, cpus == 1 ? "" : "s");
+    int64_t limit = wire_int(reply, "time_limit_ns", 0);
+    if (limit > 0 && !args_has(a, OPT_TIME))
+        (void)snprintf(third, sizeof third, "at most %s",
+                       units_show_duration(time, sizeof time, limit));
+    const char *const parts[] = {first, second, third};
+    size_t used = 0;
     buf[0] = '\0';
-    if (first[0] || second[0])
-        (void)snprintf(buf, cap, " (%s%s%s)", first, first[0] && second[0] ? ", " : "", second);
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+        if (parts[i][0] && used < cap)
+            used += (size_t)snprintf(buf + used, cap - used, "%s%s", used ? ", " : " (", parts[i]);
+    if (used > 0 && used < cap)
+        (void)snprintf(buf + used, cap - used, ")");
 }
 
 static int report(struct app *app, const struct wire_val *reply, struct err *e)
@@ -62,8 +74,8 @@ static int report(struct app *app, const struct wire_val *reply, struct err *e)
         return args_has(&app->args, OPT_WAIT) ? 0 : cmd_print_json(app, "submit", reply, e);
     (void)fprintf(app->print.out, "%lld\n", run);
     (void)fflush(app->print.out);
-    char given[80];
-    say_given(reply, given, sizeof given);
+    char given[160];
+    say_given(&app->args, reply, given, sizeof given);
     if (args_has(&app->args, OPT_HOLD))
         cmd_say(app, "held as run %lld%s; let it go: wattq release %lld", run, given, run);
     else if (!args_has(&app->args, OPT_WAIT))
@@ -78,6 +90,7 @@ int submit_job(struct app *app, struct job *j, struct err *e)
     int rc = cmd_connect(app, &c, e);
     if (rc < 0)
         return rc;
+    job_settle(j, &app->args, conn_hello(c));
     job_find_code(j);
     rc = sign_runs(c, &j->spec, 1, NULL, e);
     if (rc < 0)

@@ -491,6 +491,7 @@ static int send_sweep(const struct app *app, struct sweep *s, const struct grid 
     int rc = s->c ? 0 : cmd_connect(app, &s->c, e);
     if (rc < 0)
         return rc;
+    job_settle(&s->job, &app->args, conn_hello(s->c));
     job_find_code(&s->job);
     rc = sign_runs(s->c, g->specs, g->n, &s->job.spec, e);
     if (rc < 0)

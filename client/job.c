@@ -265,6 +265,15 @@ static int capture_options(struct spec *s, const struct args *a, struct err *e)
     return rc;
 }
 
+void job_settle(struct job *j, const struct args *a, const struct wire_val *hello)
+{
+    struct spec *s = &j->spec;
+    bool system = strcmp(wire_str(hello, "mode", "user"), "system") == 0;
+    bool idle = s->bracket_ns > 0 || s->pause_ns > 0; /* that takes the whole machine */
+    if (system && s->kind != SPEC_TRAIN && !idle && !args_has(a, OPT_EXCLUSIVE))
+        s->exclusive = false;
+}
+
 void job_take_env(struct job *j, const struct wire_val *env)
 {
     struct spec *s = &j->spec;

@@ -21,6 +21,9 @@ int job_init(struct job *j, enum spec_kind kind, const struct args *a, bool para
 void job_fini(struct job *j);
 /* Do the options make sense, each for itself and together? Nothing is looked at but files they name. */
 int job_check(const struct args *a, struct err *e) MUST_USE;
+/* What it does not say and depends on whom it is sent to, by wattqd's `hello`: in system mode a command that does not
+ * ask for the machine is shared. Training runs are exclusive everywhere: their figure is the machine's. */
+void job_settle(struct job *j, const struct args *a, const struct wire_val *hello);
 /* What the queue says a foreground run is given (GPUs, CPUs), into its environment; an OMP_NUM_THREADS of its own
  * stays, and a CUDA_VISIBLE_DEVICES where it is exclusive and asked for no number. */
 void job_take_env(struct job *j, const struct wire_val *env);

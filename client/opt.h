@@ -21,8 +21,9 @@
     X(PROJECT, "project", 'P', "TEXT", 0, "project the run belongs to")                            \
     X(PRIORITY, "priority", 0, "N", 0,                                                             \
       "-1000 to 1000, larger starts first (default 0; on a shared machine above 0 for admins)")    \
-    X(EXCLUSIVE, "exclusive", 0, NULL, 0, "alone on the machine (default in user mode)")           \
-    X(SHARED, "shared", 0, NULL, 0, "may run beside other shared runs")                            \
+    X(EXCLUSIVE, "exclusive", 0, NULL, 0,                                                          \
+      "alone on the machine (default in user mode, and of train)")                                 \
+    X(SHARED, "shared", 0, NULL, 0, "may run beside other shared runs (default in system mode)")   \
     X(GPUS, "gpus", 'G', "N|NAME,..", 0,                                                           \
       "give it so many GPUs, or these (wattq who names them); 0 hides them all")                   \
     X(CPUS, "cpus", 'c', "N", 0,                                                                   \

@@ -58,7 +58,11 @@ const struct config_option config_options[] = {
     {"estimate", CONFIG_BOOL, AT(estimate), "no", "",
      "estimate from CPU time also where real meters answer", NULL, 0, 0},
     {"parallel", CONFIG_INT, AT(parallel), "1", "runs",
-     "runs at the same time, of those that are not exclusive", NULL, 1, 1024},
+     "runs at the same time, of those that are not exclusive; 0 = as many as CPUs, memory and GPUs "
+     "allow, the default in system mode",
+     NULL, 0, 1024},
+    {"default-time", CONFIG_DURATION, AT(default_time_ns), "0s", "duration",
+     "time limit of a run that does not say; 0s = none", NULL, 0, 365 * 86400 * NS_PER_S},
     {"cpus", CONFIG_INT, AT(cpus), "0", "CPUs",
      "given to runs that are not exclusive, all together; 0 = all that the daemon may use", NULL, 0,
      65536},
@@ -361,11 +365,20 @@ static int set_defaults(struct config *c, struct err *e)
     return rc;
 }
 
-/* What others see of each other is not ours to choose for a whole machine. */
-static int check_system(const struct config *c, struct err *e)
+static bool is_given(const struct config *c, const struct config_option *o)
+{
+    return c->given >> (o - config_options) & 1;
+}
+
+/* What others see of each other is not ours to choose for a whole machine, and that is to be filled. */
+static int set_system(struct config *c, struct err *e)
 {
     const struct config_option *o = find_option("visibility", strlen("visibility"));
-    if (!config_system(c) || (c->given >> (o - config_options) & 1))
+    if (!config_system(c))
+        return 0;
+    if (!is_given(c, find_option("parallel", strlen("parallel"))))
+        c->parallel = 0;
+    if (is_given(c, o))
         return 0;
     err_set(e, WATTQ_E_USAGE, "in system mode what users see of each other must be chosen");
     return err_next(e, "visibility = %s (wattqd(8)); most choose summary", o->words);
@@ -405,7 +418,7 @@ static int load_all(struct config *c, int argc, char **argv, struct err *e)
         rc = set_arguments(c, argc, argv, e);
     if (rc == 0 && c->meters[0] == '\0')
         find_meters(c, path);
-    return rc == 0 ? check_system(c, e) : rc;
+    return rc == 0 ? set_system(c, e) : rc;
 }
 
 int config_load(struct config *c, int argc, char **argv, struct err *e)

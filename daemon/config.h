@@ -22,7 +22,8 @@ struct config {
     int64_t period_ns;                      /* sampling, default 100 ms (10 Hz) */
     int64_t cpu_watts;         /* declared full-load CPU watts for `estimate`; 0 = default */
     bool estimate;             /* run `estimate` beside real meters */
-    int64_t parallel;          /* runs at once that are not exclusive; default 1 */
+    int64_t parallel;          /* runs at once that are not exclusive; 0 = what resources allow */
+    int64_t default_time_ns;   /* limit of a run that does not say; 0 = none */
     int64_t cpus;              /* given to runs; 0 = all that the daemon may use */
     int64_t mem_bytes;         /* of the machine for runs that say --mem; 0 = all there is */
     int64_t max_pids;          /* processes and threads of one run; 0 = any number */

@@ -317,7 +317,10 @@ static void prepare_process(void)
 /* One for each run that may go on at once, and one for a run that is being filed or was found again. */
 static size_t slots_wanted(const struct config *c)
 {
-    return c->parallel + 1 < SLOTS_MAX ? (size_t)c->parallel + 1 : SLOTS_MAX;
+    int64_t n = c->parallel;
+    if (n == 0)
+        n = c->cpus > 0 ? c->cpus : sysconf(_SC_NPROCESSORS_ONLN); /* a run has one at least */
+    return n > 0 && n + 1 < SLOTS_MAX ? (size_t)n + 1 : SLOTS_MAX;
 }
 
 static int start_measuring(struct daemon *d, struct err *e)
@@ -387,6 +390,7 @@ static int start_running(struct daemon *d, struct err *e)
         .train_path = d->paths.train,
         .warrants_dir = config_system(&d->config) ? d->paths.warrants : NULL,
         .parallel = d->config.parallel,
+        .default_time_ns = d->config.default_time_ns,
         .policy = policy,
         .linger_ns = d->config.linger_ns,
         .owners = d->owners,

@@ -134,6 +134,8 @@ static void put_given(struct wire_out *o, const char *spec_json)
         wire_put_int(o, "gpus", s.gpus);
     if (s.cpus > 0)
         wire_put_int(o, "cpus", s.cpus);
+    if (s.time_limit_ns > 0)
+        wire_put_int(o, "time_limit_ns", s.time_limit_ns);
     spec_fini(&s);
 }
 

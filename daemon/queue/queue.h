@@ -49,7 +49,8 @@ struct queue_config {
     const char *
         warrants_dir; /* system mode: no run without a warrant, and they are kept here; NULL = user mode */
     const char *train_path;
-    int64_t parallel;
+    int64_t parallel;         /* runs at once that are not exclusive; 0 = what resources allow */
+    int64_t default_time_ns;  /* limit of a run that did not say; 0 = none */
     enum share_policy policy; /* of figures of runs that were not alone */
     int64_t linger_ns;
     struct owners *owners; /* who else uses the machine (meter/owners.h); NULL = nobody looks */

@@ -257,7 +257,7 @@ int64_t queue_pause_left(struct queue *q, const struct queue_item **first);
 void queue_gpus_look(struct queue *q); /* which are there, and strangers on them */
 void queue_gpus_count(
     struct queue *q); /* what there is of what is counted; once, before all else */
-/* Before submission: what they do not say of resources, and what can never be given (resources_settle). */
+/* Before submission: what they do not say of time and resources, and what can never be given (resources_settle). */
 int queue_gpus_settle(struct queue *q, struct spec *specs, size_t n, struct err *e) MUST_USE;
 /* What it wants. false = a GPU that is not known now; one whose description cannot be read wants nothing: it fails
  * at its start, which says why. */

@@ -142,5 +142,25 @@ class Bump(Base):
         self.assertIn("say different things", self.wattq("bump", "--first", "--before", "1", str(r[0]), code=2))
 
 
+class Time(Base):
+    args = ("--default-time", "400ms", "--parallel", "0", "--cpus", "3")
+
+    def test_a_limit_that_nobody_asked_for(self):
+        reply = self.d.call("submit", run=self.d.spec(["sleep", "60"]))
+        self.assertEqual(reply["time_limit_ns"], 400000000)
+        own = self.d.call("submit", run=self.d.spec(["true"], time_limit_ns=5000000000))
+        self.assertEqual(own["time_limit_ns"], 5000000000)
+        self.assertEqual([r["state"] for r in self.d.wait(reply["run"], own["run"])], ["timeout", "done"])
+        p = subprocess.run([os.path.join(BIN, "client", "wattq"), "--socket", self.d.socket, "submit", "--", "true"],
+                           capture_output=True, text=True)
+        self.assertIn("at most 400ms", p.stderr)
+
+    def test_as_many_as_fit(self):
+        runs = [self.d.sh("sleep 60", exclusive=False, time_limit_ns=60000000000) for _ in range(4)]
+        for run in runs[:3]:
+            self.d.until_state(run, "running")
+        self.assertEqual(self.order(), runs[3:])
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -14,6 +14,11 @@ class Turns(unittest.TestCase):
         self.d = SystemDaemon("--parallel", "1").__enter__()
         self.addCleanup(self.d.__exit__, None, None, None)
 
+    def test_the_machine_is_shared_unless_somebody_says_so(self):
+        kinds = [self.d.show(self.d.wattq_submit("ada", "true", options=o))["exclusive"]
+                 for o in ((), ("--exclusive",), ("--hold", "--idle-bracket", "5s"))]
+        self.assertEqual(kinds, [False, True, True])
+
     def refused(self, user, *argv):
         r = self.d.wattq(user, *argv, check=False)
         self.assertEqual(r.returncode, 3, r.stdout + r.stderr)

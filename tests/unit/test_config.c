@@ -65,6 +65,7 @@ static void test_system_mode_has_no_default_visibility(void **state)
     config_fini(&c);
     assert_int_equal(load(&c, "mode = system\nvisibility = private\n", &e, NULL), 0);
     assert_true(config_system(&c));
+    assert_int_equal(c.parallel, 0);
     assert_string_equal(c.launcher, "/run/wattq-launcher");
     config_fini(&c);
     assert_int_equal(load(&c, "visibility = full\n", &e, "--mode", "system", NULL), 0);
@@ -109,7 +110,7 @@ static void test_slips_on_the_command_line(void **state)
         {"--period", "100", "100s", "2h30m"},
         {"--period", "0ms", "1.0ms", ""},
         {"--period", "1h", "1m00s", ""},
-        {"--parallel", "0", "from 1", ""},
+        {"--parallel", "2000", "from 0 to 1024", ""},
         {"--mem", "32", "32M (MiB) or 32B (bytes)", "512M"},
         {"--mem", "2000T", "from 0 B to 1024 TiB", ""},
         {"--parallel", "many", "whole number", "4096"},
