@@ -5,6 +5,7 @@ import json
 import os
 import pwd
 import signal
+import subprocess
 import sys
 import time
 import unittest
@@ -86,7 +87,7 @@ class Shared(unittest.TestCase):
         self.assertIn("gone", d.show(here)["reason"])
         self.assertEqual(d.show(that)["exit_code"], 127)
 
-    def test_exec_retry_train_and_sweep(self):
+    def test_exec_retry_sweep_and_train(self):
         d = self.d
         out = d.wattq("ada", "exec", "sh", "-c", "id -un; exit 3", check=False)
         self.assertEqual((out.returncode, out.stdout.strip()), (3, "ada"), out.stderr)
@@ -94,8 +95,40 @@ class Shared(unittest.TestCase):
         self.assertEqual(d.wait(first)["exit_code"], 5)
         again = int(d.wattq("ada", "retry", str(first), "--bare"))
         self.assertEqual(d.wait(again)["exit_code"], 5)
+        d.wattq("bob", "sweep", "-p", "n=1..3", "--", "sh", "-c", "echo $0; exit {n}", "{n}")
+        runs = sorted(r["run"] for r in d.call("runs", filter="user=bob", limit=3)["runs"])
+        self.assertEqual(sorted(r["exit_code"] for r in d.wait(*runs)), [1, 2, 3])
         run = int(d.wattq("ada", "train", "--bare", "--dataset", "standin:adult", "--size", "1k", "--epochs", "1"))
         self.assertEqual(d.wait(run)["state"], "done", d.show(run)["reason"])
+
+
+class Meters(unittest.TestCase):
+    def test_what_only_root_may_open(self):
+        """A tree of /sys of the test's own, with a counter as kernels have it since 2020: root's alone."""
+        zone = "/sys/devices/virtual/powercap/intel-rapl/intel-rapl:0"
+        for place in ("/sys/class", "/sys/devices/virtual"):
+            subprocess.run(["mount", "-t", "tmpfs", "none", place], check=True)
+        try:
+            os.makedirs(zone)
+            os.mkdir("/sys/class/powercap")
+            os.symlink(zone, "/sys/class/powercap/intel-rapl:0")
+            for name, text, mode in (("name", "package-0", 0o444), ("energy_uj", "1000000", 0o400),
+                                     ("max_energy_range_uj", "262143328850", 0o444), ("enabled", "1", 0o644)):
+                with open(f"{zone}/{name}", "w") as f:
+                    f.write(text + "\n")
+                os.chmod(f"{zone}/{name}", mode)
+            with SystemDaemon("--disable", "perf,hwmon,battery,ipmi,nvml,estimate") as d:
+                def value():
+                    rows = [c for c in d.call("meters")["channels"] if c["uid"] == "powercap/intel-rapl:0/package-0"]
+                    return [(c["state"], c["last_value"]) for c in rows]
+
+                self.assertEqual(until(value, "the counter")[0][0], "ok")
+                with open(f"{zone}/energy_uj", "w") as f:
+                    f.write("3000000\n")
+                until(lambda: value() == [("ok", 2000000)], "what it has counted since")
+        finally:
+            for place in ("/sys/devices/virtual", "/sys/class"):
+                subprocess.run(["umount", place], check=True)
 
 
 class Killed(unittest.TestCase):
