@@ -124,6 +124,8 @@ static int on_go(struct exec *x, const struct wire_val *reply, struct err *e)
     const char *dir = wire_str(reply, "run_dir", "");
     if (dir[0] != '/' || !base_strcpy(x->dir, sizeof x->dir, dir))
         return err_set(e, WATTQ_E_PROTOCOL, "wattqd named no directory for the run");
+    x->job.spec.time_limit_ns = wire_int(reply, "time_limit_ns", x->job.spec.time_limit_ns);
+    x->job.spec.mem_bytes = wire_int(reply, "mem_bytes", x->job.spec.mem_bytes);
     job_take_env(&x->job, wire_get(reply, "env"));
     int rc = start(x, e);
     return rc < 0 ? abort_run(x, rc, e) : ready(x, e);

@@ -72,6 +72,18 @@ const struct config_option config_options[] = {
     {"max-pids", CONFIG_INT, AT(max_pids), "4096", "number",
      "processes and threads of one run, so that a fork bomb ends there; 0 = any number", NULL, 0,
      1 << 22},
+    {"max-time", CONFIG_DURATION, AT(each.max_time_ns), "0s", "duration",
+     "the longest time limit that a run may have, and that of one that does not say; 0s = any",
+     NULL, 0, 3650 * 86400 * NS_PER_S},
+    {"default-mem", CONFIG_BYTES, AT(each.default_mem_bytes), "0B", "size",
+     "--mem of a run that is not exclusive and does not say; 0B = none", NULL, 0, INT64_C(1) << 50},
+    {"max-mem", CONFIG_BYTES, AT(each.max_mem_bytes), "0B", "size",
+     "the most --mem that a run may have, and that of one that does not say; 0B = any", NULL, 0,
+     INT64_C(1) << 50},
+    {"max-queued", CONFIG_INT, AT(each.max_queued), "0", "runs",
+     "of each user that may wait, held ones too; 0 = any number", NULL, 0, 10000000},
+    {"max-running", CONFIG_INT, AT(each.max_running), "0", "runs",
+     "of each user that may go on at once; 0 = any number", NULL, 0, 1024},
     {"default-gpus", CONFIG_INT, AT(default_gpus), "1", "GPUs",
      "given to a run that is not exclusive and does not say, where there are any", NULL, 0, 32},
     {"share-policy", CONFIG_STR, AT(share_policy), "equal", "",
@@ -395,6 +407,24 @@ static void find_meters(struct config *c, const char *config_path)
 }
 
 /* The command line is read twice: for --config, then, over the file's values, for everything. */
+/* A default above its maximum would have every run refused that does not say. */
+static int check_maxima(const struct config *c, struct err *e)
+{
+    const struct {
+        const char *name, *max_name;
+        int64_t dflt, max;
+    } pairs[] = {
+        {"default-time", "max-time", c->default_time_ns, c->each.max_time_ns},
+        {"default-mem", "max-mem", c->each.default_mem_bytes, c->each.max_mem_bytes},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(pairs); i++)
+        if (pairs[i].max > 0 && pairs[i].dflt > pairs[i].max) {
+            err_set(e, WATTQ_E_USAGE, "%s is more than %s", pairs[i].name, pairs[i].max_name);
+            return err_next(e, "lower the first, or raise the second");
+        }
+    return 0;
+}
+
 static int load_all(struct config *c, int argc, char **argv, struct err *e)
 {
     char path[WATTQ_PATH_MAX];
@@ -418,6 +448,8 @@ static int load_all(struct config *c, int argc, char **argv, struct err *e)
         rc = set_arguments(c, argc, argv, e);
     if (rc == 0 && c->meters[0] == '\0')
         find_meters(c, path);
+    if (rc == 0)
+        rc = check_maxima(c, e);
     return rc == 0 ? set_system(c, e) : rc;
 }
 

@@ -5,6 +5,7 @@
 #define DAEMON_CONFIG_H
 
 #include "common/err.h"
+#include "daemon/queue/user_limits.h"
 
 enum config_type { CONFIG_STR, CONFIG_INT, CONFIG_DURATION, CONFIG_BYTES, CONFIG_BOOL };
 
@@ -27,6 +28,7 @@ struct config {
     int64_t cpus;              /* given to runs; 0 = all that the daemon may use */
     int64_t mem_bytes;         /* of the machine for runs that say --mem; 0 = all there is */
     int64_t max_pids;          /* processes and threads of one run; 0 = any number */
+    struct user_limits each;   /* what each user may have: queue/user_limits.h */
     int64_t default_gpus;      /* of a shared run that did not say, where there are any */
     char *share_policy;        /* idle power among runs at once: energy/shares.h */
     int64_t linger_ns;         /* leftovers' grace after a run's main process; default 10 s */

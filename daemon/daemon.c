@@ -383,6 +383,7 @@ static int start_running(struct daemon *d, struct err *e)
         .cpus = d->config.cpus,
         .mem_bytes = d->config.mem_bytes,
         .max_pids = d->config.max_pids,
+        .each = d->config.each,
         .slots = d->slots,
         .database = d->paths.database,
         .envs_dir = d->paths.envs,

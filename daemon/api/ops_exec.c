@@ -60,6 +60,8 @@ static void on_turn(void *arg, const struct queue_turn *t)
     wire_put_bool(&o, "go", true);
     wire_put_int(&o, "token", t->token);
     wire_put_str(&o, "run_dir", t->run_dir);
+    wire_put_int(&o, "time_limit_ns", t->spec->time_limit_ns);
+    wire_put_int(&o, "mem_bytes", t->spec->mem_bytes);
     put_env(&o, t);
     wire_put_bool(&o, "more", true);
     peer_send(x->p, &o);

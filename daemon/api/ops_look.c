@@ -187,6 +187,12 @@ static const char *why_waiting(struct listing *x, const struct queue_run *r)
                  (double)left_ns / 1e9);
         return x->pause;
     }
+    int64_t own = queue_waits_own(x->q, r->row->id);
+    if (own > 0) {
+        snprintf(x->pause, sizeof(x->pause),
+                 "another run of its user to end: %lld may go on at once", (long long)own);
+        return x->pause;
+    }
     const char *gpus = queue_waits_resources(x->q, r->row->id, x->pause, sizeof(x->pause));
     if (gpus)
         return gpus;

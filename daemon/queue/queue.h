@@ -16,6 +16,7 @@
 #include "daemon/launch/launch.h"
 #include "daemon/meter/meter.h"
 #include "daemon/meter/owners.h"
+#include "daemon/queue/user_limits.h"
 #include "daemon/queue/warrants.h"
 #include "daemon/store/runs_marks.h"
 #include "daemon/store/storage.h"
@@ -40,6 +41,7 @@ struct queue_config {
     struct gpu_procs *gpu_procs; /* which GPUs there are and who is on them; NULL = none */
     int64_t mem_bytes;           /* of the machine for runs; 0 = all there is */
     int64_t max_pids;            /* tasks of one run; 0 = any number */
+    struct user_limits each;     /* what each user may have */
     int64_t default_gpus;        /* of a run that may run beside others and did not say */
     int64_t cpus;                /* for runs; 0 = all that this process may use */
     struct slots *slots;         /* where CPU time of runs is counted; NULL = nowhere */
@@ -190,6 +192,8 @@ int64_t queue_run_of(const struct queue *q, int64_t shepherd);
 /* What a queued run waits for when that is resources ("1 GPU: held by run 12; 4 CPUs: of 8 CPUs only 2 CPUs left"); NULL = it
  * is something else. */
 const char *queue_waits_resources(struct queue *q, int64_t run, char *buf, size_t cap);
+/* Is a queued run kept back by how many of its user's may go on at once? Then how many that is; 0 = no. */
+int64_t queue_waits_own(struct queue *q, int64_t run);
 /* How long the first of the line is still kept back by its own pause alone; 0 = it is not. */
 int64_t queue_pause_left_ns(struct queue *q, int64_t run);
 /* What the first of the line, if it is `run`, still waits for with --quiet; false = it does not. */

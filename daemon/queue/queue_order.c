@@ -79,11 +79,26 @@ static bool has_its_share(const struct queue *q, const struct queue_sweep_state 
     return sw->max_running > 0 && n >= sw->max_running;
 }
 
-/* Runs of a held sweep are stepped over, and those of one that has as many running as it may. */
+static bool user_may_start(const struct queue *q, int64_t uid)
+{
+    int64_t n = 0;
+    for (size_t i = 0; q->cfg.each.max_running > 0 && i < q->active.n; i++)
+        n += q->active.at[i]->row.uid == uid;
+    return user_limits_may_start(&q->cfg.each, n);
+}
+
+int64_t queue_waits_own(struct queue *q, int64_t run)
+{
+    const struct queue_item *r = queue_item_find(q, run);
+    return r && !user_may_start(q, r->row.uid) ? q->cfg.each.max_running : 0;
+}
+
+/* Runs of a held sweep are stepped over, and those of one, or of a user, that has as many running as it may. */
 static bool is_up(struct queue *q, struct queue_item *r)
 {
     const struct queue_sweep_state *sw = queue_sweep_find(q, r->row.sweep);
-    return !(sw && (sw->held || has_its_share(q, sw))) && !r->job_busy && !r->unsent;
+    return !(sw && (sw->held || has_its_share(q, sw))) && !r->job_busy && !r->unsent &&
+           user_may_start(q, r->row.uid);
 }
 
 /* Whoever all others wait for. */

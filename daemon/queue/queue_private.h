@@ -159,6 +159,7 @@ struct queue_idle {
 
 struct queue_late;
 struct queue_energy;
+struct submit_job;
 
 struct queue {
     struct queue_config cfg;
@@ -194,7 +195,8 @@ struct queue {
     uv_mutex_t ticket_lock;
     int64_t tickets[QUEUE_TICKETS]; /* that came true; written by the sampler */
     size_t ntickets;
-    size_t sweeps_out;  /* sweeps whose callback has not come yet (ticket_lock) */
+    size_t sweeps_out;         /* sweeps whose callback has not come yet (ticket_lock) */
+    struct submit_job *coming; /* queue_submit.c: submissions on their way to the disk */
     unsigned reserved;  /* submissions on their way that start as soon as they are committed */
     size_t jobs_out;    /* storage jobs on their way */
     int64_t token;      /* system mode: the largest that was ever given */

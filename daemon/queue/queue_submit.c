@@ -20,6 +20,7 @@ struct code_copy {
 struct submit_job {
     struct storage_job job;
     struct queue *q;
+    struct submit_job *next; /* in q->coming */
     struct spec *specs;
     struct queue_item **items;
     size_t n;
@@ -208,11 +209,47 @@ static void take_items(struct queue *q, struct submit_job *j)
     }
 }
 
+/* Runs of a user that wait, and those on their way to it. */
+static int64_t waiting_of(const struct queue *q, int64_t uid)
+{
+    int64_t n = 0;
+    for (size_t i = 0; i < q->all.n; i++)
+        n += q->all.at[i]->row.uid == uid;
+    for (size_t i = 0; i < q->active.n; i++)
+        n -= q->active.at[i]->row.uid == uid;
+    for (const struct submit_job *j = q->coming; j; j = j->next)
+        n += j->uid == uid ? (int64_t)j->n : 0;
+    return n;
+}
+
+static int check_room(const struct queue *q, int64_t uid, size_t n, struct err *e)
+{
+    if (q->cfg.each.max_queued == 0)
+        return 0;
+    return user_limits_room(&q->cfg.each, waiting_of(q, uid), (int64_t)n, e);
+}
+
+static void send_off(struct submit_job *j)
+{
+    j->next = j->q->coming;
+    j->q->coming = j;
+    queue_submit_job(j->q, &j->job);
+}
+
+static void forget(struct submit_job *j)
+{
+    struct submit_job **at = &j->q->coming;
+    while (*at != j)
+        at = &(*at)->next;
+    *at = j->next;
+}
+
 static void submit_done(struct storage_job *job, int rc, const struct err *e)
 {
     struct submit_job *j = container_of(job, struct submit_job, job);
     struct queue *q = j->q;
     q->reserved -= j->claim ? 1 : 0;
+    forget(j);
     queue_job_back(q);
     if (rc == 0)
         take_items(q, j);
@@ -306,12 +343,23 @@ static void refuse(struct submit_job *j, int rc, const struct err *e)
     free_job(j);
 }
 
+static int settle(struct submit_job *j, struct err *e)
+{
+    struct queue *q = j->q;
+    for (size_t i = 0; i < j->n; i++)
+        user_limits_settle(&q->cfg.each, q->resources.have.n[RESOURCES_MEM], &j->specs[i]);
+    int rc = queue_gpus_settle(q, j->specs, j->n, e);
+    for (size_t i = 0; rc == 0 && i < j->n; i++)
+        rc = user_limits_check(&q->cfg.each, &j->specs[i], e);
+    if (rc == 0)
+        rc = queue_energy_settle(q, j->specs, j->n, e);
+    return rc == 0 ? check_room(q, j->uid, j->n, e) : rc;
+}
+
 static void dispatch(struct submit_job *j)
 {
     struct err e = {0};
-    int rc = queue_gpus_settle(j->q, j->specs, j->n, &e);
-    if (rc == 0)
-        rc = queue_energy_settle(j->q, j->specs, j->n, &e);
+    int rc = settle(j, &e);
     if (rc < 0) {
         refuse(j, rc, &e);
         return;
@@ -322,7 +370,7 @@ static void dispatch(struct submit_job *j)
         j->uuids = resources_uuids(&j->q->resources, j->gpus);
         j->q->reserved++;
     }
-    queue_submit_job(j->q, &j->job);
+    send_off(j);
 }
 
 void queue_submit(struct queue *q, struct spec *specs, size_t n, int64_t uid,
@@ -433,5 +481,10 @@ void queue_retry(struct queue *q, int64_t run, struct run_actor by, queue_done d
     j->retry_of = run;
     j->done = done;
     j->arg = arg;
-    queue_submit_job(q, &j->job);
+    struct err e = {0};
+    int rc = done ? check_room(q, by.uid, 1, &e) : 0; /* else it is the queue's own doing */
+    if (rc < 0)
+        refuse(j, rc, &e);
+    else
+        send_off(j);
 }

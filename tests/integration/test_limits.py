@@ -115,5 +115,46 @@ class MemoryForRuns(Base):
         self.assertEqual([r["state"] for r in self.d.wait(a, b, c)], ["cancelled", "done", "done"])
 
 
+class EachUser(Base):
+    """What each user may have."""
+    args = ("--parallel", "4", "--max-time", "1h", "--default-mem", "3M", "--max-mem", "32M", "--max-queued", "3",
+            "--max-running", "2")
+
+    def test_one_run(self):
+        e = self.refused("usage", "submit", run=self.d.spec(["true"], time_limit_ns=2 * 3600 * 10**9))
+        self.assertIn("a run may take 1h00m at most here, and 2h00m were asked for", str(e))
+        e = self.refused("usage", "submit", run=self.d.spec(["true"], mem_bytes=64 * MIB))
+        self.assertIn("a run may have 32 MiB of memory at most here, and 64 MiB were asked for", str(e))
+        shared = self.d.sh("true", exclusive=False)
+        alone = self.d.sh("true")
+        said = self.d.sh("true", exclusive=False, mem_bytes=5 * MIB, time_limit_ns=60 * 10**9)
+        rows = self.d.wait(shared, alone, said)
+        self.assertEqual([(r["mem_limit_bytes"] // MIB, r["time_limit_ns"] // 10**9) for r in rows],
+                         [(3, 3600), (32, 3600), (5, 60)])
+        self.assertIn("1m00s of time", self.wattq("show", "last"))
+
+    def test_a_foreground_run_holds_itself_to_them(self):
+        with Daemon("--max-time", "1s") as self.d:
+            self.assertIn("time limit reached", self.wattq("exec", "--", "sleep", "60", code=143))
+
+    def test_numbers(self):
+        """Two go on, three wait; a sixth is refused, and so is a sweep; one that ends makes room."""
+        runs = [self.d.sh("sleep 60", exclusive=False) for _ in range(2)]
+        for run in runs:
+            self.d.until_state(run, "running")
+        runs += [self.d.sh("sleep 60", exclusive=False) for _ in range(3)]
+        waits = {r["run"]: r.get("waiting_for") for r in self.d.call("queue")["runs"]}
+        self.assertIn("another run of its user to end: 2 may go on at once", waits[runs[2]])
+        e = self.refused("limit", "submit", run=self.d.spec(["true"]))
+        self.assertIn("each user may have 3 runs waiting here: yours are 3 and would be 4", str(e))
+        self.assertIn("and would be 5", self.wattq("sweep", "-p", "a=1,2", "--", "true", "{a}", code=1))
+        self.d.call("cancel", runs=[runs[0]], grace_ns=0)
+        self.d.wait(runs[0])
+        self.d.until_state(runs[2], "running")
+        self.assertEqual(self.d.state(runs[3]), "queued")
+        self.wattq("retry", str(runs[0]))
+        self.assertIn("and would be 4", self.wattq("retry", str(runs[0]), code=1))
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)

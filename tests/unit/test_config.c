@@ -74,6 +74,26 @@ static void test_system_mode_has_no_default_visibility(void **state)
     config_fini(&c);
 }
 
+static void test_defaults_are_within_maxima(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *file, *text;
+    } rows[] = {
+        {"default-mem = 4G\nmax-mem = 2G\n", "default-mem is more than max-mem"},
+        {"default-time = 2d\nmax-time = 47h\n", "default-time is more than max-time"},
+        {"default-time = 2d\nmax-time = 48h\ndefault-mem = 1G\n", NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct config c;
+        struct err e = {0};
+        assert_int_equal(load(&c, rows[i].file, &e, NULL), rows[i].text ? WATTQ_E_USAGE : 0);
+        if (rows[i].text)
+            assert_non_null(strstr(e.text, rows[i].text));
+        config_fini(&c);
+    }
+}
+
 static void test_the_command_line_wins_over_the_file(void **state)
 {
     (void)state;
@@ -113,6 +133,8 @@ static void test_slips_on_the_command_line(void **state)
         {"--parallel", "2000", "from 0 to 1024", ""},
         {"--mem", "32", "32M (MiB) or 32B (bytes)", "512M"},
         {"--mem", "2000T", "from 0 B to 1024 TiB", ""},
+        {"--max-running", "2000", "from 0 to 1024", ""},
+        {"--max-time", "3600", "3600s", ""},
         {"--parallel", "many", "whole number", "4096"},
         {"--durability", "ful", "normal|full", ""},
         {"--estimate=perhaps", NULL, "yes or no", ""},
@@ -226,6 +248,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_system_mode_has_no_default_visibility),
+        cmocka_unit_test(test_defaults_are_within_maxima),
         cmocka_unit_test(test_the_command_line_wins_over_the_file),
         cmocka_unit_test(test_slips_on_the_command_line),
         cmocka_unit_test(test_slips_in_the_file_name_the_line),
