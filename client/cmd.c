@@ -64,6 +64,8 @@ const struct cmd cmd_table[] = {
      -1, false, cmd_resume},
     {"retry", NULL, "RUN...", "queue ended runs again, as new runs linked to the old",
      "wattq retry 17", 0, OPT_MIXED, -1, false, cmd_retry},
+    {"why", NULL, "RUN...", "why a run waits, and when it is likely to start (an estimate)",
+     "wattq why last", 0, OPT_MIXED, -1, false, cmd_why},
     {"bump", NULL, "[OPTIONS] RUN...",
      "move queued runs to the front of their owner's; whose turn it is does not change",
      "wattq bump 21 20 --before 18", OPT(BEFORE) | OPT(FIRST), OPT_MIXED, -1, false, cmd_bump},

@@ -106,6 +106,7 @@ int cmd_pause(struct app *app, struct err *e);
 int cmd_resume(struct app *app, struct err *e);
 int cmd_retry(struct app *app, struct err *e);
 int cmd_bump(struct app *app, struct err *e);
+int cmd_why(struct app *app, struct err *e);
 int cmd_phase(struct app *app, struct err *e);
 int cmd_compare(struct app *app, struct err *e);
 int cmd_diff(struct app *app, struct err *e);

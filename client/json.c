@@ -83,9 +83,9 @@ static void put_as(json_t *to, const char *stem, const char *suffix, json_t *val
 
 static bool is_length(const char *stem)
 {
-    static const char *const lengths[] = {"elapsed", "covered",    "unknown", "period",
-                                          "lag",     "box",        "uptime",  "period_learned",
-                                          "grace",   "time_limit", "interval"};
+    static const char *const lengths[] = {"elapsed", "covered",    "unknown",  "period",
+                                          "lag",     "box",        "uptime",   "period_learned",
+                                          "grace",   "time_limit", "interval", "wait"};
     for (size_t i = 0; i < ARRAY_LEN(lengths); i++)
         if (strcmp(stem, lengths[i]) == 0)
             return true;

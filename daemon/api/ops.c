@@ -29,6 +29,7 @@ const struct op ops_table[] = {
     {"resume", RIGHTS_OWN, op_resume},
     {"retry", RIGHTS_SUBMIT, op_retry},
     {"bump", RIGHTS_OWN, op_bump},
+    {"why", RIGHTS_DETAIL, op_why},
     {"runs", RIGHTS_ANY, op_runs},
     {"table", RIGHTS_ANY, op_table},
     {"energy", RIGHTS_ANY, op_energy},

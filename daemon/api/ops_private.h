@@ -153,6 +153,7 @@ int op_pause(struct op_call *c, struct err *e);
 int op_resume(struct op_call *c, struct err *e);
 int op_retry(struct op_call *c, struct err *e);
 int op_bump(struct op_call *c, struct err *e);
+int op_why(struct op_call *c, struct err *e);
 int op_tag(struct op_call *c, struct err *e);
 int op_note(struct op_call *c, struct err *e);
 int op_label(struct op_call *c, struct err *e);

@@ -203,6 +203,16 @@ struct queue_calm {
     int64_t share_ppm; /* what others use now; -1 = not known yet */
 };
 bool queue_waits_calm(struct queue *q, int64_t run, struct queue_calm *out);
+/* Why a run that waits does, all of it, one sentence at a time; nothing when it does not wait, or is about to start.
+ * queue_waits_resources and the others below are parts of this for lists. */
+void queue_reasons(struct queue *q, int64_t run, void (*fn)(void *arg, const char *text),
+                   void *arg);
+/* Those that come before it in turn: their number, and the first of them. */
+size_t queue_before(struct queue *q, int64_t run, int64_t *ids, size_t cap);
+/* What is to be known to foretell its start (forecast.h), to be freed. WATTQ_E_CONFLICT with why there is nothing to
+ * foretell. */
+struct forecast;
+int queue_forecast(struct queue *q, int64_t run, struct forecast **out, struct err *e) MUST_USE;
 struct queue_counts {
     int64_t queued, held, starting, running, paused, stopping;
 };

@@ -79,9 +79,12 @@ int queue_gpus_settle(struct queue *q, struct spec *specs, size_t n, struct err 
     queue_gpus_look(q);
     for (size_t i = 0; rc == 0 && i < n; i++)
         rc = resources_settle(&q->resources, &specs[i], &d, e);
+    int64_t most_ns = q->cfg.each.max_time_ns, time_ns = q->cfg.default_time_ns;
+    if (most_ns > 0 && time_ns > most_ns)
+        time_ns = most_ns;
     for (size_t i = 0; i < n; i++)
         if (specs[i].time_limit_ns == 0)
-            specs[i].time_limit_ns = q->cfg.default_time_ns;
+            specs[i].time_limit_ns = time_ns;
     return rc;
 }
 

@@ -71,7 +71,7 @@ static bool fits(struct queue *q, struct queue_item *r)
     return true;
 }
 
-static bool has_its_share(const struct queue *q, const struct queue_sweep_state *sw)
+bool queue_sweep_full(const struct queue *q, const struct queue_sweep_state *sw)
 {
     int64_t n = 0;
     for (size_t i = 0; sw->max_running > 0 && i < q->active.n; i++)
@@ -97,7 +97,7 @@ int64_t queue_waits_own(struct queue *q, int64_t run)
 static bool is_up(struct queue *q, struct queue_item *r)
 {
     const struct queue_sweep_state *sw = queue_sweep_find(q, r->row.sweep);
-    return !(sw && (sw->held || has_its_share(q, sw))) && !r->job_busy && !r->unsent &&
+    return !(sw && (sw->held || queue_sweep_full(q, sw))) && !r->job_busy && !r->unsent &&
            user_may_start(q, r->row.uid);
 }
 
@@ -252,7 +252,7 @@ const char *queue_sweep_reason(struct queue *q, int64_t sweep)
     const struct queue_sweep_state *sw = queue_sweep_find(q, sweep);
     if (sw && sw->held)
         return sw->reason;
-    return sw && has_its_share(q, sw)
+    return sw && queue_sweep_full(q, sw)
                ? "others of its sweep to end: so many run as may (--max-running)"
                : NULL;
 }

@@ -245,6 +245,7 @@ void queue_moves_free(struct queue_item *r);
 struct queue_sweep_state *queue_sweep_find(struct queue *q, int64_t id); /* NULL */
 struct queue_sweep_state *queue_sweep_make(struct queue *q, int64_t id, int64_t max_fails);
 void queue_sweep_end(struct queue *q, struct queue_sweep_state *sw); /* its last run has ended */
+bool queue_sweep_full(const struct queue *q, const struct queue_sweep_state *sw); /* max_running */
 void queue_sweep_ended_run(struct queue *q, const struct queue_item *r);
 /* The next run that may start now, with the GPUs it gets, or NULL (turns_pick). What comes free of the GPUs that a
  * first one wants goes to those that pass it only as long as it has not waited so for QUEUE_PASS_NS: so one who

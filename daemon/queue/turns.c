@@ -118,6 +118,15 @@ void turns_serve(struct turns *t, int64_t uid)
     t->users[i].served = ++t->served;
 }
 
+void turns_remember(struct turns *t, const struct turns *from)
+{
+    t->users = base_alloc((from->nusers + 1) * sizeof(*t->users));
+    if (from->nusers > 0)
+        memcpy(t->users, from->users, from->nusers * sizeof(*t->users));
+    t->nusers = from->nusers;
+    t->served = from->served;
+}
+
 /* ---- the order ---------------------------------------------------------------------------------- */
 
 /* Where the runs of that priority, or of that user in it, end: behind `from`. */

@@ -38,6 +38,8 @@ void turns_fini(struct turns *t);
 int64_t turns_own_place(int64_t id); /* of a run that nobody has moved */
 void turns_put(struct turns *t, const struct turns_key *k, void *run);
 bool turns_take(struct turns *t, const struct turns_key *k); /* false = it was not there */
+/* t is empty: who has been served when is as in `from`. */
+void turns_remember(struct turns *t, const struct turns *from);
 /* He has been given a turn. */
 void turns_serve(struct turns *t, int64_t uid);
 /* In the order, from 1; 0 = not there. */

@@ -142,6 +142,13 @@ int runs_live(struct store *s, run_visit fn, void *arg, struct err *e) MUST_USE;
 /* Users that were given a turn (a run of theirs became `starting`) within the newest 50,000 events, whoever had it
  * longest ago first. */
 int runs_served(struct store *s, int (*fn)(void *, int64_t uid), void *arg, struct err *e) MUST_USE;
+/* How long the newest `most` runs took that ended well here, newest first; fn != 0 ends it. */
+struct run_length {
+    int64_t uid, sweep, length_ns;
+    const char *label, *spec_json; /* during the call */
+};
+int runs_lengths(struct store *s, int64_t most, int (*fn)(void *, const struct run_length *),
+                 void *arg, struct err *e) MUST_USE;
 struct run_query {
     int64_t uid;          /* RUN_NONE = anybody */
     int64_t sweep;        /* RUN_NONE */

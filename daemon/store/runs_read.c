@@ -182,6 +182,21 @@ int runs_served(struct store *s, int (*fn)(void *, int64_t uid), void *arg, stru
     return rc;
 }
 
+int runs_lengths(struct store *s, int64_t most, int (*fn)(void *, const struct run_length *),
+                 void *arg, struct err *e)
+{
+    STMT_USE(st, s, RUN_LENGTHS);
+    stmt_bind_int(st, 1, most);
+    int rc;
+    while ((rc = stmt_step(st, e)) > 0) {
+        const struct run_length r = {stmt_int(st, 0), stmt_opt(st, 1), stmt_int(st, 2),
+                                     stmt_text(st, 3), stmt_text(st, 4)};
+        if ((rc = fn(arg, &r)) != 0)
+            return rc < 0 ? rc : 0;
+    }
+    return rc;
+}
+
 int runs_sweep_counts(struct store *s, int64_t id, int64_t counts[RUN_STATES], struct err *e)
 {
     STMT_USE(st, s, SWEEP_COUNTS);

@@ -37,6 +37,9 @@
       "SELECT r.uid, max(e.id) AS last FROM event e JOIN run r ON r.id = e.run"                    \
       " WHERE e.id > (SELECT coalesce(max(id), 0) FROM event) - ?1 AND e.to_state = 'starting'"    \
       " GROUP BY r.uid ORDER BY last")                                                             \
+    X(RUN_LENGTHS,                                                                                 \
+      "SELECT uid, sweep, t1_ns - t0_ns, coalesce(label, ''), spec FROM run WHERE state = 'done'"  \
+      " AND t0_ns IS NOT NULL AND t1_ns IS NOT NULL AND origin IS NULL ORDER BY id DESC LIMIT ?1") \
     X(RUN_STATE_OF, "SELECT state FROM run WHERE id = ?1")                                         \
     X(EVENT_PUT, "INSERT INTO event(boot, t_ns, run, actor_uid, from_state, to_state, reason)"     \
                  " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)")                                            \

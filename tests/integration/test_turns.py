@@ -49,6 +49,12 @@ class Base(unittest.TestCase):
             self.assertEqual(self.d.show(r["run"])["position"], r["position"])
         return [r["run"] for r in waiting]
 
+    def wattq(self, *args, code=0):
+        p = subprocess.run([os.path.join(BIN, "client", "wattq"), "--socket", self.d.socket, *args],
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.assertEqual(p.returncode, code, p.stdout)
+        return p.stdout
+
     def starts(self, runs):
         self.d.wait(*runs)
         with sqlite3.connect(f"file:{self.d.path('state', 'wattq.db')}?mode=ro", uri=True) as db:
@@ -76,12 +82,6 @@ class Users(Base):
 
 
 class Bump(Base):
-    def wattq(self, *args, code=0):
-        p = subprocess.run([os.path.join(BIN, "client", "wattq"), "--socket", self.d.socket, *args],
-                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        self.assertEqual(p.returncode, code, p.stdout)
-        return p.stdout
-
     def told(self, run):
         """What its history says that somebody did to it while it waited."""
         return [(e["actor_uid"], e["reason"]) for e in self.d.show(run)["events"]
@@ -151,15 +151,65 @@ class Time(Base):
         own = self.d.call("submit", run=self.d.spec(["true"], time_limit_ns=5000000000))
         self.assertEqual(own["time_limit_ns"], 5000000000)
         self.assertEqual([r["state"] for r in self.d.wait(reply["run"], own["run"])], ["timeout", "done"])
-        p = subprocess.run([os.path.join(BIN, "client", "wattq"), "--socket", self.d.socket, "submit", "--", "true"],
-                           capture_output=True, text=True)
-        self.assertIn("at most 400ms", p.stderr)
+        self.assertIn("at most 400ms", self.wattq("submit", "--", "true"))
 
     def test_as_many_as_fit(self):
         runs = [self.d.sh("sleep 60", exclusive=False, time_limit_ns=60000000000) for _ in range(4)]
         for run in runs[:3]:
             self.d.until_state(run, "running")
         self.assertEqual(self.order(), runs[3:])
+
+
+class Why(Base):
+    args = ("--parallel", "2", "--cpus", "4")
+
+    def why(self, run):
+        return self.d.call("why", run=run)
+
+    def test_what_it_waits_for(self):
+        a = self.d.sh("sleep 60", exclusive=False, cpus=3)
+        self.d.until_state(a, "running")
+        wide = self.d.sh("true", exclusive=False, cpus=2)
+        alone = self.d.sh("true")
+        held = self.d.sh("true", hold=True)
+        w = self.why(wide)
+        self.assertEqual((w["state"], w["position"], w["before"], w["before_count"]), ("queued", 1, [], 0))
+        self.assertEqual(w["reasons"], ["2 CPUs: of 4 CPUs only 1 CPU left"])
+        w = self.why(alone)
+        self.assertEqual((w["position"], w["before"]), (2, [wide]))
+        self.assertEqual(w["reasons"], [f"it is to have the machine to itself, and there is still run {a}",
+                                        "1 run comes before it in turn"])
+        self.assertIn(f"wattq release {held}", self.why(held)["reasons"][0])
+        self.assertEqual(self.why(held)["expected"]["reason"], "it is held")
+        self.assertEqual(self.why(a)["reasons"], [])
+        self.d.call("cancel", runs=[wide])
+        with self.assertRaises(Refused) as x:
+            self.why(wide)
+        self.assertEqual(x.exception.code, "not_found")
+        self.assertIn(f"{alone}  queued, number 1 of those that wait\nwaits for: it is to have the machine",
+                      self.wattq("why", str(alone)))
+
+    def test_when_it_starts(self):
+        usual = ["sh", "-c", "sleep 0.3"]
+        past = self.d.wait(self.d.submit(usual))["elapsed_ns"]
+        a = self.d.sh("sleep 60", time_limit_ns=60000000000)
+        self.d.until_state(a, "running")
+        b = self.d.submit(usual)
+        c = self.d.submit(["true"], label="no end in sight")
+        last = self.d.submit(["true"])
+        now = self.why(b)["expected"]
+        self.assertEqual((now["quality"], now["by_limit"], now["by_past"]), ("estimated", 1, 0))
+        self.assertTrue(0 < now["wait_ns"] <= 60000000000, now)
+        end = self.d.show(a)["started_utc_ns"] + 60000000000
+        self.assertAlmostEqual(now["start_utc_ns"], end, delta=1e9)
+        then = self.why(c)["expected"]
+        self.assertEqual((then["starts_before"], then["by_limit"], then["by_past"]), (1, 1, 1))
+        self.assertAlmostEqual(then["start_utc_ns"] - now["start_utc_ns"], past, delta=0.1e9)
+        none = self.why(last)["expected"]
+        self.assertIsNone(none["wait_ns"])
+        self.assertIn(f"nobody can tell how long run {c} takes", none["reason"])
+        self.assertIn(": an estimate, by 1 time limit and how long 1 run like these took", self.wattq("why", str(c)))
+        self.assertIn("when it starts is not known: nobody can tell", self.wattq("why", str(last)))
 
 
 if __name__ == "__main__":

@@ -224,6 +224,7 @@ static const struct {
     {"resume", RIGHTS_OWN},
     {"retry", RIGHTS_SUBMIT},
     {"bump", RIGHTS_OWN},
+    {"why", RIGHTS_DETAIL},
     {"runs", RIGHTS_ANY},
     {"table", RIGHTS_ANY},
     {"energy", RIGHTS_ANY},
