@@ -188,6 +188,64 @@ def test_killed_shepherd():
         assert (r["state"], r["exit_code"]) == (("failed", 6) if how == "itself" else ("cancelled", None)), r
 
 
+def controllers():
+    """Of the cgroups that runs are in."""
+    tree = pathlib.Path("/run/wattq-jobs/cgroup").read_text().strip()
+    names = pathlib.Path(tree, "cgroup.subtree_control").read_text().split()
+    print(f"     controllers of runs: {' '.join(names) or 'none'}", flush=True)
+    return names
+
+
+def test_memory_limit():
+    """All processes of a run together, where there is a controller; else each, and the run says so."""
+    script = ("import subprocess, sys\nif len(sys.argv) == 1:\n"
+              "    ps = [subprocess.Popen([sys.executable, __file__, 'x']) for _ in range(4)]\n"
+              "    sys.exit(max(abs(p.wait()) for p in ps))\n"
+              "import time; x = b'x' * (40 << 20); time.sleep(2)\n")
+    path = pathlib.Path("/home/ada/hungry.py")
+    path.write_text(script)
+    path.chmod(0o644)
+    run = int(wattq("ada", "submit", "--bare", "--mem", "100M", "--", "python3", str(path)))
+    r = ended(run)
+    if "memory" in controllers():
+        assert r["state"] == "oom" and "out of memory: it reached its limit of 100 MiB" in r["reason"], r
+        assert 90 << 20 < r["mem_peak_bytes"] <= 101 << 20, r
+        assert "all its processes together" in wattq("ada", "show", str(run)), r
+    else:
+        assert r["state"] == "done" and "each of its processes alone: no memory controller" in r["reason"], r
+
+
+def test_fork_bomb():
+    """Ends at max-pids (512 for this test), whatever it does, and is gone after a cancel."""
+    conf = pathlib.Path("/etc/wattq/wattqd.conf")
+    before = conf.read_text()
+    conf.write_text(before + "max-pids = 512\n")
+    sh("systemctl restart wattqd")
+    try:
+        # Without a controller RLIMIT_NPROC is all that there is: counted from every task of the kernel at the start.
+        there = int(pathlib.Path("/proc/loadavg").read_text().split()[3].split("/")[1])
+        script = pathlib.Path("/home/bob/bomb.py")
+        script.write_text("import os, signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+                          "while True:\n    try:\n        os.fork()\n    except OSError:\n"
+                          "        time.sleep(0.2)\n")
+        script.chmod(0o644)
+        run = int(wattq("bob", "submit", "--bare", "--grace", "1s", "--", "python3", str(script)))
+        tasks = lambda: len(sh("ps -o pid= -u bob", check=False).stdout.split())  # noqa: E731
+        tasks.__name__ = "bob has many processes"
+        until(lambda: tasks() > 300, seconds=60)
+        time.sleep(3)
+        assert tasks() <= 512 + 64 + (0 if "pids" in controllers() else there), (tasks(), there)
+        wattq("bob", "cancel", str(run))
+        r = ended(run)
+        assert r["state"] == "cancelled", r
+        if "pids" in controllers():
+            assert "forks refused above its limit of 512 tasks" in r["reason"], r
+        assert tasks() == 0, tasks()
+    finally:
+        conf.write_text(before)
+        sh("systemctl restart wattqd")
+
+
 def main():
     tests = {k: v for k, v in globals().items() if k.startswith("test_")}
     names = sys.argv[1:] or list(tests)
