@@ -108,24 +108,26 @@ static bool fits(struct world *w, const struct forecast_run *r)
     return true;
 }
 
-static bool has_its_share(const struct world *w, const struct forecast_run *r)
+/* Of its sweep, or its user, so many are on as may be. */
+static void look_at_shares(const struct world *w, const struct forecast_run *r,
+                           struct turns_look *out)
 {
     int64_t of_sweep = 0, of_user = 0;
     for (size_t i = 0; i < w->non; i++) {
         of_sweep += w->on[i]->sweep == r->sweep;
         of_user += w->on[i]->uid == r->uid;
     }
-    return (r->sweep_most > 0 && of_sweep >= r->sweep_most) ||
-           (w->f->user_most > 0 && of_user >= w->f->user_most);
+    out->skip = r->sweep_most > 0 && of_sweep >= r->sweep_most;
+    out->full = w->f->user_most > 0 && of_user >= w->f->user_most;
 }
 
 static void look(void *arg, void *run, struct turns_look *out)
 {
     struct world *w = arg;
     const struct forecast_run *r = run;
-    out->skip = has_its_share(w, r);
+    look_at_shares(w, r, out);
     out->want = r->want;
-    out->blocked = !out->skip && !fits(w, r);
+    out->blocked = !out->skip && !out->full && !fits(w, r);
 }
 
 static gpu_set keep(void *arg, void *run, const struct resources_want *want)

@@ -93,12 +93,11 @@ int64_t queue_waits_own(struct queue *q, int64_t run)
     return r && !user_may_start(q, r->row.uid) ? q->cfg.each.max_running : 0;
 }
 
-/* Runs of a held sweep are stepped over, and those of one, or of a user, that has as many running as it may. */
+/* Runs of a held sweep are stepped over, and those of one that has as many running as it may. */
 static bool is_up(struct queue *q, struct queue_item *r)
 {
     const struct queue_sweep_state *sw = queue_sweep_find(q, r->row.sweep);
-    return !(sw && (sw->held || queue_sweep_full(q, sw))) && !r->job_busy && !r->unsent &&
-           user_may_start(q, r->row.uid);
+    return !(sw && (sw->held || queue_sweep_full(q, sw))) && !r->job_busy && !r->unsent;
 }
 
 /* Whoever all others wait for. */
@@ -110,6 +109,10 @@ static struct queue_item *first_of_line(struct queue *q)
     gpu_set ignored;
     turns_walk_begin(&w, &q->line);
     while ((r = turns_walk_next(&w)) != NULL) {
+        if (!user_may_start(q, r->row.uid)) {
+            turns_walk_drop(&w);
+            continue;
+        }
         if (is_up(q, r) && queue_gpus_want(q, r, &want) &&
             resources_choose(&q->resources, &want, NULL, &ignored) != RESOURCES_GONE)
             break;
@@ -123,7 +126,8 @@ static void look(void *arg, void *run, struct turns_look *out)
 {
     struct queue *q = arg;
     struct queue_item *r = run;
-    out->skip = !is_up(q, r) || !queue_gpus_want(q, r, &out->want);
+    out->full = !user_may_start(q, r->row.uid);
+    out->skip = out->full || !is_up(q, r) || !queue_gpus_want(q, r, &out->want);
     out->blocked = !out->skip && !fits(q, r);
 }
 
@@ -152,17 +156,21 @@ int64_t queue_pause_left(struct queue *q, const struct queue_item **first)
     return r && q->active.n == 0 && q->reserved == 0 ? pause_left(q, r) : 0;
 }
 
+/* For lists: who is first is looked for only where somebody asks for a pause or for calm. */
 int64_t queue_pause_left_ns(struct queue *q, int64_t run)
 {
     const struct queue_item *first = NULL;
+    struct queue_item *r = queue_item_find(q, run);
+    if (!r || q->active.n > 0 || pause_left(q, r) == 0)
+        return 0;
     int64_t left_ns = queue_pause_left(q, &first);
     return first && first->row.id == run ? left_ns : 0;
 }
 
 bool queue_waits_calm(struct queue *q, int64_t run, struct queue_calm *out)
 {
-    struct queue_item *r = first_of_line(q);
-    if (!r || r->row.id != run || calm_enough(q, r))
+    struct queue_item *r = queue_item_find(q, run);
+    if (!r || calm_enough(q, r) || first_of_line(q) != r)
         return false;
     *out = (struct queue_calm){.need_ns = r->spec->quiet_ns,
                                .need_ppm = r->spec->quiet_ppm,

@@ -242,6 +242,12 @@ void turns_walk_again(struct turns_walk *w)
     w->lane--;
 }
 
+void turns_walk_drop(struct turns_walk *w)
+{
+    assert(w->lane > 0);
+    drop_lane(w, --w->lane);
+}
+
 void turns_walk_end(struct turns_walk *w)
 {
     free(w->lanes);
@@ -261,6 +267,10 @@ void *turns_pick(const struct turns *t, const struct resources *r, const struct 
     while (!found && looked < TURNS_LOOK_MAX && (run = turns_walk_next(&w)) != NULL) {
         struct turns_look l = {0};
         rules->look(rules->arg, run, &l);
+        if (l.full) {
+            turns_walk_drop(&w);
+            continue;
+        }
         enum resources_answer a =
             l.skip ? RESOURCES_GONE : resources_choose(r, &l.want, &aside, gpus);
         if (a == RESOURCES_GONE) {

@@ -57,11 +57,14 @@ void turns_walk_begin(struct turns_walk *w, const struct turns *t);
 void *turns_walk_next(struct turns_walk *w); /* NULL = that was all */
 /* The one just given was stepped over: that was no turn of its user's, whose next run comes now. */
 void turns_walk_again(struct turns_walk *w);
+/* Nor do any others of his come up: the rest of them, in this priority, is left out. */
+void turns_walk_drop(struct turns_walk *w);
 void turns_walk_end(struct turns_walk *w);
 
 /* What the queue says of one that waits. */
 struct turns_look {
     bool skip;    /* its sweep is held, its rows are on their way: stepped over */
+    bool full;    /* its user has as many going as he may: all of his are stepped over */
     bool blocked; /* something else than resources keeps it, and with it all behind it */
     struct resources_want want;
 };

@@ -160,6 +160,22 @@ static void so_many_of_a_user(void **state)
     }
 }
 
+/* One GPU: whoever wants it waits for its holder, and is passed by one that wants none. */
+static void gpus(void **state)
+{
+    (void)state;
+    struct forecast_run runs[] = {run(1, 100, 1, 50, ON(10)), run(2, 200, 1, 10, WAITS),
+                                  run(3, 300, 1, 10, WAITS), run(4, 400, 1, 10, WAITS)};
+    const int64_t want[] = {40, 50, 0};
+    runs[0].want.gpus = runs[1].want.gpus = runs[2].want.gpus = 1;
+    for (size_t i = 0; i < 3; i++) {
+        struct forecast *f = forecast_of(runs, 4, (int64_t)i + 2);
+        resources_see(&f->resources, "GPU-fa4e0000-0000-0000-0000-000000000000", "gpu0", true, 0);
+        f->resources.gpus[0].run = 1;
+        assert_int_equal(play(f).in_ns, want[i] * S);
+    }
+}
+
 /* ---- how long ----------------------------------------------------------------------------------- */
 
 static void like_it(void **state)
@@ -216,15 +232,12 @@ static void commands_apart(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(one_after_another),
-                                       cmocka_unit_test(users_in_turn),
-                                       cmocka_unit_test(beside_others),
-                                       cmocka_unit_test(whoever_has_no_end_is_waited_round),
-                                       cmocka_unit_test(a_pause_before_it),
-                                       cmocka_unit_test(so_many_of_a_sweep),
-                                       cmocka_unit_test(so_many_of_a_user),
-                                       cmocka_unit_test(like_it),
-                                       cmocka_unit_test(longer_than_those_like_it),
-                                       cmocka_unit_test(commands_apart)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_after_another), cmocka_unit_test(users_in_turn),
+        cmocka_unit_test(beside_others),     cmocka_unit_test(whoever_has_no_end_is_waited_round),
+        cmocka_unit_test(a_pause_before_it), cmocka_unit_test(so_many_of_a_sweep),
+        cmocka_unit_test(so_many_of_a_user), cmocka_unit_test(gpus),
+        cmocka_unit_test(like_it),           cmocka_unit_test(longer_than_those_like_it),
+        cmocka_unit_test(commands_apart)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

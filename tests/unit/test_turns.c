@@ -18,6 +18,7 @@ struct one {
     int64_t id, uid, priority, place;
     struct resources_want want;
     bool held; /* its sweep is */
+    bool full; /* its user has as many going as he may */
     bool gone; /* has started */
 };
 
@@ -53,6 +54,7 @@ static void look(void *arg, void *run, struct turns_look *out)
     const struct world *w = arg;
     const struct one *x = run;
     out->skip = x->held;
+    out->full = x->full;
     out->want = x->want;
     out->blocked = w->exclusive || (x->want.all && w->running > 0);
 }
@@ -317,6 +319,23 @@ static void held_sweeps_are_stepped_over(void **state)
     turns_fini(&w.t);
 }
 
+static void who_has_enough_is_left_out(void **state)
+{
+    (void)state;
+    struct world w = {.r = machine(8, 0)};
+    struct one list[7];
+    for (size_t i = 0; i < 7; i++) {
+        list[i] = cpu_run((int64_t)i + 1, i < 4 ? 100 : i < 6 ? 200 : 300, 1);
+        list[i].full = i < 4;
+    }
+    list[3].priority = 1;
+    put_all(&w, list, 7);
+    starts_are(&w, "5 7 6");
+    list[0].full = list[3].full = false;
+    starts_are(&w, "4 1");
+    turns_fini(&w.t);
+}
+
 static void what_is_gone_keeps_nobody_waiting(void **state)
 {
     (void)state;
@@ -478,6 +497,7 @@ int main(void)
                                        cmocka_unit_test(no_small_one_passes_a_large_one),
                                        cmocka_unit_test(exclusive_is_waited_for),
                                        cmocka_unit_test(held_sweeps_are_stepped_over),
+                                       cmocka_unit_test(who_has_enough_is_left_out),
                                        cmocka_unit_test(what_is_gone_keeps_nobody_waiting),
                                        cmocka_unit_test(who_waits_for_gpus_is_passed),
                                        cmocka_unit_test(who_waits_for_cpus_as_well_is_not),
