@@ -215,6 +215,18 @@ def test_memory_limit():
         assert r["state"] == "done" and "each of its processes alone: no memory controller" in r["reason"], r
 
 
+def test_energy_limit():
+    """By the figure that is named; this machine has an estimate at the least, which has no lower bound."""
+    script = "trap '' TERM; while :; do :; done"
+    r = wattq("ada", "submit", "--energy-limit", "5J", "--", "true", check=False)
+    assert r.returncode == 2 and "must name its figure" in r.stderr, r
+    run = int(wattq("ada", "submit", "--bare", "--energy-limit", "5J,machine", "--grace", "1s", "--", "sh", "-c",
+                    script))
+    r = ended(run)
+    assert r["state"] == "energy_limit" and r["term_signal"] == 9, r
+    assert "energy limit of 5.00 J reached: the machine had used" in r["reason"], r
+
+
 def test_fork_bomb():
     """Ends at max-pids (512 for this test), whatever it does, and is gone after a cancel."""
     conf = pathlib.Path("/etc/wattq/wattqd.conf")
