@@ -31,8 +31,9 @@ class Proc:
         os.makedirs(os.path.join(self.root, str(pid)))
         self.put(pid, "status", f"Name:\t{name}\nUid:\t{uid}\t{uid}\t{uid}\t{uid}\n")
         self.put(pid, "cgroup", f"1:name=systemd:/\n0::{cgroup}\n")
-        self.procs[pid] = [load, 0.0, ppid, name, flags]
-        self.write(pid)
+        p = [load, 0.0, ppid, name, flags]
+        self.write(pid, p)
+        self.procs[pid] = p  # from now on the thread writes it
 
     def put(self, pid, file, text):
         path = os.path.join(self.root, str(pid), file)
@@ -40,8 +41,8 @@ class Proc:
             f.write(text)
         os.rename(path + ".new", path)
 
-    def write(self, pid):
-        _, ticks, ppid, name, flags = self.procs[pid]
+    def write(self, pid, p):
+        _, ticks, ppid, name, flags = p
         self.put(pid, "stat", f"{pid} ({name}) R {ppid} 1 1 0 -1 {flags} 0 0 0 0 {int(ticks)} 3 0 0 20 0 1 0 77 0 0")
 
     def run(self):
@@ -50,7 +51,7 @@ class Proc:
             now = time.monotonic()
             for pid, p in list(self.procs.items()):
                 p[1] += p[0] * HZ * (now - last)
-                self.write(pid)
+                self.write(pid, p)
             last = now
 
 
