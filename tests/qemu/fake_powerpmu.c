@@ -87,12 +87,15 @@ PMU_FORMAT_ATTR(event, "config:0-7");
 static struct attribute *format_attrs[] = {&format_attr_event.attr, NULL};
 static const struct attribute_group format_group = {.name = "format", .attrs = format_attrs};
 
-PMU_EVENT_ATTR_STRING(energy - pkg, package_event, "event=0x02");
-PMU_EVENT_ATTR_STRING(energy - pkg.unit, package_unit, "Joules");
-PMU_EVENT_ATTR_STRING(energy - pkg.scale, package_scale, "2.3283064365386962890625e-10");
-PMU_EVENT_ATTR_STRING(energy - ram, ram_event, "event=0x03");
-PMU_EVENT_ATTR_STRING(energy - ram.unit, ram_unit, "Joules");
-PMU_EVENT_ATTR_STRING(energy - ram.scale, ram_scale, "2.3283064365386962890625e-10");
+/* The macro makes a string of its first argument: blanks would be part of the name. */
+// clang-format off
+PMU_EVENT_ATTR_STRING(energy-pkg, package_event, "event=0x02");
+PMU_EVENT_ATTR_STRING(energy-pkg.unit, package_unit, "Joules");
+PMU_EVENT_ATTR_STRING(energy-pkg.scale, package_scale, "2.3283064365386962890625e-10");
+PMU_EVENT_ATTR_STRING(energy-ram, ram_event, "event=0x03");
+PMU_EVENT_ATTR_STRING(energy-ram.unit, ram_unit, "Joules");
+PMU_EVENT_ATTR_STRING(energy-ram.scale, ram_scale, "2.3283064365386962890625e-10");
+// clang-format on
 static struct attribute *event_attrs[] = {&package_event.attr.attr,
                                           &package_unit.attr.attr,
                                           &package_scale.attr.attr,
