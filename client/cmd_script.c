@@ -274,6 +274,17 @@ static int queue_array(struct app *app, struct filing *o, struct err *e)
     return sweep_queue(app, w.at, w.n, NULL, e);
 }
 
+/* To whole characters of what a label may hold. */
+static void cut_label(char *label)
+{
+    size_t n = strlen(label);
+    if (n <= SPEC_LABEL_MAX)
+        return;
+    for (n = SPEC_LABEL_MAX; n > 0 && ((unsigned char)label[n] & 0xc0) == 0x80;)
+        n--;
+    label[n] = '\0';
+}
+
 static int read_filing(struct filing *o, const struct app *app, const char *path, struct err *e)
 {
     int rc = read_script(path, &o->text, e);
@@ -289,8 +300,7 @@ static int read_filing(struct filing *o, const struct app *app, const char *path
     rc = array ? script_array_parse(&o->array, array, e) : 0;
     if (rc == 0 && !args_has(&o->args, OPT_LABEL)) {
         char *label = o->is_array ? literal(base_name(path)) : base_strdup(base_name(path));
-        if (strlen(label) > SPEC_LABEL_MAX)
-            label[SPEC_LABEL_MAX] = '\0';
+        cut_label(label);
         args_put(&o->args, OPT_LABEL, script_word(&o->file, label));
     }
     return rc;

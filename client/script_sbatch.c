@@ -28,6 +28,7 @@ struct rule {
     /* What is done with it; NULL with why: it is ignored, and that is why; NULL without: it says nothing. */
     int (*take)(const struct given *g, struct err *e);
     const char *why;
+    enum opt_id becomes; /* for take_value and take_flag */
 };
 
 /* ---- numbers ------------------------------------------------------------------------------------- */
@@ -129,22 +130,17 @@ static int put(const struct given *g, enum opt_id id, char *value)
     return 0;
 }
 
-static int take_label(const struct given *g, struct err *e)
+static int take_value(const struct given *g, struct err *e)
 {
     (void)e;
-    return put(g, OPT_LABEL, base_strdup(g->value));
+    return put(g, g->rule->becomes, base_strdup(g->value));
 }
 
-static int take_account(const struct given *g, struct err *e)
+/* Whatever its value. */
+static int take_flag(const struct given *g, struct err *e)
 {
     (void)e;
-    return put(g, OPT_PROJECT, base_strdup(g->value));
-}
-
-static int take_chdir(const struct given *g, struct err *e)
-{
-    (void)e;
-    return put(g, OPT_CHDIR, base_strdup(g->value));
+    return put(g, g->rule->becomes, base_strdup(""));
 }
 
 static int take_input(const struct given *g, struct err *e)
@@ -154,36 +150,6 @@ static int take_input(const struct given *g, struct err *e)
         return err_next(e, "name one file");
     }
     return strcmp(g->value, "none") == 0 ? 0 : put(g, OPT_STDIN, base_strdup(g->value));
-}
-
-static int take_hold(const struct given *g, struct err *e)
-{
-    (void)e;
-    return put(g, OPT_HOLD, base_strdup(""));
-}
-
-static int take_requeue(const struct given *g, struct err *e)
-{
-    (void)e;
-    return put(g, OPT_REQUEUE, base_strdup(""));
-}
-
-static int take_wait(const struct given *g, struct err *e)
-{
-    (void)e;
-    return put(g, OPT_WAIT, base_strdup(""));
-}
-
-static int take_exclusive(const struct given *g, struct err *e)
-{
-    (void)e;
-    return put(g, OPT_EXCLUSIVE, base_strdup(""));
-}
-
-static int take_shared(const struct given *g, struct err *e)
-{
-    (void)e;
-    return put(g, OPT_SHARED, base_strdup(""));
 }
 
 static int take_array(const struct given *g, struct err *e)
@@ -397,89 +363,91 @@ static const char others_may[] = "the queue here has one order for all";
 
 /* Letters as in sbatch(1). */
 static const struct rule rules[] = {
-    {"job-name", 'J', NEEDED, take_label, NULL},
-    {"time", 't', NEEDED, take_time, NULL},
-    {"array", 'a', NEEDED, take_array, NULL},
-    {"account", 'A', NEEDED, take_account, NULL},
-    {"chdir", 'D', NEEDED, take_chdir, NULL},
-    {"workdir", 0, NEEDED, take_chdir, NULL},
-    {"input", 'i', NEEDED, take_input, NULL},
-    {"hold", 'H', NONE, take_hold, NULL},
-    {"wait", 'W', NONE, take_wait, NULL},
-    {"exclusive", 0, MAYBE, take_exclusive, NULL},
-    {"oversubscribe", 's', NONE, take_shared, NULL},
-    {"share", 0, NONE, take_shared, NULL},
-    {"nice", 0, MAYBE, take_nice, NULL},
-    {"export", 0, NEEDED, take_export, NULL},
-    {"ntasks", 'n', NEEDED, take_ntasks, NULL},
-    {"ntasks-per-node", 0, NEEDED, take_ntasks, NULL},
-    {"cpus-per-task", 'c', NEEDED, take_cpus, NULL},
-    {"mem", 0, NEEDED, take_mem, NULL},
-    {"mem-per-cpu", 0, NEEDED, take_mem_per_cpu, NULL},
-    {"mem-per-gpu", 0, NEEDED, take_mem_per_gpu, NULL},
-    {"cpus-per-gpu", 0, NEEDED, take_cpus_per_gpu, NULL},
-    {"gpus", 'G', NEEDED, take_gpus, NULL},
-    {"gpus-per-node", 0, NEEDED, take_gpus, NULL},
-    {"gpus-per-task", 0, NEEDED, take_gpus_per_task, NULL},
-    {"gres", 0, NEEDED, take_gres, NULL},
-    {"nodes", 'N', NEEDED, take_nodes, one_machine},
-    {"begin", 'b', NEEDED, take_begin, "a run cannot be told to wait for a time"},
-    {"dependency", 'd', NEEDED, refuse, "a run cannot wait for another one"},
-    {"signal", 0, NEEDED, refuse, "at its time limit a run gets TERM, and KILL after --grace"},
-    {"deadline", 0, NEEDED, refuse, "a run has a limit for its length, not for its end"},
-    {"test-only", 0, NONE, refuse, "what is submitted is queued"},
-    {"uid", 0, NEEDED, refuse, "a run is its user's"},
-    {"gid", 0, NEEDED, refuse, "a run is its user's"},
-    {"cluster-constraint", 0, NEEDED, refuse, one_machine},
-    {"output", 'o', NEEDED, NULL, in_log},
-    {"error", 'e', NEEDED, NULL, in_log},
-    {"open-mode", 0, NEEDED, NULL, in_log},
-    {"mail-type", 0, NEEDED, NULL, no_mail},
-    {"mail-user", 0, NEEDED, NULL, no_mail},
-    {"partition", 'p', NEEDED, NULL, one_machine},
-    {"qos", 'q', NEEDED, NULL, one_machine},
-    {"clusters", 'M', NEEDED, NULL, one_machine},
-    {"nodelist", 'w', NEEDED, NULL, one_machine},
-    {"nodefile", 'F', NEEDED, NULL, one_machine},
-    {"exclude", 'x', NEEDED, NULL, one_machine},
-    {"constraint", 'C', NEEDED, NULL, one_machine},
-    {"contiguous", 0, NONE, NULL, one_machine},
-    {"switches", 0, NEEDED, NULL, one_machine},
-    {"spread-job", 0, NONE, NULL, one_machine},
-    {"use-min-nodes", 0, NONE, NULL, one_machine},
-    {"no-kill", 'k', MAYBE, NULL, one_machine},
-    {"reservation", 0, NEEDED, NULL, "nothing can be reserved here"},
-    {"licenses", 'L', NEEDED, NULL, "licences are not counted here"},
-    {"priority", 0, NEEDED, NULL, others_may},
-    {"time-min", 0, NEEDED, NULL, "--time is not shortened"},
-    {"requeue", 0, NONE, take_requeue, NULL},
-    {"no-requeue", 0, NONE, NULL, NULL},
-    {"comment", 0, NEEDED, NULL, "write it down with wattq note"},
-    {"tmp", 0, NEEDED, NULL, "space on disks is not counted here"},
-    {"get-user-env", 0, MAYBE, NULL, "the environment is that of the submission"},
-    {"propagate", 0, MAYBE, NULL, "limits are those of the submission"},
-    {"distribution", 'm', NEEDED, NULL, no_placing},
-    {"cpu-bind", 0, NEEDED, NULL, no_placing},
-    {"mem-bind", 0, NEEDED, NULL, no_placing},
-    {"gpu-bind", 0, NEEDED, NULL, no_placing},
-    {"hint", 0, NEEDED, NULL, no_placing},
-    {"ntasks-per-core", 0, NEEDED, NULL, no_placing},
-    {"ntasks-per-socket", 0, NEEDED, NULL, no_placing},
-    {"ntasks-per-gpu", 0, NEEDED, NULL, no_placing},
-    {"sockets-per-node", 0, NEEDED, NULL, no_placing},
-    {"cores-per-socket", 0, NEEDED, NULL, no_placing},
-    {"threads-per-core", 0, NEEDED, NULL, no_placing},
-    {"core-spec", 'S', NEEDED, NULL, no_placing},
-    {"thread-spec", 0, NEEDED, NULL, no_placing},
-    {"extra-node-info", 'B', NEEDED, NULL, no_placing},
-    {"overcommit", 'O', NONE, NULL, no_placing},
-    {"gpu-freq", 0, NEEDED, NULL, "clocks are not set by a run"},
-    {"cpu-freq", 0, NEEDED, NULL, "clocks are not set by a run"},
-    {"acctg-freq", 0, NEEDED, NULL, "the meters are read at the daemon's own pace"},
-    {"profile", 0, NEEDED, NULL, "power and energy are kept anyway"},
-    {"parsable", 0, NONE, NULL, NULL},
-    {"quiet", 'Q', NONE, NULL, NULL},
-    {"verbose", 'v', NONE, NULL, NULL},
+    {"job-name", 'J', NEEDED, .take = take_value, .becomes = OPT_LABEL},
+    {"time", 't', NEEDED, .take = take_time},
+    {"array", 'a', NEEDED, .take = take_array},
+    {"account", 'A', NEEDED, .take = take_value, .becomes = OPT_PROJECT},
+    {"chdir", 'D', NEEDED, .take = take_value, .becomes = OPT_CHDIR},
+    {"workdir", 0, NEEDED, .take = take_value, .becomes = OPT_CHDIR},
+    {"input", 'i', NEEDED, .take = take_input},
+    {"hold", 'H', NONE, .take = take_flag, .becomes = OPT_HOLD},
+    {"wait", 'W', NONE, .take = take_flag, .becomes = OPT_WAIT},
+    {"exclusive", 0, MAYBE, .take = take_flag, .becomes = OPT_EXCLUSIVE},
+    {"oversubscribe", 's', NONE, .take = take_flag, .becomes = OPT_SHARED},
+    {"share", 0, NONE, .take = take_flag, .becomes = OPT_SHARED},
+    {"nice", 0, MAYBE, .take = take_nice},
+    {"export", 0, NEEDED, .take = take_export},
+    {"ntasks", 'n', NEEDED, .take = take_ntasks},
+    {"ntasks-per-node", 0, NEEDED, .take = take_ntasks},
+    {"cpus-per-task", 'c', NEEDED, .take = take_cpus},
+    {"mem", 0, NEEDED, .take = take_mem},
+    {"mem-per-cpu", 0, NEEDED, .take = take_mem_per_cpu},
+    {"mem-per-gpu", 0, NEEDED, .take = take_mem_per_gpu},
+    {"cpus-per-gpu", 0, NEEDED, .take = take_cpus_per_gpu},
+    {"gpus", 'G', NEEDED, .take = take_gpus},
+    {"gpus-per-node", 0, NEEDED, .take = take_gpus},
+    {"gpus-per-task", 0, NEEDED, .take = take_gpus_per_task},
+    {"gres", 0, NEEDED, .take = take_gres},
+    {"nodes", 'N', NEEDED, .take = take_nodes, .why = one_machine},
+    {"begin", 'b', NEEDED, .take = take_begin, .why = "a run cannot be told to wait for a time"},
+    {"dependency", 'd', NEEDED, .take = refuse, .why = "a run cannot wait for another one"},
+    {"signal", 0, NEEDED, .take = refuse,
+     .why = "at its time limit a run gets TERM, and KILL after --grace"},
+    {"deadline", 0, NEEDED, .take = refuse,
+     .why = "a run has a limit for its length, not for its end"},
+    {"test-only", 0, NONE, .take = refuse, .why = "what is submitted is queued"},
+    {"uid", 0, NEEDED, .take = refuse, .why = "a run is its user's"},
+    {"gid", 0, NEEDED, .take = refuse, .why = "a run is its user's"},
+    {"cluster-constraint", 0, NEEDED, .take = refuse, .why = one_machine},
+    {"output", 'o', NEEDED, .why = in_log},
+    {"error", 'e', NEEDED, .why = in_log},
+    {"open-mode", 0, NEEDED, .why = in_log},
+    {"mail-type", 0, NEEDED, .why = no_mail},
+    {"mail-user", 0, NEEDED, .why = no_mail},
+    {"partition", 'p', NEEDED, .why = one_machine},
+    {"qos", 'q', NEEDED, .why = one_machine},
+    {"clusters", 'M', NEEDED, .why = one_machine},
+    {"nodelist", 'w', NEEDED, .why = one_machine},
+    {"nodefile", 'F', NEEDED, .why = one_machine},
+    {"exclude", 'x', NEEDED, .why = one_machine},
+    {"constraint", 'C', NEEDED, .why = one_machine},
+    {"contiguous", 0, NONE, .why = one_machine},
+    {"switches", 0, NEEDED, .why = one_machine},
+    {"spread-job", 0, NONE, .why = one_machine},
+    {"use-min-nodes", 0, NONE, .why = one_machine},
+    {"no-kill", 'k', MAYBE, .why = one_machine},
+    {"reservation", 0, NEEDED, .why = "nothing can be reserved here"},
+    {"licenses", 'L', NEEDED, .why = "licences are not counted here"},
+    {"priority", 0, NEEDED, .why = others_may},
+    {"time-min", 0, NEEDED, .why = "--time is not shortened"},
+    {"requeue", 0, NONE, .take = take_flag, .becomes = OPT_REQUEUE},
+    {"no-requeue", 0, NONE, .why = NULL},
+    {"comment", 0, NEEDED, .why = "write it down with wattq note"},
+    {"tmp", 0, NEEDED, .why = "space on disks is not counted here"},
+    {"get-user-env", 0, MAYBE, .why = "the environment is that of the submission"},
+    {"propagate", 0, MAYBE, .why = "limits are those of the submission"},
+    {"distribution", 'm', NEEDED, .why = no_placing},
+    {"cpu-bind", 0, NEEDED, .why = no_placing},
+    {"mem-bind", 0, NEEDED, .why = no_placing},
+    {"gpu-bind", 0, NEEDED, .why = no_placing},
+    {"hint", 0, NEEDED, .why = no_placing},
+    {"ntasks-per-core", 0, NEEDED, .why = no_placing},
+    {"ntasks-per-socket", 0, NEEDED, .why = no_placing},
+    {"ntasks-per-gpu", 0, NEEDED, .why = no_placing},
+    {"sockets-per-node", 0, NEEDED, .why = no_placing},
+    {"cores-per-socket", 0, NEEDED, .why = no_placing},
+    {"threads-per-core", 0, NEEDED, .why = no_placing},
+    {"core-spec", 'S', NEEDED, .why = no_placing},
+    {"thread-spec", 0, NEEDED, .why = no_placing},
+    {"extra-node-info", 'B', NEEDED, .why = no_placing},
+    {"overcommit", 'O', NONE, .why = no_placing},
+    {"gpu-freq", 0, NEEDED, .why = "clocks are not set by a run"},
+    {"cpu-freq", 0, NEEDED, .why = "clocks are not set by a run"},
+    {"acctg-freq", 0, NEEDED, .why = "the meters are read at the daemon's own pace"},
+    {"profile", 0, NEEDED, .why = "power and energy are kept anyway"},
+    {"parsable", 0, NONE, .why = NULL},
+    {"quiet", 'Q', NONE, .why = NULL},
+    {"verbose", 'v', NONE, .why = NULL},
 };
 
 static const struct rule *by_name(const char *name, size_t n)

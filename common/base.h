@@ -36,6 +36,18 @@ void base_freep(void *pp);   /* char *s CLEANUP(base_freep) */
 void base_closep(int *fd);   /* int fd CLEANUP(base_closep) */
 void base_fclosep(FILE **f); /* FILE *f CLEANUP(base_fclosep) */
 
+/* One hash of bytes from BASE_HASH, then of those that follow from what came of it. Tells texts apart and
+ * spreads them over a table; whoever wants to can make two that are alike.
+ * source: FNV-1a, 64 bits (Fowler, Noll, Vo). */
+#define BASE_HASH UINT64_C(14695981039346656037)
+static inline uint64_t base_hash(uint64_t h, const void *bytes, size_t n)
+{
+    const uint8_t *p = (const uint8_t *)bytes;
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ p[i]) * UINT64_C(1099511628211);
+    return h;
+}
+
 /* Write all of it, across EINTR and short writes. 0, or -1 with errno. */
 int base_write_all(int fd, const void *data, size_t bytes) MUST_USE;
 /* Replace `name` below directory fd atomically and durably: tmp file, fsync, rename, fsync of the

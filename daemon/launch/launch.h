@@ -78,8 +78,8 @@ int launch_prepare(struct launch *l, int64_t run_id, struct err *e) MUST_USE;
 /* Whose run it is, and that he asked for it: system mode. */
 struct launch_order {
     int64_t uid;
-    const struct warrant
-        *warrant; /* borrowed for the call; NULL = there is none, and so no start */
+    /* borrowed for the call; NULL = there is none, and so no start */
+    const struct warrant *warrant;
 };
 /* Start its shepherd; LAUNCH_AT_GATE, LAUNCH_REFUSED or LAUNCH_LOST follows. b is copied into a memfd. What
  * is added to the user's environment stands in b->extra_env: b->env is what was signed. */
@@ -87,7 +87,7 @@ int launch_start(struct launch *l, const struct launch_block *b, const struct la
                  struct err *e) MUST_USE;
 /* The directory of a foreground run becomes its user's, who starts the shepherd himself. 0 = nothing to do
  * (user mode); 1 = LAUNCH_HANDED or LAUNCH_REFUSED follows. */
-int launch_hand_over(struct launch *l, int64_t run_id, int64_t uid, struct err *e) MUST_USE;
+int launch_hand_over(struct launch *l, int64_t run_id, int64_t uid) MUST_USE;
 /* For meter_config.open_fd, with the launcher's directory as arg: a meter that only root may open, as a
  * descriptor from the launcher. -1 with errno. Blocks for 100 ms at most; any thread. */
 int launch_meter_fd(void *launcher, const char *name, int flags);

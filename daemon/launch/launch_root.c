@@ -417,9 +417,8 @@ void root_status(struct launch_run *r)
     ask(r->l, new_ask(LAUNCHER_STATUS, r->id, r->token, 0));
 }
 
-int launch_hand_over(struct launch *l, int64_t run_id, int64_t uid, struct err *e)
+int launch_hand_over(struct launch *l, int64_t run_id, int64_t uid)
 {
-    (void)e;
     if (!l->root.dir)
         return 0;
     ask(l, new_ask(LAUNCHER_EXEC_DIR, run_id, 0, uid));

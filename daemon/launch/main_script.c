@@ -9,12 +9,11 @@
 
 #include "common/carried.h"
 
-#define TEXT_FD        200 /* scripts use the low ones: exec 3>file */
-#define NOT_RUNNABLE   126
-#define NOT_FOUND      127
-#define SEALS          (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
-#define NAME_SHOWN     100 /* of the file in memory, as /proc shows it; the kernel takes 249 */
-#define SLURM_RUN_VARS 2
+#define TEXT_FD      200 /* scripts use the low ones: exec 3>file */
+#define NOT_RUNNABLE 126
+#define NOT_FOUND    127
+#define SEALS        (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+#define NAME_SHOWN   100 /* of the file in memory, as /proc shows it; the kernel takes 249 */
 
 static const char help[] =
     "wattq-script: run a script that stands in the command line; wattq script submits it so\n"
@@ -26,7 +25,7 @@ static const char help[] =
 
 static int set_variables(char **argv, size_t n)
 {
-    static const char *const ids[SLURM_RUN_VARS] = {"SLURM_JOB_ID", "SLURM_JOBID"};
+    static const char *const ids[] = {"SLURM_JOB_ID", "SLURM_JOBID"};
     const char *run = getenv("WATTQ_RUN");
     for (size_t i = 1; i < n; i++) {
         if (strcmp(argv[i], "--set") == 0) {
@@ -35,7 +34,7 @@ static int set_variables(char **argv, size_t n)
                 return -1;
             continue;
         }
-        for (size_t k = 0; run && k < SLURM_RUN_VARS; k++)
+        for (size_t k = 0; run && k < ARRAY_LEN(ids); k++)
             if (setenv(ids[k], run, 1) < 0)
                 return -1;
     }

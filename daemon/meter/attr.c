@@ -196,15 +196,6 @@ char *attr_sysfs(const struct meter_config *cfg)
     return base_strdup(root);
 }
 
-static uint64_t fnv64(const char *s)
-{
-    uint64_t h = UINT64_C(14695981039346656037);
-    for (; *s; s++) {
-        h = (h ^ (uint8_t)*s) * UINT64_C(1099511628211);
-    }
-    return h;
-}
-
 /* A uid that does not fit keeps its tail, which tells files apart, behind a hash of the whole. */
 static void put_uid(struct channel_desc *d, const char *full)
 {
@@ -215,7 +206,8 @@ static void put_uid(struct channel_desc *d, const char *full)
         return;
     }
     const char *tail = full + bytes - (sizeof(d->uid) - 1 - mark);
-    (void)snprintf(d->uid, sizeof(d->uid), "%016llx..%s", (unsigned long long)fnv64(full), tail);
+    unsigned long long hash = base_hash(BASE_HASH, full, bytes);
+    (void)snprintf(d->uid, sizeof(d->uid), "%016llx..%s", hash, tail);
 }
 
 void attr_uid(struct channel_desc *d, const char *fmt, ...)

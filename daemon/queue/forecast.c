@@ -18,16 +18,11 @@ void forecast_free(struct forecast *f)
     free(f);
 }
 
-/* source: FNV-1a, 64 bits (Fowler, Noll, Vo). */
 uint64_t forecast_argv(char *const *argv, size_t argc)
 {
-    uint64_t h = UINT64_C(14695981039346656037);
+    uint64_t h = BASE_HASH;
     for (size_t i = 0; i < argc; i++)
-        for (const char *p = argv[i];; p++) {
-            h = (h ^ (uint8_t)*p) * UINT64_C(1099511628211);
-            if (!*p)
-                break;
-        }
+        h = base_hash(h, argv[i], strlen(argv[i]) + 1);
     return h;
 }
 

@@ -24,8 +24,8 @@ struct forecast_run {
     struct resources_want want;
     int64_t elapsed_ns;           /* since it began; -1 = it waits */
     struct resources_count share; /* what it has of what is counted, while it goes on */
-    int64_t
-        gpu_wait_ns; /* since when it could start but for GPUs, from now; FORECAST_NOT = it has not waited so */
+    /* since when it could start but for GPUs, from now; FORECAST_NOT = it has not waited so */
+    int64_t gpu_wait_ns;
     uint64_t argv_hash; /* forecast_argv */
     char label[SPEC_LABEL_MAX + 1];
     /* of runs like it */

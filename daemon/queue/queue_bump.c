@@ -139,6 +139,14 @@ static int bump_work(struct store *s, struct storage_job *job, struct err *e)
     return rc;
 }
 
+static void free_job(struct bump_job *j)
+{
+    free(j->runs);
+    free(j->errs);
+    free(j->stands);
+    free(j);
+}
+
 static void bump_done(struct storage_job *job, int rc, const struct err *e)
 {
     struct bump_job *j = container_of(job, struct bump_job, job);
@@ -155,10 +163,7 @@ static void bump_done(struct storage_job *job, int rc, const struct err *e)
             queue_line_put(q, r);
     }
     j->done(j->arg, rc, e, j->errs);
-    free(j->runs);
-    free(j->errs);
-    free(j->stands);
-    free(j);
+    free_job(j);
     queue_kick(q);
 }
 
@@ -181,8 +186,5 @@ void queue_bump(struct queue *q, int64_t *runs, size_t n, const struct queue_bum
         return;
     }
     done(arg, rc, rc < 0 ? &e : NULL, j->errs);
-    free(j->runs);
-    free(j->errs);
-    free(j->stands);
-    free(j);
+    free_job(j);
 }

@@ -175,7 +175,7 @@ static int start_exec(struct queue_item *r, struct err *e)
     struct launch *l = r->q->cfg.launch;
     int rc = launch_prepare(l, r->row.id, e);
     if (rc == 0)
-        rc = launch_hand_over(l, r->row.id, r->row.uid, e);
+        rc = launch_hand_over(l, r->row.id, r->row.uid);
     return rc == 0 ? give_turn(r, e) : rc;
 }
 

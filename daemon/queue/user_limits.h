@@ -8,8 +8,8 @@
 #include "common/spec.h"
 
 struct user_limits { /* 0 = none, of each */
-    int64_t
-        default_mem_bytes; /* of a run that is not exclusive; others do not say and have all there is */
+    /* of a run that is not exclusive; others do not say and have all there is */
+    int64_t default_mem_bytes;
     int64_t max_mem_bytes; /* of one run */
     int64_t max_time_ns;   /* of one run */
     int64_t max_queued;    /* runs of a user that wait, held ones too */

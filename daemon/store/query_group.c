@@ -77,22 +77,14 @@ static double number_of(enum query_kind kind, int64_t i, double r)
     return kind == QUERY_REAL ? r : (double)i;
 }
 
-/* FNV-1a over what makes two keys equal: 1 and 1.0 are the same. */
-static uint64_t hash_bytes(uint64_t h, const void *data, size_t n)
-{
-    const unsigned char *p = data;
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ p[i]) * UINT64_C(1099511628211);
-    return h;
-}
-
+/* Of what makes two keys equal: 1 and 1.0 are the same. */
 static uint64_t hash_cell(uint64_t h, const struct query_cell *c)
 {
     if (c->kind == QUERY_TEXT)
-        return hash_bytes(h, c->text, strlen(c->text) + 1);
+        return base_hash(h, c->text, strlen(c->text) + 1);
     double d = c->kind == QUERY_UNKNOWN ? -0.5 : number_of(c->kind, c->i, c->r);
     d = d == 0 ? 0 : d; /* not -0 */
-    return hash_bytes(h, &d, sizeof(d));
+    return base_hash(h, &d, sizeof(d));
 }
 
 /* Numbers, then texts, then what is not known. */

@@ -20,10 +20,7 @@ struct teacher {
 
 static uint64_t key_of(const char *name)
 {
-    uint64_t h = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
-    for (; *name; name++)
-        h = (h ^ (unsigned char)*name) * UINT64_C(0x100000001b3);
-    return h;
+    return base_hash(BASE_HASH, name, strlen(name));
 }
 
 static void make_teacher(struct teacher *t, uint64_t key, int64_t inputs, int64_t outputs)

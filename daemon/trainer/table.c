@@ -280,9 +280,7 @@ struct texts {
 
 static uint64_t hash(const char *s, size_t n)
 {
-    uint64_t h = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ (unsigned char)s[i]) * UINT64_C(0x100000001b3);
+    uint64_t h = base_hash(BASE_HASH, s, n);
     return h ^ h >> 29;
 }
 

@@ -2,13 +2,12 @@
 """--energy-limit: a run is ended by what its figure says, and a limit that nobody could keep is refused. The real
 wattqd and wattq-shepherd, the script meter with known power."""
 import os
-import subprocess
 import sys
 import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from harness import BIN, Daemon, Refused, total, until  # noqa: E402
+from harness import Daemon, DaemonCase, Refused, total, until  # noqa: E402
 
 NO_ENERGY = "channel t kind=companion scope=package period=100ms\npower t = constant 1W\n"
 GAUGE = """channel pkg kind=counter scope=package period=1ms quantum=1 pmax=1000W
@@ -24,18 +23,12 @@ def metered(d):
     until(lambda: sum(m["in_total"] for m in d.call("meters")["channels"]) >= 2, "its meters answer")
 
 
-class Ended(unittest.TestCase):
-    def setUp(self):
-        self.d = Daemon("--parallel", "8")
-        self.addCleanup(self.d.__exit__, None, None, None)
-        self.d.start()
-        metered(self.d)
+class Ended(DaemonCase):
+    args = ("--parallel", "8")
 
-    def wattq(self, *args, code=0):
-        p = subprocess.run([os.path.join(BIN, "client", "wattq"), "--socket", self.d.socket, *args], cwd=self.d.dir,
-                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        self.assertEqual(p.returncode, code, p.stdout)
-        return p.stdout
+    def setUp(self):
+        super().setUp()
+        metered(self.d)
 
     def limited(self, command, joule, figure="lo", **keys):
         return self.d.sh(command, exclusive=False, energy_limit_uj=joule * JOULE, energy_limit_figure=figure, **keys)

@@ -9,25 +9,12 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from harness import Client, Daemon, Refused, check_energy, total, until  # noqa: E402
+from harness import Client, Daemon, DaemonCase, Refused, check_energy, total, until  # noqa: E402
 
 
-class Base(unittest.TestCase):
-    args = ()
-
-    def setUp(self):
-        self.d = Daemon(*self.args)
-        self.addCleanup(self.d.__exit__, None, None, None)
-        self.d.start()
-
+class Base(DaemonCase):
     def moves(self, run):
         return [e["to"] for e in self.d.show(run)["events"]]
-
-    def refused(self, code, op, **keys):
-        with self.assertRaises(Refused) as r:
-            self.d.call(op, **keys)
-        self.assertEqual(r.exception.code, code)
-        return r.exception
 
 
 class Life(Base):

@@ -3,39 +3,17 @@
 over is ended. The real wattqd and wattq-shepherd, the script meter with known power."""
 import os
 import resource
-import subprocess
 import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from harness import BIN, Daemon, Refused  # noqa: E402
+from harness import Daemon, DaemonCase  # noqa: E402
 
 MIB = 1 << 20
 
 
-class Base(unittest.TestCase):
-    args = ()
 
-    def setUp(self):
-        self.d = Daemon(*self.args)
-        self.addCleanup(self.d.__exit__, None, None, None)
-        self.d.start()
-
-    def refused(self, code, op, **keys):
-        with self.assertRaises(Refused) as r:
-            self.d.call(op, **keys)
-        self.assertEqual(r.exception.code, code)
-        return r.exception
-
-    def wattq(self, *args, code=0, **keys):
-        """The client, in the directory of the daemon; its two outputs together."""
-        p = subprocess.run([os.path.join(BIN, "client", "wattq"), "--socket", self.d.socket, *args], cwd=self.d.dir,
-                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **keys)
-        self.assertEqual(p.returncode, code, p.stdout)
-        return p.stdout
-
-
-class Carried(Base):
+class Carried(DaemonCase):
     def test_soft_limits_and_niceness_arrive(self):
         base = os.nice(0)
         script = "nice; ulimit -Sn; ulimit -Sc; ulimit -Ss"
@@ -78,7 +56,7 @@ class Carried(Base):
         self.assertIn("0 to 19", self.wattq("submit", "--nice", "-3", "--", "true", code=2))
 
 
-class Memory(Base):
+class Memory(DaemonCase):
     def test_beyond_it(self):
         """By the controller where there is one, which is an `oom`; else each process alone, and it says so."""
         hungry = self.d.submit(["python3", "-c", "x = b'x' * (300 << 20); print('had it')"], mem_bytes=64 * MIB)
@@ -100,7 +78,7 @@ class Memory(Base):
         self.assertIn("of memory were asked for, but this machine has", str(e))
 
 
-class MemoryForRuns(Base):
+class MemoryForRuns(DaemonCase):
     args = ("--mem", "100M", "--parallel", "4")
 
     def test_it_is_reserved(self):
@@ -115,7 +93,7 @@ class MemoryForRuns(Base):
         self.assertEqual([r["state"] for r in self.d.wait(a, b, c)], ["cancelled", "done", "done"])
 
 
-class EachUser(Base):
+class EachUser(DaemonCase):
     """What each user may have."""
     args = ("--parallel", "4", "--max-time", "1h", "--default-mem", "3M", "--max-mem", "32M", "--max-queued", "3",
             "--max-running", "2")

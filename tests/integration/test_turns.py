@@ -3,22 +3,14 @@
 so the other users of these tests get their runs while wattqd is down: their rows are given another uid."""
 import os
 import sqlite3
-import subprocess
 import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from harness import BIN, Daemon, Refused  # noqa: E402
+from harness import DaemonCase, Refused  # noqa: E402
 
 
-class Base(unittest.TestCase):
-    args = ()
-
-    def setUp(self):
-        self.d = Daemon(*self.args)
-        self.addCleanup(self.d.__exit__, None, None, None)
-        self.d.start()
-
+class Base(DaemonCase):
     def blocker(self):
         """A run that keeps all others waiting until release()."""
         gate = self.d.path("gate")
@@ -48,12 +40,6 @@ class Base(unittest.TestCase):
         for r in waiting:  # asked for alone, the same
             self.assertEqual(self.d.show(r["run"])["position"], r["position"])
         return [r["run"] for r in waiting]
-
-    def wattq(self, *args, code=0):
-        p = subprocess.run([os.path.join(BIN, "client", "wattq"), "--socket", self.d.socket, *args],
-                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        self.assertEqual(p.returncode, code, p.stdout)
-        return p.stdout
 
     def starts(self, runs):
         self.d.wait(*runs)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from wattqproto import Client, Refused  # noqa: E402,F401
@@ -205,6 +206,29 @@ class Daemon:
 
     def path(self, *names):
         return os.path.join(self.dir, *names)
+
+
+class DaemonCase(unittest.TestCase):
+    """Tests that have a daemon of their own each, called with args."""
+    args = ()
+
+    def setUp(self):
+        self.d = Daemon(*self.args)
+        self.addCleanup(self.d.__exit__, None, None, None)
+        self.d.start()
+
+    def refused(self, code, op, **keys):
+        with self.assertRaises(Refused) as r:
+            self.d.call(op, **keys)
+        self.assertEqual(r.exception.code, code)
+        return r.exception
+
+    def wattq(self, *args, code=0, **keys):
+        """The client, in the directory of the daemon; its two outputs together."""
+        p = subprocess.run([os.path.join(BIN, "client", "wattq"), "--socket", self.d.socket, *args], cwd=self.d.dir,
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **keys)
+        self.assertEqual(p.returncode, code, p.stdout)
+        return p.stdout
 
 
 def total(run, part="window", figure="machine"):

@@ -16,6 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -48,7 +49,7 @@ def enter():
     if HOMES not in os.environ:
         if subprocess.run(["unshare", "--mount", "true"], stderr=subprocess.DEVNULL).returncode:
             skip("needs a mount namespace of its own, for users that are nobody else's")
-        homes = subprocess.check_output(["mktemp", "-d", "/tmp/wattq-homes-XXXXXX"], text=True).strip()
+        homes = tempfile.mkdtemp(prefix="wattq-homes-", dir="/tmp")
         try:
             code = subprocess.run(["unshare", "--mount", "--propagation", "private", sys.executable, *sys.argv],
                                   env=dict(os.environ, **{HOMES: homes})).returncode
