@@ -153,22 +153,10 @@ struct listing {
     int64_t uid; /* RUN_NONE = everybody */
     bool blocked;
     const char *launch_blocked;
-    char pause[280]; /* room for the sentence */
+    char why[QUEUE_REASON_MAX]; /* room for the sentence */
 };
 
-static const char *why_not_calm(struct listing *x, const struct queue_calm *w)
-{
-    char need[40];
-    char now[48] = "nobody has looked yet";
-    if (w->share_ppm >= 0)
-        snprintf(now, sizeof(now), "now %.1f %%, so for %.0f s", (double)w->share_ppm / 1e4,
-                 (double)(w->calm_ns > 0 ? w->calm_ns : 0) / 1e9);
-    snprintf(x->pause, sizeof(x->pause), "others to use at most %.1f %% of the CPUs for %s: %s",
-             (double)w->need_ppm / 1e4, units_show_duration(need, sizeof(need), w->need_ns), now);
-    return x->pause;
-}
-
-/* Why one that waits does: the breaker, a disk that takes no commits, or its own pause. */
+/* Why one that waits does: a disk that takes no commits, a launcher that is away, or what the queue says. */
 static const char *why_waiting(struct listing *x, const struct queue_run *r)
 {
     if (r->row->state != RUN_QUEUED)
@@ -177,32 +165,7 @@ static const char *why_waiting(struct listing *x, const struct queue_run *r)
         return "storage is degraded, nothing is started: wattq info";
     if (x->launch_blocked)
         return x->launch_blocked;
-    struct queue_calm calm;
-    if (queue_waits_calm(x->q, r->row->id, &calm))
-        return why_not_calm(x, &calm);
-    int64_t left_ns = 0;
-    if (queue_idle_state(x->q, &left_ns) != QUEUE_IDLE_NONE) {
-        snprintf(x->pause, sizeof(x->pause),
-                 "idle power is being measured (wattq idle measure): %.1f s are left of it",
-                 (double)left_ns / 1e9);
-        return x->pause;
-    }
-    int64_t own = queue_waits_own(x->q, r->row->id);
-    if (own > 0) {
-        snprintf(x->pause, sizeof(x->pause),
-                 "another run of its user to end: %lld may go on at once", (long long)own);
-        return x->pause;
-    }
-    const char *gpus = queue_waits_resources(x->q, r->row->id, x->pause, sizeof(x->pause));
-    if (gpus)
-        return gpus;
-    left_ns = queue_pause_left_ns(x->q, r->row->id);
-    if (left_ns == 0)
-        return queue_sweep_reason(x->q, r->row->sweep);
-    snprintf(x->pause, sizeof(x->pause),
-             "the idle pause before it, so that idle power is known: %.1f s are left",
-             (double)left_ns / 1e9);
-    return x->pause;
+    return queue_waiting_for(x->q, r->row->id, x->why, sizeof(x->why));
 }
 
 static int put_run(void *arg, const struct queue_run *r)

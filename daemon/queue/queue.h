@@ -180,8 +180,6 @@ void queue_exec_gone(struct queue *q, int64_t run, const char *reason);
 void queue_visit(struct queue *q, int (*fn)(void *arg, const struct queue_run *r), void *arg);
 /* 0; 1 = not live (ask the database). Valid until the loop turns. */
 int queue_find(struct queue *q, int64_t run, struct queue_run *out);
-/* Why the runs of a sweep are not started: the breaker's sentence, or that as many run as may; NULL = they are. */
-const char *queue_sweep_reason(struct queue *q, int64_t sweep);
 int64_t
 queue_boot(const struct queue *q); /* boot.id of the running kernel; RUN_NONE = not read yet */
 /* Which GPUs are there and who holds them, as of now. Loop thread; valid until the loop turns. */
@@ -189,22 +187,11 @@ struct resources;
 const struct resources *queue_resources(const struct queue *q);
 /* Which run the shepherd with this pid looks after; RUN_NONE = none that is live. */
 int64_t queue_run_of(const struct queue *q, int64_t shepherd);
-/* What a queued run waits for when that is resources ("1 GPU: held by run 12; 4 CPUs: of 8 CPUs only 2 CPUs left"); NULL = it
- * is something else. */
-const char *queue_waits_resources(struct queue *q, int64_t run, char *buf, size_t cap);
-/* Is a queued run kept back by how many of its user's may go on at once? Then how many that is; 0 = no. */
-int64_t queue_waits_own(struct queue *q, int64_t run);
-/* How long the first of the line is still kept back by its own pause alone; 0 = it is not. */
-int64_t queue_pause_left_ns(struct queue *q, int64_t run);
-/* What the first of the line, if it is `run`, still waits for with --quiet; false = it does not. */
-struct queue_calm {
-    int64_t need_ns, need_ppm;
-    int64_t calm_ns; /* so long it has been calm enough; -1 = it is not, or nobody has looked yet */
-    int64_t share_ppm; /* what others use now; -1 = not known yet */
-};
-bool queue_waits_calm(struct queue *q, int64_t run, struct queue_calm *out);
-/* Why a run that waits does, all of it, one sentence at a time; nothing when it does not wait, or is about to start.
- * queue_waits_resources and the others below are parts of this for lists. */
+/* What a run waits for, the first of it that is not its turn, in one sentence for lists; NULL = nothing but its turn.
+ * buf has QUEUE_REASON_MAX bytes. */
+#define QUEUE_REASON_MAX 400
+const char *queue_waiting_for(struct queue *q, int64_t run, char *buf, size_t cap);
+/* Why a run that waits does, all of it, one sentence at a time; nothing when it does not wait, or is about to start. */
 void queue_reasons(struct queue *q, int64_t run, void (*fn)(void *arg, const char *text),
                    void *arg);
 /* Those that come before it in turn: their number, and the first of them. */

@@ -281,6 +281,24 @@ int queue_item_mine(struct queue *q, int64_t run, struct run_actor by, struct qu
 /* "run 7 is held and cannot be moved": WATTQ_E_CONFLICT. */
 int queue_conflict(const struct queue_item *r, const char *verb, struct err *e);
 
+/* What keeps a run waiting: queue_gpus.c, queue_order.c; queue_why.c says it. */
+/* Why the runs of a sweep are not started: the breaker's sentence, or that as many run as may; NULL = they are. */
+const char *queue_sweep_reason(struct queue *q, int64_t sweep);
+/* What a queued run waits for when that is resources ("1 GPU: held by run 12; 4 CPUs: of 8 CPUs only 2 CPUs left"); NULL = it
+ * is something else. */
+const char *queue_waits_resources(struct queue *q, int64_t run, char *buf, size_t cap);
+/* Is a queued run kept back by how many of its user's may go on at once? Then how many that is; 0 = no. */
+int64_t queue_waits_own(struct queue *q, int64_t run);
+/* How long the first of the line is still kept back by its own pause alone; 0 = it is not. */
+int64_t queue_pause_left_ns(struct queue *q, int64_t run);
+/* What the first of the line, if it is `run`, still waits for with --quiet; false = it does not. */
+struct queue_calm {
+    int64_t need_ns, need_ppm;
+    int64_t calm_ns; /* so long it has been calm enough; -1 = it is not, or nobody has looked yet */
+    int64_t share_ppm; /* what others use now; -1 = not known yet */
+};
+bool queue_waits_calm(struct queue *q, int64_t run, struct queue_calm *out);
+
 /* queue_start.c */
 /* The token of r's next start; r may be new. In system mode tokens rise over all runs, across restarts and a
  * clock that was set back: the launcher takes none twice. */

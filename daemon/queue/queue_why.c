@@ -20,7 +20,7 @@ struct teller {
 static void tell(struct teller *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void tell(struct teller *t, const char *format, ...)
 {
-    char text[400];
+    char text[QUEUE_REASON_MAX];
     va_list args;
     va_start(args, format);
     // NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized)
@@ -69,25 +69,69 @@ static void tell_others(struct teller *t, struct queue *q, struct queue_item *r)
              q->active.n, q->cfg.parallel, names_of(&q->active, names));
 }
 
-static void tell_calm(struct teller *t, struct queue *q, int64_t run)
+/* Each of these writes its sentence, or is false: that is not what it waits for. */
+static bool say_calm(struct queue *q, int64_t run, char *out, size_t cap)
 {
-    struct queue_calm calm;
+    struct queue_calm w;
     char need[40];
+    char now[48] = "nobody has looked yet";
+    if (!queue_waits_calm(q, run, &w))
+        return false;
+    if (w.share_ppm >= 0)
+        (void)snprintf(now, sizeof(now), "now %.1f %%, so for %.0f s", (double)w.share_ppm / 1e4,
+                       (double)(w.calm_ns > 0 ? w.calm_ns : 0) / 1e9);
+    (void)snprintf(out, cap, "others to use at most %.1f %% of the CPUs for %s: %s",
+                   (double)w.need_ppm / 1e4, units_show_duration(need, sizeof(need), w.need_ns),
+                   now);
+    return true;
+}
+
+static bool say_idle(struct queue *q, char *out, size_t cap)
+{
+    int64_t left_ns = 0;
+    if (queue_idle_state(q, &left_ns) == QUEUE_IDLE_NONE)
+        return false;
+    (void)snprintf(out, cap,
+                   "idle power is being measured (wattq idle measure): %.1f s are left of it",
+                   (double)left_ns / 1e9);
+    return true;
+}
+
+static bool say_own(struct queue *q, int64_t run, char *out, size_t cap)
+{
+    int64_t own = queue_waits_own(q, run);
+    if (own > 0)
+        (void)snprintf(out, cap, "another run of its user to end: %" PRId64 " may go on at once",
+                       own);
+    return own > 0;
+}
+
+static bool say_pause(struct queue *q, int64_t run, char *out, size_t cap)
+{
     int64_t left_ns = queue_pause_left_ns(q, run);
     if (left_ns > 0)
-        tell(t, "the idle pause before it, so that idle power is known: %.1f s are left",
-             (double)left_ns / 1e9);
-    if (queue_waits_calm(q, run, &calm))
-        tell(t, "others are to use at most %.1f %% of the CPUs for %s first",
-             (double)calm.need_ppm / 1e4, units_show_duration(need, sizeof(need), calm.need_ns));
+        (void)snprintf(out, cap,
+                       "the idle pause before it, so that idle power is known: %.1f s are left",
+                       (double)left_ns / 1e9);
+    return left_ns > 0;
+}
+
+const char *queue_waiting_for(struct queue *q, int64_t run, char *buf, size_t cap)
+{
+    const struct queue_item *r = queue_item_find(q, run);
+    if (!r || r->next != RUN_QUEUED)
+        return NULL;
+    if (say_calm(q, run, buf, cap) || say_idle(q, buf, cap) || say_own(q, run, buf, cap) ||
+        queue_waits_resources(q, run, buf, cap) || say_pause(q, run, buf, cap))
+        return buf;
+    return queue_sweep_reason(q, r->row.sweep);
 }
 
 void queue_reasons(struct queue *q, int64_t run, void (*fn)(void *arg, const char *text), void *arg)
 {
     struct teller t = {fn, arg};
     struct queue_item *r = queue_item_find(q, run);
-    int64_t left_ns = 0;
-    char text[RESOURCES_TEXT + 80];
+    char text[QUEUE_REASON_MAX];
     if (!r)
         return;
     if (r->next == RUN_HELD)
@@ -95,16 +139,17 @@ void queue_reasons(struct queue *q, int64_t run, void (*fn)(void *arg, const cha
     if (r->next != RUN_QUEUED)
         return;
     tell_sweep(&t, q, r);
-    if (queue_idle_state(q, &left_ns) != QUEUE_IDLE_NONE)
-        tell(&t, "idle power is being measured (wattq idle measure): %.1f s are left of it",
-             (double)left_ns / 1e9);
-    int64_t own = queue_waits_own(q, run);
-    if (own > 0)
-        tell(&t, "another run of its user to end: %" PRId64 " may go on at once", own);
+    if (say_idle(q, text, sizeof(text)))
+        tell(&t, "%s", text);
+    if (say_own(q, run, text, sizeof(text)))
+        tell(&t, "%s", text);
     tell_others(&t, q, r);
     if (queue_waits_resources(q, run, text, sizeof(text)))
         tell(&t, "%s", text);
-    tell_calm(&t, q, run);
+    if (say_pause(q, run, text, sizeof(text)))
+        tell(&t, "%s", text);
+    if (say_calm(q, run, text, sizeof(text)))
+        tell(&t, "%s", text);
     const struct turns_key key = queue_item_key(r);
     size_t position = turns_position(&q->line, &key);
     if (position > 1)
