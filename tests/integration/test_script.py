@@ -58,6 +58,11 @@ class Scripts(unittest.TestCase):
         self.assertEqual(self.log(run), "['x']\n")
         self.assertEqual(self.show(run)["label"], "code.py")
 
+    def test_a_long_name_is_cut_between_characters(self):
+        self.write("a" + "\u00e4" * 90, "#!/bin/sh\n")
+        run = int(self.wattq("script", "a" + "\u00e4" * 90).stdout)
+        self.assertEqual(self.show(run)["label"], "a" + "\u00e4" * 49)
+
     def test_an_array_is_a_sweep(self):
         self.write("array.sh", "#!/bin/bash\n#SBATCH -J arr -a 1-5:2%1 --oversubscribe\n#WATTQ --slurm-env\n"
                                'sleep 0.2; echo "{$WATTQ_ARRAY_TASK_ID $SLURM_ARRAY_TASK_ID $SLURM_ARRAY_TASK_COUNT}"\n')
