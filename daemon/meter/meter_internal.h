@@ -98,6 +98,8 @@ struct meter_group {
     uint32_t n;
     uint32_t *channels; /* meter-wide indices by slot, rising */
     bool started;       /* a tick has been pushed */
+    int64_t began_ns;   /* of the newest one: when its sweep began, and its middle on the grid */
+    int64_t middle_ns;
 };
 
 /* A source just opened, before it has a place. */

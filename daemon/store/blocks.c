@@ -11,7 +11,7 @@ struct entry {
     bool tail;
     struct blocks_row row; /* ids of tail rows come again: time and length are part of the key */
     uint8_t *data;         /* NULL = free */
-    size_t bytes;
+    size_t bytes;          /* with what the view has unpacked */
     struct codec_view view;
     uint64_t used; /* when last; the smallest goes first */
 };
@@ -29,6 +29,7 @@ struct blocks *blocks_new(void)
 static void drop(struct blocks *b, struct entry *x)
 {
     b->bytes -= x->bytes;
+    codec_close(&x->view);
     free(x->data);
     memset(x, 0, sizeof(*x));
 }
@@ -70,32 +71,40 @@ static struct entry *make_room(struct blocks *b, size_t bytes)
     }
 }
 
-/* The blob in column 0 of the row that st stands on, checked and kept. */
+/* The blob in column 0 of the row that st stands on, copied and checked; the caller has both. */
+static int open_blob(sqlite3_stmt *st, const struct blocks_row *row, uint8_t **data, size_t *bytes,
+                     struct codec_view *v, struct err *e)
+{
+    const void *blob = stmt_blob(st, 0, bytes);
+    if (!blob)
+        return err_set(e, WATTQ_E_CORRUPT, "a stored block of samples is empty");
+    *data = malloc(*bytes);
+    if (!*data)
+        return err_set(e, WATTQ_E_STORAGE, "no memory for stored samples");
+    memcpy(*data, blob, *bytes);
+    int rc = codec_open(v, *data, *bytes, e);
+    if (rc == 0 && codec_time(v, 0) != row->t0_ns) {
+        codec_close(v);
+        rc = err_set(e, WATTQ_E_CORRUPT, "a stored block of samples is not that of its row");
+    }
+    if (rc)
+        free(*data);
+    return rc;
+}
+
 static int load(struct blocks *b, sqlite3_stmt *st, bool tail, const struct blocks_row *row,
                 struct codec_view *v, struct err *e)
 {
     size_t bytes = 0;
-    const void *blob = stmt_blob(st, 0, &bytes);
-    struct codec_view checked;
-    int rc = blob ? codec_open(&checked, blob, bytes, e)
-                  : err_set(e, WATTQ_E_CORRUPT, "a stored block of samples is empty");
-    if (rc == 0 && codec_time(&checked, 0) != row->t0_ns)
-        rc = err_set(e, WATTQ_E_CORRUPT, "a stored block of samples is not that of its row");
+    uint8_t *data;
+    int rc = open_blob(st, row, &data, &bytes, v, e);
     if (rc)
         return rc;
+    bytes += codec_view_bytes(v);
     struct entry *x = make_room(b, bytes);
-    x->data = malloc(bytes);
-    if (!x->data)
-        return err_set(e, WATTQ_E_STORAGE, "no memory for stored samples");
-    memcpy(x->data, blob, bytes);
-    x->tail = tail;
-    x->row = *row;
-    x->bytes = bytes;
-    x->view = checked;
-    x->view.data = x->data;
-    x->used = ++b->clock;
+    *x = (struct entry){
+        .tail = tail, .row = *row, .data = data, .bytes = bytes, .view = *v, .used = ++b->clock};
     b->bytes += bytes;
-    *v = x->view;
     return 0;
 }
 

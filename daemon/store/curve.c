@@ -53,17 +53,20 @@ static int load(struct curve *c, struct err *e)
         return rc;
     if (c->begin.slot >= c->view.channels)
         return err_set(e, WATTQ_E_CORRUPT, "a stored block of samples lacks a channel");
-    c->column = codec_column_at(&c->view, c->begin.slot);
+    codec_cursor_open(&c->column, &c->view, c->begin.slot);
     c->at = 0;
     c->loaded = true;
     c->blocks++;
     return 1;
 }
 
-static struct walk_sample sample_at(const struct curve *c, uint32_t i)
+static struct walk_sample next_sample(struct curve *c)
 {
-    return (struct walk_sample){codec_time(&c->view, i), codec_value(&c->column, i),
-                                codec_state(&c->column, i), codec_flags(&c->view, i)};
+    struct walk_sample x = {.t_ns = codec_time(&c->view, c->at),
+                            .flags = codec_flags(&c->view, c->at)};
+    x.value = codec_cursor_next(&c->column, &x.state);
+    c->at++;
+    return x;
 }
 
 int curve_next(struct curve *c, struct walk_piece out[2], int *n, struct err *e)
@@ -74,7 +77,7 @@ int curve_next(struct curve *c, struct walk_piece out[2], int *n, struct err *e)
         if (rc <= 0)
             return rc;
     }
-    struct walk_sample x = sample_at(c, c->at++);
+    struct walk_sample x = next_sample(c);
     *n = walk_step(&c->begin.rule, &c->state, &x, out);
     return 1;
 }
@@ -94,10 +97,20 @@ static int jump(struct curve *c, struct err *e)
     return resume(c, &h, e);
 }
 
+/* The samples of this block before t: no piece that they complete holds it. */
+static void pass(struct curve *c, int64_t t_ns)
+{
+    while (c->loaded && c->at < c->view.n && codec_time(&c->view, c->at) < t_ns) {
+        struct walk_sample x = next_sample(c);
+        walk_pass(&c->begin.rule, &c->state, &x);
+    }
+}
+
 /* Pieces up to the one that holds t. 1 = found, 0 = the epoch's data end before, < 0. */
 static int search(struct curve *c, int64_t t_ns, struct walk_piece *out, struct err *e)
 {
     for (;;) {
+        pass(c, t_ns);
         if (c->loaded && c->at == c->view.n && c->blocks >= JUMP_AFTER && !c->it.in_tail) {
             int rc = jump(c, e);
             if (rc)
@@ -243,7 +256,8 @@ int curve_last_raw(struct store *s, const struct rows_begin *b, int64_t last_ns,
         return 1;
     if (rc)
         return rc;
-    struct codec_column col = codec_column_at(&v, b->slot);
+    struct codec_cursor col;
+    codec_cursor_open(&col, &v, b->slot);
     *raw = col.raw_last;
     return col.has_raw ? 0 : 1;
 }

@@ -12,7 +12,7 @@ struct curve {
     struct walk_state state;
     struct blocks_iter it;
     struct codec_view view;
-    struct codec_column column;
+    struct codec_cursor column;
     uint32_t at; /* next sample of the view */
     bool loaded; /* view is a block */
     int blocks;  /* taken since the last jump */

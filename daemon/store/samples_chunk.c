@@ -21,14 +21,15 @@ static bool counts(enum channel_kind k)
     return k == CHANNEL_COUNTER || k == CHANNEL_CPU_TIME;
 }
 
-static struct summary summarize(const struct codec_view *v, uint32_t slot,
-                                const struct walk_rule *r, const struct walk_state *start)
+static struct summary summarize(struct codec_view *v, uint32_t slot, const struct walk_rule *r,
+                                const struct walk_state *start)
 {
     struct summary u = {.end = *start, .min = STMT_NULL, .max = STMT_NULL};
-    struct codec_column col = codec_column_at(v, slot);
+    struct codec_cursor col;
+    codec_cursor_open(&col, v, slot);
     for (uint32_t i = 0; i < v->n; i++) {
-        struct walk_sample x = {codec_time(v, i), codec_value(&col, i), codec_state(&col, i),
-                                codec_flags(v, i)};
+        struct walk_sample x = {.t_ns = codec_time(v, i), .flags = codec_flags(v, i)};
+        x.value = codec_cursor_next(&col, &x.state);
         struct walk_piece p[2];
         int n = walk_step(r, &u.end, &x, p);
         bool valid = walk_valid(r, &x);
@@ -44,7 +45,7 @@ static struct summary summarize(const struct codec_view *v, uint32_t slot,
     return u;
 }
 
-static int insert_chunk(struct store *s, const struct chunk_job *j, const struct codec_view *v,
+static int insert_chunk(struct store *s, const struct chunk_job *j, struct codec_view *v,
                         int64_t *id, struct err *e)
 {
     STMT_USE(st, s, CHUNK_INSERT);
@@ -75,7 +76,7 @@ static void bind_start(sqlite3_stmt *st, const struct walk_state *head,
     stmt_bind_int(st, 16, start->bridged_uj);
 }
 
-static int insert_head(struct store *s, const struct chunk_job *j, const struct codec_view *v,
+static int insert_head(struct store *s, const struct chunk_job *j, struct codec_view *v,
                        int64_t chunk, uint32_t slot, struct err *e)
 {
     const struct walk_state *head = &j->head[slot];
@@ -98,7 +99,7 @@ static int insert_head(struct store *s, const struct chunk_job *j, const struct 
     return stmt_run(st, e);
 }
 
-static int delete_tail(struct store *s, int64_t grp, int64_t epoch, struct err *e)
+int chunk_delete_tail(struct store *s, int64_t grp, int64_t epoch, struct err *e)
 {
     STMT_USE(st, s, TAIL_DELETE);
     stmt_bind_int(st, 1, grp);
@@ -108,12 +109,12 @@ static int delete_tail(struct store *s, int64_t grp, int64_t epoch, struct err *
 
 int chunk_write(struct store *s, const struct chunk_job *j, struct err *e)
 {
-    struct codec_view v;
+    struct codec_view v CLEANUP(codec_close) = {0};
     int64_t chunk = 0;
     int rc = codec_open(&v, j->blob, j->bytes, e);
     if (rc == 0)
         rc = insert_chunk(s, j, &v, &chunk, e);
     for (uint32_t slot = 0; rc == 0 && slot < j->n; slot++)
         rc = insert_head(s, j, &v, chunk, slot, e);
-    return rc ? rc : delete_tail(s, j->grp, j->epoch, e);
+    return rc ? rc : chunk_delete_tail(s, j->grp, j->epoch, e);
 }

@@ -11,7 +11,9 @@
 #include "daemon/store/samples.h"
 #include "daemon/store/walk.h"
 
-#define SAMPLES_CHUNK_TICKS 600
+/* Longer chunks are smaller (each has a head for every channel) and slower to read: docs/storage.md. */
+#define SAMPLES_CHUNK_TICKS 3600
+#define SAMPLES_CHUNK_FAST  10000 /* of groups that are faster than 50 Hz */
 #define SAMPLES_PENDING_BYTES                                                                      \
     (INT64_C(64) << 20) /* while storage is degraded; above it every second tick goes */
 
@@ -21,7 +23,7 @@ struct samples_setup {
     size_t n;
     const int64_t *periods_ns; /* one per group */
     size_t groups;
-    uint32_t chunk_ticks; /* 0 = SAMPLES_CHUNK_TICKS */
+    uint32_t chunk_ticks; /* 0 = as the period says */
     int64_t now_ns;       /* when sampling will start, for the bridging decision */
     /* As meter_set_base; NULL = not wanted. */
     void (*set_base)(void *arg, size_t i, int64_t id, int64_t e0, int64_t raw0, bool raw_known);
@@ -49,6 +51,7 @@ struct wchannel {
 struct wgroup {
     int64_t id; /* grp.id */
     int64_t period_ns;
+    uint32_t chunk_ticks;
     uint32_t n;
     size_t *members; /* slot -> index of the channel */
     struct codec_block *block;
@@ -78,7 +81,7 @@ struct wnow {
 
 struct samples {
     struct store *store;
-    uint32_t chunk_ticks;
+    uint32_t chunk_ticks; /* of the setup */
     void (*read_clocks)(void *arg, int64_t *boot_ns, int64_t *utc_ns);
     void *clocks_arg;
     struct samples_watch watch;
@@ -109,6 +112,7 @@ struct chunk_job {
 };
 /* Inside a transaction: chunk and heads in, tail rows of (grp, epoch) out. */
 int chunk_write(struct store *s, const struct chunk_job *j, struct err *e) MUST_USE;
+int chunk_delete_tail(struct store *s, int64_t grp, int64_t epoch, struct err *e) MUST_USE;
 
 /* Inside a transaction: tail rows of epochs that are over (after a kill) become chunks. A row that is
  * damaged is left out and costs only itself. */

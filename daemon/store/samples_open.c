@@ -242,12 +242,20 @@ static void init_channel(struct wchannel *c, const struct meter_channel *m, int6
     c->state.last_ns = c->first.last_ns = c->carry.last_ns = WALK_NONE;
 }
 
+static uint32_t chunk_ticks(const struct samples *w, int64_t period_ns)
+{
+    if (w->chunk_ticks > 0)
+        return w->chunk_ticks;
+    return period_ns < 20 * NS_PER_MS ? SAMPLES_CHUNK_FAST : SAMPLES_CHUNK_TICKS;
+}
+
 /* Group g of the setup becomes group first_group + g; its members are channels first ... */
 static void init_group(struct samples *w, size_t first, size_t first_group, size_t g,
                        const struct samples_setup *u)
 {
     struct wgroup *grp = &w->group[first_group + g];
-    *grp = (struct wgroup){.period_ns = u->periods_ns[g]};
+    *grp = (struct wgroup){.period_ns = u->periods_ns[g],
+                           .chunk_ticks = chunk_ticks(w, u->periods_ns[g])};
     w->gnow[first_group + g] = (struct wgroup_now){.last_ns = -1};
     for (size_t i = 0; i < u->n; i++)
         grp->n += u->channels[i]->group == g;
@@ -264,7 +272,7 @@ static void init_group(struct samples *w, size_t first, size_t first_group, size
         kinds[m->slot] = (uint8_t)m->desc.kind;
         grp->head[m->slot].last_ns = WALK_NONE;
     }
-    grp->block = codec_block_new(kinds, grp->n);
+    grp->block = codec_block_new(kinds, grp->n, grp->period_ns);
 }
 
 /* The same array with room for n elements and one more. */
@@ -313,7 +321,7 @@ static struct samples *new_samples(struct store *s, const struct samples_setup *
 {
     struct samples *w = base_alloc(sizeof(*w));
     w->store = s;
-    w->chunk_ticks = u->chunk_ticks ? u->chunk_ticks : SAMPLES_CHUNK_TICKS;
+    w->chunk_ticks = u->chunk_ticks;
     w->read_clocks = u->read_clocks;
     w->clocks_arg = u->arg;
     w->now.suspend_ns = WALK_NONE;

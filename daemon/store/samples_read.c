@@ -218,27 +218,24 @@ int samples_seen(struct store *s, int64_t channel, int64_t boot, int64_t t_ns, s
 
 /* ---- single samples ----------------------------------------------------------------------------- */
 
-static void fill(const struct codec_view *v, const struct codec_column *c, uint32_t i,
-                 struct sample *out)
+/* The next tick of a column: a sample, and whether it is one. */
+static bool take(const struct rows_begin *b, struct codec_view *v, struct codec_cursor *col,
+                 uint32_t i, struct sample *out)
 {
+    struct walk_sample x = {.t_ns = codec_time(v, i)};
+    x.value = codec_cursor_next(col, &x.state);
     *out = (struct sample){
-        .t_ns = codec_time(v, i),
+        .t_ns = x.t_ns,
         .before_ns = codec_before(v, i),
         .after_ns = codec_after(v, i),
-        .value = codec_value(c, i),
-        .state = (enum reading_state)(codec_state(c, i) & TICK_STATE_MASK),
+        .value = x.value,
+        .state = (enum reading_state)(x.state & TICK_STATE_MASK),
     };
-}
-
-static bool valid_at(const struct rows_begin *b, const struct codec_view *v,
-                     const struct codec_column *c, uint32_t i)
-{
-    struct walk_sample x = {codec_time(v, i), codec_value(c, i), codec_state(c, i), 0};
     return walk_valid(&b->rule, &x);
 }
 
 /* Which stamp of a sweep is compared. */
-typedef int64_t stamp_of(const struct codec_view *v, uint32_t i);
+typedef int64_t stamp_of(struct codec_view *v, uint32_t i);
 
 /* What is looked for: the nearest valid sample whose stamp is on the right side of t. */
 struct want {
@@ -246,35 +243,36 @@ struct want {
     stamp_of *stamp;
 };
 
-/* Newest valid sample of a block with stamp <= t. */
-static bool scan_back(const struct rows_begin *b, const struct codec_view *v, const struct want *q,
+/* Newest valid sample of a block with stamp <= t, a stamp that is not before the sweep's middle. */
+static bool scan_back(const struct rows_begin *b, struct codec_view *v, const struct want *q,
                       struct sample *out)
 {
+    struct codec_cursor col;
+    struct sample x;
+    bool found = false;
     if (b->slot >= v->channels)
         return false;
-    struct codec_column c = codec_column_at(v, b->slot);
-    for (uint32_t i = v->n; i-- > 0;) {
-        if (q->stamp(v, i) > q->t_ns || !valid_at(b, v, &c, i))
+    codec_cursor_open(&col, v, b->slot);
+    for (uint32_t i = 0; i < v->n && codec_time(v, i) <= q->t_ns; i++) {
+        if (!take(b, v, &col, i, &x) || q->stamp(v, i) > q->t_ns)
             continue;
-        fill(v, &c, i, out);
-        return true;
+        *out = x;
+        found = true;
     }
-    return false;
+    return found;
 }
 
 /* Oldest valid sample of a block with stamp >= t. */
-static bool scan_on(const struct rows_begin *b, const struct codec_view *v, const struct want *q,
+static bool scan_on(const struct rows_begin *b, struct codec_view *v, const struct want *q,
                     struct sample *out)
 {
+    struct codec_cursor col;
     if (b->slot >= v->channels)
         return false;
-    struct codec_column c = codec_column_at(v, b->slot);
-    for (uint32_t i = 0; i < v->n; i++) {
-        if (q->stamp(v, i) < q->t_ns || !valid_at(b, v, &c, i))
-            continue;
-        fill(v, &c, i, out);
-        return true;
-    }
+    codec_cursor_open(&col, v, b->slot);
+    for (uint32_t i = 0; i < v->n; i++)
+        if (take(b, v, &col, i, out) && q->stamp(v, i) >= q->t_ns)
+            return true;
     return false;
 }
 

@@ -12,6 +12,7 @@ struct rescue {
     struct store *store;
     int64_t boot, grp, epoch;
     uint32_t n;
+    int64_t period_ns;
     int64_t *ids;
     uint8_t *kinds;
     struct walk_rule *rules;
@@ -65,6 +66,7 @@ static int load_slots(struct rescue *r, struct err *e)
         r->kinds[r->n] = (uint8_t)kind;
         r->rules[r->n] =
             (struct walk_rule){(enum channel_kind)kind, walk_stall_ns(stmt_int(st, 3))};
+        r->period_ns = stmt_int(st, 3);
         r->n++;
     }
     return rc < 0 ? rc : 0;
@@ -93,22 +95,29 @@ static int load_states(struct rescue *r, struct err *e)
     return 0;
 }
 
-static bool add_view(struct rescue *r, const struct codec_view *v, uint32_t from)
+/* Tick i of the view, each column's cursor standing at it. */
+static void read_tick(struct rescue *r, struct codec_view *v, struct codec_cursor *col, uint32_t i)
+{
+    r->tick->n = r->n;
+    r->tick->before_ns = codec_before(v, i);
+    r->tick->after_ns = codec_after(v, i);
+    r->tick->flags = codec_flags(v, i);
+    for (uint32_t slot = 0; slot < r->n; slot++) {
+        tick_values(r->tick)[slot] = codec_cursor_next(&col[slot], &tick_states(r->tick)[slot]);
+        tick_raws(r->tick)[slot] = col[slot].raw_last;
+    }
+}
+
+static bool add_view(struct rescue *r, struct codec_view *v, uint32_t from)
 {
     if (v->channels != r->n)
         return false;
-    for (uint32_t i = from; i < v->n; i++) {
-        r->tick->n = r->n;
-        r->tick->before_ns = codec_before(v, i);
-        r->tick->after_ns = codec_after(v, i);
-        r->tick->flags = codec_flags(v, i);
-        for (uint32_t slot = 0; slot < r->n; slot++) {
-            struct codec_column c = codec_column_at(v, slot);
-            tick_values(r->tick)[slot] = codec_value(&c, i);
-            tick_raws(r->tick)[slot] = c.raw_last;
-            tick_states(r->tick)[slot] = codec_state(&c, i);
-        }
-        if (!codec_block_add(r->block, r->tick))
+    struct codec_cursor *col CLEANUP(base_freep) = base_alloc(r->n * sizeof(*col));
+    for (uint32_t slot = 0; slot < r->n; slot++)
+        codec_cursor_open(&col[slot], v, slot);
+    for (uint32_t i = 0; i < v->n; i++) {
+        read_tick(r, v, col, i);
+        if (i >= from && !codec_block_add(r->block, r->tick))
             return false;
     }
     return true;
@@ -192,7 +201,7 @@ static int rescue_group(struct rescue *r, struct err *e)
         rc = load_states(r, e);
     if (rc)
         return rc;
-    r->block = codec_block_new(r->kinds, r->n);
+    r->block = codec_block_new(r->kinds, r->n, r->period_ns);
     r->tick = base_alloc(tick_bytes(r->n));
     rc = add_shared(r, e);
     if (rc == 0)

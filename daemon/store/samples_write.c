@@ -9,7 +9,7 @@
 #define SUSPEND_NS                                                                                 \
     (100 * NS_PER_MS)        /* the two clocks of a tick are read up to a preemption apart */
 #define FLUSH_TICKS_MAX 4096 /* per transaction: about 2 MiB of 20 channels */
-#define TAIL_ROWS_MAX   256  /* many edge sweeps: compact before the tail gets slow to read */
+#define TAIL_ROWS_MAX   64   /* then they become one row: a tail of many is slow to read */
 
 /* ---- pending ticks ------------------------------------------------------------------------------ */
 
@@ -369,29 +369,45 @@ static int insert_tail(struct samples *w, size_t g, struct err *e)
 {
     struct wgroup_now *gn = &w->gnow[g];
     size_t bytes = 0;
-    uint8_t *blob CLEANUP(base_freep) = codec_encode(w->group[g].block, gn->stored, 0, &bytes);
-    struct codec_view v;
+    const struct codec_block *block = w->group[g].block;
+    uint8_t *blob CLEANUP(base_freep) = codec_encode(block, gn->stored, 0, &bytes);
     if (!blob)
         return err_set(e, WATTQ_E_STORAGE, "no memory for a row of samples");
-    int rc = codec_open(&v, blob, bytes, e);
-    if (rc)
-        return rc;
     STMT_USE(st, w->store, TAIL_INSERT);
     stmt_bind_int(st, 1, w->group[g].id);
     stmt_bind_int(st, 2, w->now.epoch);
-    stmt_bind_int(st, 3, codec_time(&v, 0));
-    stmt_bind_int(st, 4, codec_time(&v, v.n - 1));
-    stmt_bind_int(st, 5, v.n);
+    stmt_bind_int(st, 3, codec_block_time(block, gn->stored));
+    stmt_bind_int(st, 4, codec_block_time(block, gn->ticks - 1));
+    stmt_bind_int(st, 5, gn->ticks - gn->stored);
     stmt_bind_blob(st, 6, blob, bytes);
     gn->stored = gn->ticks;
     gn->rows++;
     return stmt_run(st, e);
 }
 
+/* One row in place of the rows that the block has so far. */
+static int merge_tail(struct samples *w, size_t g, struct err *e)
+{
+    struct wgroup_now *gn = &w->gnow[g];
+    int rc = chunk_delete_tail(w->store, w->group[g].id, w->now.epoch, e);
+    if (rc)
+        return rc;
+    gn->stored = gn->shared ? 1 : 0;
+    gn->rows = 0;
+    return insert_tail(w, g, e);
+}
+
 static bool is_full(const struct samples *w, size_t g)
 {
     const struct wgroup_now *gn = &w->gnow[g];
-    return gn->ticks - (gn->shared ? 1 : 0) >= w->chunk_ticks || gn->rows >= TAIL_ROWS_MAX;
+    return gn->ticks - (gn->shared ? 1 : 0) >= w->group[g].chunk_ticks;
+}
+
+static int store_group(struct samples *w, size_t g, struct err *e)
+{
+    if (is_full(w, g))
+        return compact(w, g, e);
+    return w->gnow[g].rows < TAIL_ROWS_MAX ? insert_tail(w, g, e) : merge_tail(w, g, e);
 }
 
 static int store_groups(struct samples *w, struct err *e)
@@ -400,7 +416,7 @@ static int store_groups(struct samples *w, struct err *e)
     for (size_t g = 0; rc == 0 && g < w->groups; g++) {
         if (w->gnow[g].stored == w->gnow[g].ticks || w->gnow[g].compacted)
             continue;
-        rc = is_full(w, g) ? compact(w, g, e) : insert_tail(w, g, e);
+        rc = store_group(w, g, e);
     }
     return rc;
 }

@@ -61,6 +61,8 @@ bool walk_valid(const struct walk_rule *r, const struct walk_sample *x);
  * s->last_ns are skipped, so that a shared tick may be walked twice. */
 int walk_step(const struct walk_rule *r, struct walk_state *s, const struct walk_sample *x,
               struct walk_piece out[2]);
+/* As walk_step, but nobody wants the pieces. */
+void walk_pass(const struct walk_rule *r, struct walk_state *s, const struct walk_sample *x);
 /* The piece between s and the first sample of a later epoch, whose cumulative values are given. */
 struct walk_piece walk_between(const struct walk_state *s, int64_t t_ns,
                                const struct walk_state *next);

@@ -9,17 +9,23 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static int64_t walk_column(const struct codec_view *v, uint32_t slot)
+static int64_t walk_column(struct codec_view *v, uint32_t slot)
 {
-    struct codec_column c = codec_column_at(v, slot);
-    struct walk_rule r = {c.kind, walk_stall_ns(codec_value(&c, 0) >> 1 & INT64_MAX)};
-    struct walk_state s = {.last_ns = WALK_NONE};
+    struct codec_cursor c;
+    codec_cursor_open(&c, v, slot);
+    struct walk_rule r = {c.kind, walk_stall_ns(c.raw_last >> 1 & INT64_MAX)};
+    struct walk_state s = {.last_ns = WALK_NONE}, passed = s;
     int64_t sum = c.raw_last;
     for (uint32_t i = 0; i < v->n; i++) {
         struct walk_piece p[2];
-        struct walk_sample x = {codec_time(v, i), codec_value(&c, i), codec_state(&c, i),
-                                codec_flags(v, i)};
+        struct walk_sample x = {.t_ns = codec_time(v, i), .flags = codec_flags(v, i)};
+        x.value = codec_cursor_next(&c, &x.state);
         int n = walk_step(&r, &s, &x, p);
+        walk_pass(&r, &passed, &x);
+        if (passed.last_ns != s.last_ns || passed.e_uj != s.e_uj || passed.rem != s.rem ||
+            passed.knot_ns != s.knot_ns || passed.failed != s.failed ||
+            passed.unknown_ns != s.unknown_ns)
+            abort();
         for (int k = 0; k < n; k++) {
             struct curve_point at;
             int64_t lo, hi;
@@ -49,6 +55,7 @@ static void try_open(const uint8_t *data, size_t size)
     for (uint32_t slot = 0; slot < v.channels; slot++)
         sink ^= walk_column(&v, slot);
     (void)sink;
+    codec_close(&v);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -25,17 +25,49 @@ def crc32c(data):
     return crc ^ 0xffffffff
 
 
+def varint(data, at):
+    """The number at `at` (docs/storage.md) and where the next byte lies."""
+    value = shift = 0
+    while True:
+        byte = data[at]
+        value |= (byte & 0x7f) << shift
+        shift += 7
+        at += 1
+        if byte < 0x80:
+            return value, at
+
+
+def as_varint(value):
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7f | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def one_more(blob):
+    """The blob with every value of its first column 1 more, lengths and checksum mended."""
+    channels, = struct.unpack_from("<H", blob, 4)
+    timeline, column = struct.unpack_from("<II", blob, 12)
+    at = 16 + 4 * channels + timeline
+    first = blob[at]
+    at += 1
+    assert not first & 0x80, "no state but 0"
+    _, at = varint(blob, at)  # raw
+    value, end = varint(blob, at)
+    new = bytearray(blob[:at] + as_varint(value + 2) + blob[end:-4])
+    struct.pack_into("<I", new, 16, column + len(new) + 4 - len(blob))
+    return bytes(new) + struct.pack("<I", crc32c(new))
+
+
 def forge(path, kind):
-    """One uJ more in the newest value of an account of the first meter, with a checksum that fits."""
+    """One uJ more from the newest chunk on, in an account of the first meter."""
     db = sqlite3.connect(path)
     where, blob = db.execute(
         "SELECT c.id, c.b FROM chunk c JOIN grp_slot s ON s.grp = c.grp JOIN account a ON a.channel = s.channel"
         " WHERE a.kind = ? ORDER BY a.meter, c.id DESC LIMIT 1", (kind,)).fetchone()
-    n, = struct.unpack_from("<I", blob, 8)
-    at = len(blob) - 4 - n - 8
-    body = bytearray(blob[:-4])
-    struct.pack_into("<q", body, at, struct.unpack_from("<q", body, at)[0] + 1)
-    db.execute("UPDATE chunk SET b = ? WHERE id = ?", (bytes(body) + struct.pack("<I", crc32c(body)), where))
+    db.execute("UPDATE chunk SET b = ? WHERE id = ?", (one_more(blob), where))
     db.commit()
     db.close()
 

@@ -13,7 +13,6 @@
 #include "daemon/energy/shares.h"
 #include "daemon/meter/gpu_procs.h"
 #include "daemon/store/baselines.h"
-#include "daemon/store/crc32c.h"
 #include "tests/support/recorder.h"
 
 #define SLOTS   3
@@ -475,18 +474,31 @@ static void test_share_inside_a_span(void **state)
 
 /* ---- damage ------------------------------------------------------------------------------------- */
 
-/* One column, version 0: ... values, states, CRC (docs/storage.md). */
-static void add_one(uint8_t *blob, size_t bytes)
+/* The only column once more, its newest value 1 more than it was. */
+static uint8_t *add_one(const void *blob, size_t *bytes)
 {
-    uint32_t n, crc;
-    int64_t v;
-    memcpy(&n, blob + 8, 4);
-    uint8_t *at = blob + bytes - 4 - n - 8;
-    memcpy(&v, at, 8);
-    v++;
-    memcpy(at, &v, 8);
-    crc = crc32c(blob, bytes - 4);
-    memcpy(blob + bytes - 4, &crc, 4);
+    struct codec_view v;
+    struct codec_cursor col;
+    struct err e = {0};
+    struct tick *t = base_alloc(tick_bytes(1));
+    rec_must(codec_open(&v, blob, *bytes, &e), &e, "codec_open");
+    codec_cursor_open(&col, &v, 0);
+    const uint8_t kind = (uint8_t)col.kind;
+    struct codec_block *b = codec_block_new(&kind, 1, v.period_ns);
+    t->n = v.channels;
+    for (uint32_t i = 0; i < v.n; i++) {
+        t->before_ns = codec_before(&v, i);
+        t->after_ns = codec_after(&v, i);
+        t->flags = codec_flags(&v, i);
+        tick_values(t)[0] = codec_cursor_next(&col, tick_states(t)) + (i + 1 == v.n);
+        tick_raws(t)[0] = col.raw_last;
+        assert_true(codec_block_add(b, t));
+    }
+    uint8_t *forged = codec_encode(b, 0, v.flags, bytes);
+    codec_block_free(b);
+    codec_close(&v);
+    free(t);
+    return forged;
 }
 
 /* Another value in the newest tail row of an account, with a checksum that fits it. */
@@ -502,13 +514,11 @@ static void forge(int64_t account)
              (long long)account);
     assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &get, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_step(get), SQLITE_ROW);
-    int bytes = sqlite3_column_bytes(get, 1);
-    uint8_t *blob = base_alloc((size_t)bytes);
-    memcpy(blob, sqlite3_column_blob(get, 1), (size_t)bytes);
-    add_one(blob, (size_t)bytes);
+    size_t bytes = (size_t)sqlite3_column_bytes(get, 1);
+    uint8_t *blob = add_one(sqlite3_column_blob(get, 1), &bytes);
     assert_int_equal(
         sqlite3_prepare_v2(db, "UPDATE tail SET b = ?1 WHERE seq = ?2", -1, &put, NULL), SQLITE_OK);
-    sqlite3_bind_blob(put, 1, blob, bytes, SQLITE_STATIC);
+    sqlite3_bind_blob(put, 1, blob, (int)bytes, SQLITE_STATIC);
     sqlite3_bind_int64(put, 2, sqlite3_column_int64(get, 0));
     sqlite3_finalize(get);
     assert_int_equal(sqlite3_step(put), SQLITE_DONE);

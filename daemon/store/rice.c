@@ -1,0 +1,238 @@
+#include "daemon/store/rice.h"
+
+#define HEAD_BITS  6u
+#define ALL_ZERO   63u /* heads that are no parameter */
+#define SPARSE     62u
+#define K_MAX      56u
+#define QUOTIENT   12u /* so many ones: the number follows, its length before it */
+#define LENGTH     6u
+#define COUNT_BITS 7u
+#define GAP_BITS   3u
+#define GAP_K_MAX  7u
+#define SPARSE_MAX 64u /* more numbers than that are never cheaper one by one */
+
+/* How a block is packed, and what that costs. */
+struct plan {
+    uint64_t bits;
+    unsigned head; /* k, ALL_ZERO or SPARSE */
+    unsigned count, kg, kv;
+    uint64_t gap[SPARSE_MAX], less[SPARSE_MAX]; /* zeros before each number; the number less 1 */
+};
+
+static unsigned length_of(uint64_t v)
+{
+    return v == 0 ? 1 : 64 - (unsigned)__builtin_clzll(v);
+}
+
+static uint64_t cost(const uint64_t *v, unsigned n, unsigned k)
+{
+    uint64_t bits = 0;
+    for (unsigned i = 0; i < n; i++) {
+        uint64_t q = v[i] >> k;
+        bits += q < QUOTIENT ? q + 1 + k : QUOTIENT + LENGTH + length_of(v[i]);
+    }
+    return bits;
+}
+
+/* Of a geometric distribution the best parameter is the length of the median less 1; outliers, which
+ * would pull a mean along, have their own way out. */
+static unsigned median_length(const uint64_t *v, unsigned n)
+{
+    unsigned seen[65] = {0}, below = 0, length = 0;
+    for (unsigned i = 0; i < n; i++)
+        seen[v[i] == 0 ? 0 : length_of(v[i])]++;
+    while ((below += seen[length]) * 2 < n)
+        length++;
+    return length;
+}
+
+static uint64_t best_k(const uint64_t *v, unsigned n, unsigned k_max, unsigned *k)
+{
+    unsigned length = median_length(v, n), from = length < 2 ? 0 : length - 2;
+    uint64_t best = UINT64_MAX;
+    for (unsigned at = from; at <= length + 1 && at <= k_max; at++) {
+        uint64_t bits = cost(v, n, at);
+        if (bits >= best)
+            break;
+        best = bits;
+        *k = at;
+    }
+    if (best == UINT64_MAX) {
+        *k = k_max;
+        best = cost(v, n, k_max);
+    }
+    return best;
+}
+
+static void plan_sparse(struct plan *p, const uint64_t *v, unsigned n)
+{
+    unsigned last = 0, at = 0, kg = 0, kv = 0;
+    for (unsigned i = 0; i < n; i++) {
+        if (v[i] == 0)
+            continue;
+        p->gap[at] = i - last;
+        p->less[at++] = v[i] - 1;
+        last = i + 1;
+    }
+    uint64_t bits = HEAD_BITS + COUNT_BITS + GAP_BITS + HEAD_BITS +
+                    best_k(p->gap, at, GAP_K_MAX, &kg) + best_k(p->less, at, K_MAX, &kv);
+    if (bits >= p->bits)
+        return;
+    p->bits = bits;
+    p->head = SPARSE;
+    p->count = at;
+    p->kg = kg;
+    p->kv = kv;
+}
+
+static void make_plan(struct plan *p, const uint64_t *v, unsigned n)
+{
+    unsigned some = 0, k = 0;
+    for (unsigned i = 0; i < n; i++)
+        some += v[i] != 0;
+    if (some == 0) {
+        p->bits = HEAD_BITS;
+        p->head = ALL_ZERO;
+        return;
+    }
+    p->bits = HEAD_BITS + best_k(v, n, K_MAX, &k);
+    p->head = k;
+    if (some <= SPARSE_MAX && some <= n / 2)
+        plan_sparse(p, v, n);
+}
+
+static void put_number(struct bits_out *o, uint64_t v, unsigned k)
+{
+    uint64_t q = v >> k;
+    if (q < QUOTIENT) {
+        bits_put(o, (UINT64_C(1) << (q + 1)) - 2, (unsigned)q + 1);
+        bits_put(o, v & ((UINT64_C(1) << k) - 1), k);
+        return;
+    }
+    unsigned length = length_of(v), low = length > 32 ? 32 : 0;
+    bits_put(o, (UINT64_C(1) << QUOTIENT) - 1, QUOTIENT);
+    bits_put(o, length - 1, LENGTH);
+    bits_put(o, v >> low, length - low);
+    bits_put(o, v & ((UINT64_C(1) << low) - 1), low);
+}
+
+void rice_put_block(struct bits_out *o, const uint64_t *v, unsigned n)
+{
+    struct plan p;
+    make_plan(&p, v, n);
+    bits_put(o, p.head, HEAD_BITS);
+    if (p.head == ALL_ZERO)
+        return;
+    if (p.head != SPARSE) {
+        for (unsigned i = 0; i < n; i++)
+            put_number(o, v[i], p.head);
+        return;
+    }
+    bits_put(o, p.count, COUNT_BITS);
+    bits_put(o, p.kg, GAP_BITS);
+    bits_put(o, p.kv, HEAD_BITS);
+    for (unsigned i = 0; i < p.count; i++) {
+        put_number(o, p.gap[i], p.kg);
+        put_number(o, p.less[i], p.kv);
+    }
+}
+
+uint64_t rice_block_bits(const uint64_t *v, unsigned n)
+{
+    struct plan p;
+    make_plan(&p, v, n);
+    return p.bits;
+}
+
+static unsigned block_of(size_t left)
+{
+    return left < RICE_BLOCK ? (unsigned)left : RICE_BLOCK;
+}
+
+void rice_put(struct bits_out *o, const uint64_t *v, size_t n)
+{
+    for (size_t i = 0; i < n; i += RICE_BLOCK)
+        rice_put_block(o, v + i, block_of(n - i));
+}
+
+uint64_t rice_bits(const uint64_t *v, size_t n)
+{
+    uint64_t bits = 0;
+    for (size_t i = 0; i < n; i += RICE_BLOCK)
+        bits += rice_block_bits(v + i, block_of(n - i));
+    return bits;
+}
+
+static uint64_t get_long(struct bits_in *in)
+{
+    unsigned length = (unsigned)bits_get(in, LENGTH) + 1, low = length > 32 ? 32 : 0;
+    uint64_t high = bits_get(in, length - low);
+    return high << low | bits_get(in, low);
+}
+
+static uint64_t get_number(struct bits_in *in, unsigned k)
+{
+    bits_fill(in);
+    unsigned q = (unsigned)__builtin_clzll(~in->acc | 1);
+    if (q >= QUOTIENT) {
+        bits_drop(in, QUOTIENT);
+        return get_long(in);
+    }
+    bits_drop(in, q + 1);
+    return (uint64_t)q << k | bits_get(in, k);
+}
+
+/* As many of n numbers as surely lie 16 bytes before the end, none longer than 9: no check is needed for
+ * each. Returns how many. */
+static unsigned get_inside(struct bits_in *from, uint64_t *v, unsigned n, unsigned k)
+{
+    struct bits_in in = *from;
+    unsigned i;
+    for (i = 0; i < n && in.end - in.p >= 16; i++) {
+        bits_fill(&in);
+        unsigned q = (unsigned)__builtin_clzll(~in.acc | 1);
+        if (q >= QUOTIENT || q + 1 + k > 56) {
+            v[i] = get_number(&in, k);
+            continue;
+        }
+        v[i] = (uint64_t)q << k | (in.acc << (q + 1)) >> 1 >> (63 - k);
+        in.acc <<= q + 1 + k;
+        in.n -= q + 1 + k;
+    }
+    *from = in;
+    return i;
+}
+
+static void get_sparse(struct bits_in *in, uint64_t *v, unsigned n)
+{
+    unsigned count = (unsigned)bits_get(in, COUNT_BITS), kg = (unsigned)bits_get(in, GAP_BITS),
+             kv = (unsigned)bits_get(in, HEAD_BITS);
+    uint64_t at = 0;
+    if (kv > K_MAX) {
+        in->over = true;
+        return;
+    }
+    for (unsigned i = 0; i < count && !in->over; i++, at++) {
+        at += get_number(in, kg) & (2 * RICE_BLOCK - 1);
+        uint64_t less = get_number(in, kv);
+        if (at >= n)
+            in->over = true;
+        else
+            v[at] = less + 1;
+    }
+}
+
+void rice_get_block(struct bits_in *in, uint64_t *v, unsigned n)
+{
+    unsigned head = (unsigned)bits_get(in, HEAD_BITS);
+    if (head <= K_MAX) {
+        for (unsigned i = get_inside(in, v, n, head); i < n; i++)
+            v[i] = get_number(in, head);
+        return;
+    }
+    memset(v, 0, n * sizeof(*v));
+    if (head == SPARSE)
+        get_sparse(in, v, n);
+    else if (head != ALL_ZERO)
+        in->over = true;
+}
