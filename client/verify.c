@@ -238,7 +238,7 @@ static int compare_phases(struct store *s, struct verify_line *l, struct figures
                           const struct run_row *r, struct err *e)
 {
     struct phases p CLEANUP(phases_fini) = {0};
-    int rc = phases_load(s, r->id, r->t1_ns, &p, e);
+    int rc = phases_load(s, r->id, r->t0_ns, r->t1_ns, &p, e);
     for (size_t i = 0; rc == 0 && i < p.n; i++) {
         char part[SPEC_KEY_MAX + 8];
         struct energy_set now CLEANUP(energy_set_fini);

@@ -76,16 +76,17 @@ static int take_phase(void *arg, const struct run_phase *p)
     }
     struct phase_span *x = &l->at[l->n];
     base_strcpy(x->name, sizeof(x->name), p->name);
-    x->t0_ns = p->t0_ns;
+    x->t0_ns = p->t0_ns < l->begin_ns ? l->begin_ns : p->t0_ns;
     x->t1_ns = p->t1_ns == RUN_NONE || p->t1_ns > l->end_ns ? l->end_ns : p->t1_ns;
     if (x->t1_ns > x->t0_ns)
         l->n++;
     return 0;
 }
 
-int phases_load(struct store *s, int64_t run, int64_t end_ns, struct phases *out, struct err *e)
+int phases_load(struct store *s, int64_t run, int64_t begin_ns, int64_t end_ns, struct phases *out,
+                struct err *e)
 {
-    *out = (struct phases){.end_ns = end_ns};
+    *out = (struct phases){.begin_ns = begin_ns, .end_ns = end_ns};
     int rc = runs_phases(s, run, take_phase, out, e);
     return rc > 0 ? 0 : rc;
 }

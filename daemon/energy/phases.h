@@ -24,11 +24,12 @@ struct phases {
     struct phase_span *at; /* in order of time; those without length are left out */
     size_t n;
     size_t cap;
-    int64_t end_ns;
-    bool cut; /* there were more than PHASES_MAX */
+    int64_t begin_ns, end_ns; /* of the run */
+    bool cut;                 /* there were more than PHASES_MAX */
 };
-/* The intervals of a run up to end_ns. phases_fini also after a failure. */
-int phases_load(struct store *s, int64_t run, int64_t end_ns, struct phases *out,
+/* The intervals of a run inside its window: a program may begin a phase before wattqd has heard when its
+ * gate opened. phases_fini also after a failure. */
+int phases_load(struct store *s, int64_t run, int64_t begin_ns, int64_t end_ns, struct phases *out,
                 struct err *e) MUST_USE;
 void phases_fini(struct phases *p);
 /* Is at[i] the first interval of its name? */

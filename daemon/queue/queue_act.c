@@ -167,7 +167,8 @@ void queue_phase(struct queue *q, int64_t run, struct run_actor by, const char *
     struct err e = {0};
     struct queue_item *r = NULL;
     int rc = queue_item_mine(q, run, by, &r, &e);
-    if (rc == 0 && !r->window_open)
+    /* Its program may ask before its shepherd's word that the gate is open has come. */
+    if (rc == 0 && !r->window_open && r->life != LIFE_GOING)
         rc = err_set(&e, WATTQ_E_CONFLICT, "run %" PRId64 " is not running", run);
     if (rc < 0) {
         done(arg, rc, &e, NULL, 0);

@@ -39,7 +39,7 @@ static int put_phases(struct store *s, int64_t run, const struct queue_filing *f
     size_t names = 0;
     int rc = runs_phase_open(s, run, NULL, f->window.t1_ns, e);
     if (rc == 0)
-        rc = phases_load(s, run, f->window.t1_ns, &l, e);
+        rc = phases_load(s, run, f->window.t0_ns, f->window.t1_ns, &l, e);
     for (size_t i = 0; rc == 0 && i < l.n && names < PHASES_NAMES_MAX; i++) {
         if (!phases_first(&l, i))
             continue;

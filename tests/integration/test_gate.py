@@ -90,14 +90,18 @@ class Gate(unittest.TestCase):
         self.assertEqual((len(ends), events[-1]["to"]), (1, "failed"), (what, events))
         return "right"
 
-    def steps(self, options):
-        """The calls of a whole run, counted; those of them that are to be the last one."""
+    def count(self, options=""):
+        """The calls of a whole run."""
         self.trace_next(f"--at 0 {options}")
         self.check(self.d.sh(COMMAND), "counting")
         text = until(lambda: "ended" in self.log() and self.log(), "the tracer's count")
         n = int(text.split("ended")[1])
         self.assertGreater(n, 20)
-        return self.draw(n)
+        return n
+
+    def steps(self, options):
+        """Those of them that are to be the last one."""
+        return self.draw(self.count(options))
 
     def draw(self, n):
         return range(1, n + 1) if ALL else sorted(self.rng.sample(range(1, n + 1), min(n, FEW)))
@@ -134,6 +138,33 @@ class Gate(unittest.TestCase):
                 self.d.start()
             self.check(run, f"shepherd held at call {n}")
         print(f"gate: wattqd killed with the shepherd at each of {len(steps)} calls")
+
+    def test_first_act_of_a_program(self):
+        """A phase begun while the shepherd is held between the open gate and its word of it to wattqd."""
+        go, phase = self.d.path("go"), self.d.path("phase")
+        command = f"'{os.path.abspath(os.path.join(BIN, 'client', 'wattq'))}' phase one; echo $? >'{phase}'"
+        early = 0
+        for n in range(self.count() // 2, 200):  # the gate opens later than that
+            for path in (go, phase):
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
+            self.trace_next(f"--at {n} --hold {go}")
+            run = self.d.sh(command, env={"WATTQ_SOCKET": self.d.socket, "PATH": os.environ["PATH"]})
+            until(lambda: "held" in self.log() or "ended" in self.log(), f"the shepherd at call {n}")
+            state = self.d.state(run)
+            if state == "starting":
+                with contextlib.suppress(AssertionError):
+                    until(lambda: os.path.exists(phase) and os.path.getsize(phase), "the program", 0.25)
+            began = os.path.exists(phase)
+            open(go, "w").close()
+            self.assertEqual(self.d.wait(run)["state"], "done", f"shepherd held at call {n}")
+            with open(phase) as f:
+                self.assertEqual(f.read().strip(), "0", f"shepherd held at call {n}")
+            early += began and state == "starting"
+            if state != "starting":
+                break
+        self.assertGreater(early, 0)
+        print(f"gate: a phase begun before wattqd knew, with the shepherd at {early} calls")
 
     def test_both_are_killed(self):
         """Without a witness the status may be lost, but nothing is run twice and nothing else is wrong."""
