@@ -2,7 +2,9 @@
  * descriptor 3; CONNECTION is a descriptor that already speaks frames. Started by wattqd.
  *
  * wattq-shepherd RUN_DIR 4 --user UID --daemon-user UID [--cgroup DIR] [--pam-dir DIR]: the same for the
- * launcher, as root, with the descriptors of launcher_fd below. */
+ * launcher, as root, with the descriptors of launcher_fd below.
+ *
+ * wattq-shepherd --list | --stop ...: for people, while wattqd is down; shepherd_list.h. */
 #include <fcntl.h>
 #include <getopt.h>
 #include <stdlib.h>
@@ -11,6 +13,7 @@
 #include <unistd.h>
 
 #include "daemon/launch/shepherd.h"
+#include "daemon/launch/shepherd_list.h"
 #include "daemon/launch/user_switch.h"
 
 enum launcher_fd { FD_CONN = LAUNCH_FD + 1, FD_DIR, FD_LOG, FD_METRICS, FD_WITNESS, FD_END };
@@ -23,10 +26,36 @@ struct arguments {
 
 static int usage(void)
 {
-    fprintf(
-        stderr,
-        "wattq-shepherd is started by wattqd; to run something, type: wattq submit -- COMMAND\n");
+    fprintf(stderr,
+            "wattq-shepherd is started by wattqd; to run something, type: wattq submit -- COMMAND\n"
+            "while wattqd is down: wattq-shepherd --list, wattq-shepherd --stop RUN... | --all\n");
     return 2;
+}
+
+/* --list [--state-dir DIR], --stop RUN... | --all [--state-dir DIR]. */
+static int by_hand(int argc, char **argv)
+{
+    struct shepherd_choice c = {0};
+    struct err e = {0};
+    bool list = strcmp(argv[1], "--list") == 0;
+    const char **runs CLEANUP(base_freep) = base_alloc((size_t)argc * sizeof(*runs));
+    c.runs = runs;
+    for (int i = 2; i < argc; i++) {
+        if (strcmp(argv[i], "--state-dir") == 0 && i + 1 < argc)
+            c.state_dir = argv[++i];
+        else if (!list && strcmp(argv[i], "--all") == 0)
+            c.all = true;
+        else if (!list && argv[i][0] >= '0' && argv[i][0] <= '9')
+            runs[c.n++] = argv[i];
+        else
+            return usage();
+    }
+    if (!list && c.all == (c.n > 0))
+        return usage();
+    int rc = list ? shepherd_list_print(&c, &e) : shepherd_list_stop(&c, &e);
+    if (rc < 0)
+        fprintf(stderr, "wattq-shepherd: %s%s%s\n", e.text, e.next[0] ? "; " : "", e.next);
+    return rc < 0 ? 1 : 0;
 }
 
 static bool parse(int argc, char **argv, struct arguments *a)
@@ -93,6 +122,8 @@ int main(int argc, char **argv)
     struct err e = {0};
     struct launch_block b = {0};
     struct arguments a;
+    if (argc > 1 && (strcmp(argv[1], "--list") == 0 || strcmp(argv[1], "--stop") == 0))
+        return by_hand(argc, argv);
     if (!parse(argc, argv, &a))
         return usage();
     if (launch_block_read(LAUNCH_FD, &b, &e) < 0) {
