@@ -143,6 +143,13 @@ int gpu_procs_add(struct gpu_procs *p, const char *device, const char *label)
     return index;
 }
 
+void gpu_procs_fault(struct gpu_procs *p, int index, const char *fault)
+{
+    pthread_mutex_lock(&p->lock);
+    p->gpus[index].fault = fault;
+    pthread_mutex_unlock(&p->lock);
+}
+
 static const struct gpu_proc *same(const struct gpu_use *u, const struct gpu_proc *who)
 {
     for (size_t i = 0; i < u->n; i++) {

@@ -36,6 +36,7 @@ struct gpu_use {
     char label[48];  /* "gpu0 NVIDIA H100" */
     enum reading_state
         state;             /* of the list; READING_OK: procs is complete but for `more`, `hidden` */
+    const char *fault;     /* what its driver says is damaged; NULL = nothing; constant text */
     const char *reason;    /* in words, "" when OK; constant text */
     int64_t stamp_ns;      /* CLOCK_BOOTTIME of the answer; 0 = none yet */
     int64_t span_ns;       /* what busy_ppm looks back on; 0 = first answer */
@@ -73,6 +74,8 @@ size_t gpu_procs_take(struct gpu_procs *p, size_t index, struct gpu_sum *out, in
 
 /* Writers (sources). Index of that device, made at the first call; -1 = GPU_PROCS_GPUS_MAX are known. */
 int gpu_procs_add(struct gpu_procs *p, const char *device, const char *label);
+/* What is known of its damage before the first answer, which says it anew. */
+void gpu_procs_fault(struct gpu_procs *p, int index, const char *fault);
 /* An answer taken at use->stamp_ns: device and label stay; first_ns, busy_us, span_ns and idle_since_ns
  * are worked out here from the answer before. A list that is not OK keeps what is known of the processes
  * for the next one that is. */

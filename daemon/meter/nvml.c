@@ -157,6 +157,23 @@ static void look_use(const struct nvml *c, nvml_device device, struct nvml_who *
     }
 }
 
+/* Rows are remapped since Ampere, pages retired before: each call is unsupported on the other kind. */
+const char *nvml_fault(const struct nvml *c, nvml_device device)
+{
+    unsigned correctable = 0, uncorrectable = 0, pending = 0, failed = 0;
+    int pages = 0;
+    if (c->remapped_rows &&
+        c->remapped_rows(device, &correctable, &uncorrectable, &pending, &failed) == NVML_OK) {
+        if (failed)
+            return "its memory has a bad row that could not be remapped";
+        if (pending)
+            return "a bad row of its memory waits for a reset to be remapped";
+    }
+    if (c->pages_pending && c->pages_pending(device, &pages) == NVML_OK && pages)
+        return "a bad page of its memory waits for a reset to be retired";
+    return NULL;
+}
+
 void nvml_who_look(const struct nvml *c, nvml_device device, struct nvml_who *w)
 {
     struct gpu_use u = {.state = READING_OK};
@@ -170,6 +187,7 @@ void nvml_who_look(const struct nvml *c, nvml_device device, struct nvml_who *w)
     if (u.state == READING_OK) {
         look_use(c, device, w, &u);
     }
+    u.fault = nvml_fault(c, device);
     u.stamp_ns = clock_boot_ns();
     gpu_procs_put(w->procs, w->index, &u);
 }

@@ -22,6 +22,11 @@ enum reading_state nvml_state(nvml_return rc);
 /* value x factor; all ones is the library's "not available". */
 struct reading nvml_reading(nvml_return rc, unsigned long long v, int64_t factor, bool wide);
 
+/* What the driver says is damaged, in constant words; NULL = nothing. It keeps that itself until the GPU is reset or
+ * replaced, so a new wattqd finds it again.
+ * source: NVML API reference, nvmlDeviceGetRemappedRows and nvmlDeviceGetRetiredPagesPendingStatus. */
+const char *nvml_fault(const struct nvml *c, nvml_device device);
+
 /* Processes of one GPU and what each keeps busy, into `procs`. May take 100 ms. *last_seen_us is the
  * driver's own stamp of the newest sample taken, handed back to it next time; 0 at first. mig: the board
  * is cut into instances, use is not told. */

@@ -93,6 +93,10 @@ struct nvml_process_sample {
       (nvml_device device, unsigned long long *mask))                                              \
     X(architecture, "nvmlDeviceGetArchitecture", (nvml_device device, unsigned *arch))             \
     X(pci, "nvmlDeviceGetPciInfo_v3", (nvml_device device, struct nvml_pci * pci))                 \
+    X(remapped_rows, "nvmlDeviceGetRemappedRows",                                                  \
+      (nvml_device device, unsigned *correctable, unsigned *uncorrectable, unsigned *pending,      \
+       unsigned *failed))                                                                          \
+    X(pages_pending, "nvmlDeviceGetRetiredPagesPendingStatus", (nvml_device device, int *pending)) \
     X(fields, "nvmlDeviceGetFieldValues", (nvml_device device, int n, struct nvml_field *values))  \
     X(compute_v3, "nvmlDeviceGetComputeRunningProcesses_v3",                                       \
       (nvml_device device, unsigned *count, struct nvml_process *out))                             \

@@ -442,6 +442,8 @@ static void offer_who(struct source *s, const struct meter_config *cfg)
         s->who.procs = gpu_procs_ref(cfg->gpu_procs);
         s->who.root = s->root;
         s->who.mig = s->mig;
+        if (!attr_suspended(s->runtime_dir)) /* before anybody is given it */
+            gpu_procs_fault(s->who.procs, s->who.index, nvml_fault(&s->nvml, s->device));
     }
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/units.h"
+#include "daemon/log.h"
 #include "daemon/meter/gpu_procs.h"
 #include "daemon/meter/slots.h"
 #include "daemon/queue/queue_private.h"
@@ -24,6 +25,17 @@ static unsigned strangers(const struct gpu_use *u)
     return n;
 }
 
+static void look_at(struct queue *q, const struct gpu_use *u)
+{
+    resources_see(&q->resources, u->device, u->label, answers(u), strangers(u));
+    if (!resources_fault(&q->resources, u->device, u->fault))
+        return;
+    if (u->fault)
+        log_warn("%s (%s) is given to no new run: %s", u->label, u->device, u->fault);
+    else
+        log_info("%s (%s) is given to runs again", u->label, u->device);
+}
+
 void queue_gpus_look(struct queue *q)
 {
     size_t n = q->cfg.gpu_procs ? gpu_procs_count(q->cfg.gpu_procs) : 0;
@@ -33,7 +45,7 @@ void queue_gpus_look(struct queue *q)
     int64_t now_ns = clock_boot_ns();
     for (size_t i = 0; i < n && gpu_procs_get(q->cfg.gpu_procs, i, now_ns, u); i++)
         if (resources_can_give(u->device))
-            resources_see(&q->resources, u->device, u->label, answers(u), strangers(u));
+            look_at(q, u);
 }
 
 const struct resources *queue_resources(const struct queue *q)

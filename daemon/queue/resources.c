@@ -55,6 +55,17 @@ void resources_see(struct resources *r, const char *uuid, const char *label, boo
     g->strangers = strangers;
 }
 
+bool resources_fault(struct resources *r, const char *uuid, const char *fault)
+{
+    int i = index_of(r, uuid);
+    if (i < 0)
+        return false;
+    bool news = (r->gpus[i].fault != NULL) != (fault != NULL);
+    r->gpus[i].fault = fault;
+    r->gpus[i].here = r->gpus[i].here && !fault;
+    return news;
+}
+
 size_t resources_here(const struct resources *r)
 {
     size_t n = 0;
@@ -390,6 +401,16 @@ static void add_holders(const struct resources *r, gpu_set from, char buf[RESOUR
     }
 }
 
+/* Those that it would have had a right to and that are given to nobody. */
+static void add_faults(const struct resources *r, gpu_set from, char buf[RESOURCES_TEXT])
+{
+    char name[24];
+    for (size_t i = 0; i < r->ngpus; i++)
+        if (has(from, i) && r->gpus[i].fault)
+            add_text(buf, "; %s is given to nobody: %s", name_of(&r->gpus[i], name),
+                     r->gpus[i].fault);
+}
+
 static void why_gpus(const struct resources *r, const struct resources_want *w,
                      enum resources_answer a, char buf[RESOURCES_TEXT])
 {
@@ -403,11 +424,12 @@ static void why_gpus(const struct resources *r, const struct resources_want *w,
         add_text(buf, "%zu GPU%s", w->gpus, w->gpus == 1 ? "" : "s");
     }
     if (a == RESOURCES_GONE)
-        add_text(buf, ": %zu of the %zu here answer", resources_here(r), r->ngpus);
+        add_text(buf, ": %zu of the %zu here can be given", resources_here(r), r->ngpus);
     else if (a == RESOURCES_WAIT)
         add_holders(r, from, buf);
     else
         add_text(buf, ": kept for the run before it");
+    add_faults(r, from, buf);
 }
 
 static void why_count(const struct resources *r, const struct resources_want *w,
@@ -482,11 +504,15 @@ gpu_set resources_held(const struct resources *r, int64_t run)
 
 gpu_set resources_visible(const struct resources *r, const struct resources_want *w, gpu_set held)
 {
-    gpu_set set = 0;
-    if (!w->all || w->gpus == 0)
+    gpu_set set = 0, sound = held;
+    if (!w->all)
         return held;
+    for (size_t i = 0; i < r->ngpus; i++)
+        sound &= r->gpus[i].fault ? ~((gpu_set)1 << i) : ~(gpu_set)0;
+    if (w->gpus == 0)
+        return sound;
     for (size_t n = 0; n < w->gpus; n++) {
-        int i = best_of(r, (w->named ? w->named : held) & ~set);
+        int i = best_of(r, (w->named ? w->named : sound) & ~set);
         set |= i >= 0 ? (gpu_set)1 << i : 0;
     }
     return set;

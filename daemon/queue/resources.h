@@ -5,7 +5,8 @@
  * A GPU belongs to one run or to nobody. An exclusive run owns all of them, whatever it asked to see. Others
  * get whole GPUs: so many, or those they name. Given are, in this order: GPUs that answer and on which no
  * process of nobody's stands, then the others; within each, by the number the driver gives them (PCI order).
- * A GPU that has gone (lost, driver unloaded, hanging) is given to nobody; who holds it keeps it to his end.
+ * A GPU that has gone (lost, driver unloaded, hanging) or whose memory is damaged is given to nobody; who holds it
+ * keeps it to his end. An exclusive run owns a damaged one too, and does not see it.
  *
  * What is counted and not named (CPUs, bytes of memory): so many there are, so many are given. One more joins as a word of
  * `resources_kind`, its line in the table `counted` of resources.c, a field of `spec` and who fills in `have`.
@@ -32,7 +33,8 @@ struct resources_gpu {
     char uuid[RESOURCES_NAME_SIZE];
     char label[48];     /* "gpu0 NVIDIA H100" */
     unsigned number;    /* the driver's: 0 of "gpu0" */
-    bool here;          /* it answers */
+    bool here;          /* it answers, and nothing is said against it */
+    const char *fault;  /* why it is given to nobody although it answers; NULL = nothing */
     unsigned strangers; /* processes on it that are no run's */
     int64_t run;        /* who holds it; RESOURCES_NOBODY */
     int64_t since_ns;   /* CLOCK_BOOTTIME */
@@ -72,6 +74,9 @@ bool resources_can_give(const char *uuid);
  * kept, more are as if they were not there. */
 void resources_see(struct resources *r, const char *uuid, const char *label, bool here,
                    unsigned strangers);
+/* Its driver says that it is damaged (fault: for ever, why; it is no longer `here`) or no longer so (NULL).
+ * True = that is news. One that is not known: false. */
+bool resources_fault(struct resources *r, const char *uuid, const char *fault);
 size_t resources_here(const struct resources *r);
 /* By UUID, its beginning, "gpu0" or "0". -1 = there is none, -2 = several begin so. */
 int resources_find(const struct resources *r, const char *name);
@@ -123,7 +128,7 @@ void resources_free(struct resources *r, int64_t run, struct resources_count *sh
 gpu_set resources_held(const struct resources *r, int64_t run);
 
 /* Which of those it holds a run is to see: all of them, but of an exclusive one that asked for a number or
- * for names these alone. */
+ * for names these alone, and none that is damaged. */
 gpu_set resources_visible(const struct resources *r, const struct resources_want *w, gpu_set held);
 /* UUIDs of a set in the driver's order with commas between, in new memory; "" for none. */
 char *resources_uuids(const struct resources *r, gpu_set set);

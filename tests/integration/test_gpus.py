@@ -167,6 +167,34 @@ class Gpus(unittest.TestCase):
         self.assertEqual(self.given(retried), [GPU[1]])
         self.assertIn(GPU[1], self.wattq("show", str(retried)))
 
+    def test_damaged_gpu_is_given_to_nobody(self):
+        """Who holds it goes on; who waits is told which and why; it is out after a restart too, until it is repaired."""
+        holds = self.shared("sleep 60", gpu_ids=["gpu0"])
+        self.d.until_state(holds, "running")
+        self.set(remap_failed_at_0=1, pages_pending_at_1=1)
+        row, page = "gpu0 is given to nobody: its memory has a bad row that could not be remapped", \
+            "gpu1 is given to nobody: a bad page of its memory waits for a reset to be retired"
+        named = self.shared("true", gpu_ids=["gpu0"])
+        until(lambda: row in self.wattq("why", str(named)), "the damage to be told")
+        self.assertEqual(self.d.state(holds), "running")
+        self.d.call("cancel", runs=[holds], signal="KILL")
+        self.d.wait(holds)
+        self.d.kill()
+        self.d.start()
+        other = self.shared("true", gpu_ids=["gpu1"])
+        until(lambda: page in self.wattq("queue", "-a") and row in self.wattq("queue", "-a"), "both to be told again")
+        self.assertEqual([self.d.state(r) for r in (named, other)], ["queued", "queued"])
+        # An exclusive run owns the machine, and sees what is sound.
+        self.set(remap_failed_at_0=1)
+        self.d.wait(other)
+        alone = self.d.sh(SHOW)
+        self.d.wait(alone)
+        self.assertEqual(self.log(alone).split(), [GPU[1], "PCI_BUS_ID", GPU[1]])
+        self.assertEqual(self.d.state(named), "queued")
+        self.set()
+        self.d.wait(named)
+        self.assertEqual(self.given(named), [GPU[0]])
+
     def test_a_held_gpu_is_not_idle(self):
         """It computes nothing and draws more than an empty one: no baseline of it, but one of the other."""
         self.set(**{f"proc_{INTRUDER}_at_1": 4096})

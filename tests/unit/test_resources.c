@@ -107,6 +107,31 @@ static void strangers_come_last(void **state)
     names_of(&r, set, UUID(0) "," UUID(1) "," UUID(2) "," UUID(3));
 }
 
+static void a_damaged_one(void **state)
+{
+    (void)state;
+    struct resources r = four();
+    struct spec one = shared(1);
+    struct resources_want w = {.gpus = 4}, all = {.all = true};
+    gpu_set set = 0;
+    char why[RESOURCES_TEXT];
+    assert_true(resources_fault(&r, uuids[0], "bad memory"));
+    assert_false(resources_fault(&r, uuids[0], "bad memory"));
+    assert_int_equal(choose(&r, &one, 0, &set), RESOURCES_FIT);
+    names_of(&r, set, UUID(1));
+    assert_string_equal(
+        resources_why(&r, &w, why),
+        "4 GPUs: 3 of the 4 here can be given; gpu0 is given to nobody: bad memory");
+    /* To be alone is to own it, and not to see it. */
+    assert_int_equal(resources_choose(&r, &all, NULL, &set), RESOURCES_FIT);
+    names_of(&r, set, UUID(0) "," UUID(1) "," UUID(2) "," UUID(3));
+    names_of(&r, resources_visible(&r, &all, set), UUID(1) "," UUID(2) "," UUID(3));
+    resources_see(&r, uuids[0], "", true, 0);
+    assert_true(resources_fault(&r, uuids[0], NULL));
+    assert_int_equal(choose(&r, &one, 0, &set), RESOURCES_FIT);
+    names_of(&r, set, UUID(0));
+}
+
 static void a_lost_one(void **state)
 {
     (void)state;
@@ -123,7 +148,7 @@ static void a_lost_one(void **state)
     names_of(&r, set, UUID(1));
     assert_int_equal(choose(&r, &all, 0, &set), RESOURCES_GONE);
     struct resources_want w = {.gpus = 4};
-    assert_string_equal(resources_why(&r, &w, why), "4 GPUs: 3 of the 4 here answer");
+    assert_string_equal(resources_why(&r, &w, why), "4 GPUs: 3 of the 4 here can be given");
     resources_see(&r, uuids[0], "", true, 0);
     assert_int_equal(choose(&r, &all, 0, &set), RESOURCES_FIT);
 }
@@ -423,6 +448,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(lowest_free_first),
                                        cmocka_unit_test(strangers_come_last),
+                                       cmocka_unit_test(a_damaged_one),
                                        cmocka_unit_test(a_lost_one),
                                        cmocka_unit_test(names),
                                        cmocka_unit_test(submission),

@@ -16,6 +16,9 @@
  *   mig 1             cut into instances: use is NOT_SUPPORTED
  *   sentinel 1        power and energy read as all ones
  *   hang 1            every reading waits until the file says 0
+ *   remap_pending 1   a row waits for a reset to be remapped
+ *   remap_failed 1    a row could not be remapped
+ *   pages_pending 1   a page waits for a reset to be retired
  *   busy 30           percent of the time in which a kernel ran
  *   proc_P 4096       process P holds so many bytes (-1: not told), on every GPU; proc_P@1 on GPU 1 alone
  *   use_P 60          and keeps the multiprocessors busy for so many percent; use_P@1 as well
@@ -63,6 +66,10 @@ EXPORT nvml_return nvmlDeviceGetMigMode(nvml_device device, unsigned *now, unsig
 EXPORT nvml_return nvmlDeviceGetFanSpeed(nvml_device device, unsigned *percent);
 EXPORT nvml_return nvmlDeviceGetUtilizationRates(nvml_device device,
                                                  struct nvml_utilization *rates);
+EXPORT nvml_return nvmlDeviceGetRemappedRows(nvml_device device, unsigned *correctable,
+                                             unsigned *uncorrectable, unsigned *pending,
+                                             unsigned *failed);
+EXPORT nvml_return nvmlDeviceGetRetiredPagesPendingStatus(nvml_device device, int *pending);
 EXPORT nvml_return nvmlDeviceGetComputeRunningProcesses_v3(nvml_device device, unsigned *count,
                                                            struct nvml_process *out);
 EXPORT nvml_return nvmlDeviceGetProcessUtilization(nvml_device device,
@@ -297,6 +304,22 @@ nvml_return nvmlDeviceGetUtilizationRates(nvml_device device, struct nvml_utiliz
 {
     *rates = (struct nvml_utilization){.gpu = (unsigned)control(device, "busy", 0)};
     return control(device, "mig", 0) ? NVML_NOT_SUPPORTED : gate(device);
+}
+
+nvml_return nvmlDeviceGetRemappedRows(nvml_device device, unsigned *correctable,
+                                      unsigned *uncorrectable, unsigned *pending, unsigned *failed)
+{
+    *correctable = 0;
+    *pending = (unsigned)control(device, "remap_pending", 0);
+    *failed = (unsigned)control(device, "remap_failed", 0);
+    *uncorrectable = *pending + *failed;
+    return gate(device);
+}
+
+nvml_return nvmlDeviceGetRetiredPagesPendingStatus(nvml_device device, int *pending)
+{
+    *pending = (int)control(device, "pages_pending", 0);
+    return gate(device);
 }
 
 /* Each line of that prefix that is about this GPU: the process and its value. */
