@@ -22,7 +22,7 @@ find "$stage/usr" -type f | sort | sed "s|$stage||"
 
 bin=$stage/usr/bin
 for file in bin/wattq bin/wattqd bin/wattq-shepherd bin/wattq-script bin/wattq-train bin/wattq-meters bin/wattq-meter-http share/man/man1/wattq.1 \
-    share/man/man8/wattqd.8 share/man/man8/wattq-shepherd.8; do
+    share/man/man8/wattqd.8 share/man/man8/wattq-shepherd.8 share/man/man8/wattq-launcher.8; do
     [ -f "$stage/usr/$file" ] || { echo "cmake --install did not install $file"; exit 1; }
 done
 if readelf -d "$bin"/* | grep -E 'R(UN)?PATH'; then
