@@ -314,7 +314,7 @@ enum resources_answer resources_choose_gpus(const struct resources *r,
         return RESOURCES_WAIT;
     for (size_t n = 0; n < w->gpus; n++) {
         int i = best_of(r, open & ~*out);
-        *out |= (gpu_set)1 << i;
+        *out |= i >= 0 ? (gpu_set)1 << i : 0;
     }
     return RESOURCES_FIT;
 }
@@ -373,6 +373,7 @@ static void add_text(char buf[RESOURCES_TEXT], const char *format, ...)
     size_t n = strlen(buf);
     va_list args;
     va_start(args, format);
+    // NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): clang-14 loses va_start over files
     (void)vsnprintf(buf + n, RESOURCES_TEXT - n, format, args);
     va_end(args);
 }
