@@ -6,12 +6,14 @@ import os
 import random
 import socket
 import struct
+import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from harness import Client, Daemon, Refused  # noqa: E402
+from harness import BIN, Client, Daemon, Refused  # noqa: E402
 from wattqproto import pack, unpack  # noqa: E402
 
 SEED = int(os.environ.get("WATTQ_SEED", str(time.time_ns() % 10**6)))
@@ -77,6 +79,45 @@ class Bad(unittest.TestCase):
             body = pack({"id": 4, **request})
             reply = self.raw(struct.pack(">I", len(body)) + body, hello=False)
             self.assertEqual(reply["error"]["code"], code)
+
+    def wattq_against(self, hello):
+        """The client at a socket that answers its hello with these keys: exit code and words."""
+        with tempfile.TemporaryDirectory(prefix="wattq-other-") as place, socket.socket(socket.AF_UNIX) as other:
+            other.bind(os.path.join(place, "wattqd.sock"))
+            other.listen(1)
+            p = subprocess.Popen([os.path.join(BIN, "client", "wattq"), "info"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                 text=True, env=dict(os.environ, WATTQ_SOCKET=os.path.join(place, "wattqd.sock")))
+            peer, _ = other.accept()
+            with peer:
+                size, = struct.unpack(">I", peer.recv(4, socket.MSG_WAITALL))
+                asked = unpack(peer.recv(size, socket.MSG_WAITALL))[0]
+                body = pack({"id": asked["id"], **hello})
+                peer.sendall(struct.pack(">I", len(body)) + body)
+                out, err = p.communicate(timeout=20)
+                peer.settimeout(5)
+                return p.returncode, out, err, peer.recv(1)
+
+    def test_client_of_another_version(self):
+        """It says so in words and asks for nothing."""
+        code, out, err, more = self.wattq_against({"ok": True, "version": 2})
+        self.assertEqual((code, out, more), (1, "", b""))
+        self.assertIn("version 2, this wattq speaks 1", err)
+        self.assertIn("installed with this wattqd", err)
+        refusal = {"code": "version", "text": "the client speaks version 1 of the protocol, wattqd 9 speaks version 2",
+                   "next": "use the wattq that came with this wattqd"}
+        code, out, err, more = self.wattq_against({"error": refusal})
+        self.assertEqual((code, out, more), (1, "", b""))
+        self.assertIn(refusal["text"], err)
+        self.assertIn(refusal["next"], err)
+
+    def test_what_a_newer_client_adds(self):
+        """Keys that are not known are ignored; an operation that is not known is refused and the connection goes on."""
+        with Client(self.d.socket) as c:
+            self.assertEqual(c.call("queue", colour="green", depth=[{"a": 1}])["queued"], 0)
+            with self.assertRaises(Refused) as r:
+                c.call("teleport", run=1)
+            self.assertEqual(r.exception.code, "protocol")
+            self.assertEqual(c.call("queue")["queued"], 0)
 
     def test_half_open_clients(self):
         peers = []
