@@ -218,17 +218,21 @@ static int stop_one(const struct live *l, struct err *e)
     return rc < 0 ? rc : 0; /* it closes when it is through */
 }
 
-static int stop_chosen(int runs, const char *name, size_t *stopped, struct err *e)
+/* One that does not answer is told of by name and does not spare the others. */
+static void stop_chosen(int runs, const char *name, size_t *stopped, size_t *failed)
 {
     struct live l CLEANUP(live_fini) = {.conn = -1};
-    int rc = meet(runs, name, &l, e);
+    struct err e = {0};
+    int rc = meet(runs, name, &l, &e);
     if (rc == 0)
-        rc = stop_one(&l, e);
+        rc = stop_one(&l, &e);
     if (rc == 0) {
         printf("run %s is stopped; the next wattqd takes its result in\n", name);
         ++*stopped;
+    } else if (rc < 0) {
+        fprintf(stderr, "wattq-shepherd: run %s: %s\n", name, e.text);
+        ++*failed;
     }
-    return rc;
 }
 
 int shepherd_list_stop(const struct shepherd_choice *c, struct err *e)
@@ -240,14 +244,15 @@ int shepherd_list_stop(const struct shepherd_choice *c, struct err *e)
     DIR *d = fdopendir(dup(runs));
     if (!d)
         return err_errno(e, WATTQ_E_IO, "cannot read the runs in %s", state);
-    size_t stopped = 0;
-    int rc = 0;
-    for (const struct dirent *x; rc >= 0 && (x = readdir(d));)
+    size_t stopped = 0, failed = 0;
+    for (const struct dirent *x; (x = readdir(d));)
         if (is_run(x->d_name) && is_chosen(c, x->d_name))
-            rc = stop_chosen(runs, x->d_name, &stopped, e);
+            stop_chosen(runs, x->d_name, &stopped, &failed);
     closedir(d);
-    if (rc >= 0 && stopped < c->n)
-        rc = err_set(e, WATTQ_E_NOT_FOUND, "%zu of the runs named have no live shepherd",
-                     c->n - stopped);
-    return rc < 0 ? rc : 0;
+    if (failed)
+        return err_set(e, WATTQ_E_IO, "%zu of the runs could not be stopped", failed);
+    if (stopped < c->n)
+        return err_set(e, WATTQ_E_NOT_FOUND, "%zu of the runs named have no live shepherd",
+                       c->n - stopped);
+    return 0;
 }

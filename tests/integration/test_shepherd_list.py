@@ -2,6 +2,7 @@
 """wattq-shepherd --list and --stop: runs that go on without wattqd are seen and stopped, and the next wattqd
 takes their results in."""
 import os
+import signal
 import subprocess
 import sys
 import unittest
@@ -53,6 +54,23 @@ class ByHand(unittest.TestCase):
         for run in (one, two, three):
             r = self.d.wait(run)
             self.assertEqual((r["state"], r["term_signal"]), ("cancelled", 15), r)
+
+    def test_one_that_does_not_answer_spares_no_other(self):
+        runs = [self.d.sh("exec sleep 300", exclusive=False) for _ in range(3)]
+        for run in runs:
+            self.d.until_state(run, "running")
+        pids = {int(line.split()[0]): int(line.split()[4]) for line in self.shepherd("--list")[1].splitlines()[1:]}
+        self.d.kill()
+        silent = runs[1]
+        os.kill(pids[silent], signal.SIGSTOP)
+        try:
+            code, out, err = self.shepherd("--stop", "--all")
+        finally:
+            os.kill(pids[silent], signal.SIGCONT)
+        self.assertEqual((code, len(out.splitlines())), (1, 2), out)
+        self.assertIn(f"run {silent}: ", err)
+        self.assertIn("1 of the runs could not be stopped", err)
+        self.assertEqual(self.shepherd("--stop", str(silent))[0], 0)
 
     def test_usage(self):
         for args in (("--stop",), ("--stop", "x"), ("--stop", "--all", "3"), ("--list", "3")):
