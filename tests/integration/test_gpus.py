@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
@@ -109,6 +110,7 @@ class Gpus(unittest.TestCase):
         b = self.shared("sleep 7")
         for run in (a, b):
             self.d.until_state(run, "running")
+        time.sleep(1.5)  # of b's own, however slow the machine is
         self.set(busy_at_1=60, **{f"proc_{INTRUDER}_at_1": 4096, f"use_{INTRUDER}_at_1": 60})
 
         def looked():
