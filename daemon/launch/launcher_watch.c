@@ -66,6 +66,16 @@ static bool is_supervised(const struct launcher *l, int64_t run_id)
     return false;
 }
 
+/* A run may have been started more than once: what became of an earlier start says nothing about those who are
+ * in a leaf now, and who may have to go on without their shepherd. */
+static const struct launcher_child *newest(const struct launcher *l, int64_t run_id)
+{
+    const struct launcher_child *c = l->children; /* newest first */
+    while (c && c->run_id != run_id)
+        c = c->next;
+    return c;
+}
+
 static void clear_leaf(struct launcher *l, const char *name)
 {
     struct cgroup cg;
@@ -73,11 +83,11 @@ static void clear_leaf(struct launcher *l, const char *name)
     char *path CLEANUP(base_freep) = base_printf("%s/%s", l->cgroup, name);
     if (run < 0 || is_supervised(l, run) || cgroup_open(&cg, path, NULL) < 0)
         return;
-    for (const struct launcher_child *c = l->children; c; c = c->next)
-        if (c->run_id == run && c->killed && cgroup_populated(&cg)) {
-            cgroup_kill(&cg);
-            l->leaves_left = true;
-        }
+    const struct launcher_child *c = newest(l, run);
+    if (c && c->killed && cgroup_populated(&cg)) {
+        cgroup_kill(&cg);
+        l->leaves_left = true;
+    }
     /* Its shepherd may be one of an earlier launcher's: then there is somebody in it, or soon nobody. */
     if (cgroup_populated(&cg))
         cgroup_close(&cg);

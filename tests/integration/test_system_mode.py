@@ -7,12 +7,13 @@ import pwd
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import system  # noqa: E402
-from harness import Refused, check_energy, until  # noqa: E402
+from harness import BIN, Refused, check_energy, until  # noqa: E402
 from system import SystemDaemon  # noqa: E402
 
 
@@ -200,6 +201,29 @@ class Killed(unittest.TestCase):
             self.assertEqual(d.wait(both)["state"], "lost")
             alive = d.user("ada", "ps", "-u", "ada", "-o", "stat=,args=", check=False).stdout
             self.assertFalse([p for p in alive.splitlines() if "sleep" in p and p[0] != "Z"], alive)
+
+    def test_two_shepherds_of_a_run(self):
+        """The first is killed at the gate, the run is started again, the second is killed while it runs: it goes on."""
+        with tempfile.TemporaryDirectory() as libexec:
+            once = os.path.join(libexec, "once")
+            open(once, "w").close()
+            os.chmod(libexec, 0o755)
+            for name in ("wattq-shepherd", "wattq-train", "wattq-script"):
+                real = os.path.abspath(os.path.join(BIN, "daemon", name))
+                first = f"rm {once} 2>/dev/null && kill -9 $$\n" if name == "wattq-shepherd" else ""
+                with open(os.path.join(libexec, name), "w") as f:
+                    f.write(f"#!/bin/sh\n{first}exec {real} \"$@\"\n")
+                os.chmod(f.name, 0o755)
+            with SystemDaemon(launcher=("--libexec", libexec)) as d:
+                if d.cgroup == "none":
+                    self.skipTest("without a cgroup the launcher ends what has no shepherd")
+                run = d.wattq_submit("ada", "sh", "-c", "sleep 1; echo x; exit 6")
+                d.until_state(run, "running")
+                self.assertIn("before the gate opened", str(d.show(run)["events"]))
+                os.kill(int(d.shepherd(run)["pid"]), signal.SIGKILL)
+                ended = d.wait(run)
+                self.assertEqual((ended["state"], ended["exit_code"], d.run_file(run, "log")), ("failed", 6, "x\n"),
+                                 ended["reason"])
 
 
 if __name__ == "__main__":
