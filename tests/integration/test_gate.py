@@ -6,19 +6,17 @@ WATTQ_GATE=all: at every call, and not at a few that are drawn; WATTQ_SEED: of t
 import contextlib
 import os
 import random
-import signal
-import subprocess
 import sys
 import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from harness import BIN, ENDED, Daemon, until  # noqa: E402
+from harness import BIN, Daemon, check_events, until  # noqa: E402
+from tracer import KILLAT, Tracer, read, skip_without_ptrace  # noqa: E402
 
 ALL = os.environ.get("WATTQ_GATE") == "all"
 SEED = int(os.environ.get("WATTQ_SEED", str(time.time_ns() % 10**6)))
 FEW = 8  # steps of each kind that are drawn
-KILLAT = os.path.abspath(os.path.join(BIN, "tests", "support", "killat"))
 # The leftover outlives the main process, so that there is something to be done between the two ends.
 COMMAND = "echo $WATTQ_RUN >> ran; (setsid sleep 0.02 &); exit 7"
 
@@ -62,10 +60,8 @@ class Gate(unittest.TestCase):
 
     # ---- one run ----------------------------------------------------------------------------------
 
-    def log(self, name="trace"):
-        with contextlib.suppress(OSError), open(self.d.path(name)) as f:
-            return f.read()
-        return ""
+    def log(self):
+        return read(self.d.path("trace"))
 
     def trace_next(self, options):
         with contextlib.suppress(OSError):
@@ -83,11 +79,7 @@ class Gate(unittest.TestCase):
             self.assertLessEqual(began, 1, what)
             return "lost"
         self.assertEqual((r["state"], r["exit_code"], began), ("failed", 7, 1), (what, r["reason"], began))
-        events = self.d.show(run)["events"]
-        for before, after in zip(events, events[1:]):
-            self.assertEqual(after["from"], before["to"], (what, events))
-        ends = [e for e in events if e["to"] in ENDED]
-        self.assertEqual((len(ends), events[-1]["to"]), (1, "failed"), (what, events))
+        self.assertEqual(check_events(self.d.show(run)["events"]), "failed", what)
         return "right"
 
     def count(self, options=""):
@@ -179,18 +171,6 @@ class Gate(unittest.TestCase):
             found[self.check(run, f"both at call {n}", may_be_lost=True)] += 1
         print(f"gate: both killed at each of {len(steps)} calls: {found['right']} right, {found['lost']} lost(status)")
 
-    def follow_daemon(self, n):
-        with contextlib.suppress(OSError):
-            os.unlink(self.d.path("trace"))
-        p = subprocess.Popen([KILLAT, "--at", str(n), "--log", self.d.path("trace"), "--pid", str(self.d.proc.pid)])
-        until(lambda: "ready" in self.log() or p.poll() is not None, "the tracer")
-        self.assertTrue(p.poll() is None or "killed" in self.log())  # sampling makes calls too
-        return p
-
-    def let_go(self, tracer):
-        tracer.kill()
-        tracer.wait()
-
     def submit_and_end(self):
         """A run under a traced wattqd: its id, or None where the submission was not answered."""
         run = None
@@ -208,20 +188,19 @@ class Gate(unittest.TestCase):
         steps = range(1, 10**6) if ALL else self.rng.sample(range(1, 250), 2 * FEW)
         killed = 0
         for n in steps:
-            tracer = self.follow_daemon(n)
+            tracer = Tracer(self.d.proc.pid, n, self.d.path("trace"))
             run = self.submit_and_end()
             until(lambda: self.d.proc.poll() is not None or run is not None, "an answer or an end")
             time.sleep(0.01)
-            died = self.d.proc.poll() is not None or "killed" in self.log()
+            died = self.d.proc.poll() is not None or tracer.killed()
+            tracer.close()
             if not died:
-                self.let_go(tracer)
                 self.check(run, f"wattqd at call {n}")
                 done.add(run)
                 if ALL:
                     break
                 continue
             killed += 1
-            self.let_go(tracer)
             self.d.kill()
             self.d.start()
             fresh = self.known_runs() - done
@@ -236,19 +215,7 @@ class Gate(unittest.TestCase):
 
 
 def main():
-    probe = subprocess.Popen(["sleep", "60"])
-    log = f"/tmp/killat-probe-{os.getpid()}"
-    tracer = subprocess.Popen([KILLAT, "--at", "0", "--log", log, "--pid", str(probe.pid)], stderr=subprocess.PIPE)
-    time.sleep(0.2)
-    code = tracer.poll()
-    probe.send_signal(signal.SIGKILL)
-    probe.wait()
-    tracer.communicate()
-    with contextlib.suppress(OSError):
-        os.unlink(log)
-    if code == 77:
-        print("ptrace is not allowed here")
-        sys.exit(77)
+    skip_without_ptrace()
     print("seed", SEED, "(WATTQ_SEED)", flush=True)
     unittest.main()
 

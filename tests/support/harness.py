@@ -26,6 +26,12 @@ power dram = constant 5W
 WATTS = 55
 ENDED = ("done", "failed", "timeout", "energy_limit", "oom", "cancelled", "skipped", "lost")
 
+# What the header of run states promises (daemon/store/runs_state.c), written again so that a test can disagree.
+MOVES = {"held": ("queued", "cancelled", "skipped"), "queued": ("held", "starting", "cancelled", "skipped"),
+         "starting": ("queued", "running", "failed", "cancelled", "lost"), "running": ("paused", "stopping", "lost"),
+         "paused": ("running", "stopping", "lost"),
+         "stopping": ("done", "failed", "timeout", "energy_limit", "oom", "cancelled", "lost")}
+
 
 def boot_ns():
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
@@ -248,3 +254,14 @@ def check_energy(run, watts=WATTS, tolerance=0.02):
     assert f["lo_uj"] <= truth + 1 and truth - 1 <= f["hi_uj"], (f, truth)
     assert abs(f["energy_uj"] - truth) <= tolerance * truth + 1e5, (f, truth)
     return f
+
+
+def check_events(events):
+    """A chain of allowed moves, of which the last and no other ends the run; the state it ends in."""
+    for before, after in zip(events, events[1:]):
+        assert after["from"] == before["to"], events
+    moves = [e for e in events if e["from"] != e["to"]]
+    for e in moves[1:]:
+        assert e["to"] in MOVES.get(e["from"], ()), (e, events)
+    assert [e["to"] for e in moves if e["to"] in ENDED] == [events[-1]["to"]], events
+    return events[-1]["to"]

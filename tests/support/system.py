@@ -8,6 +8,7 @@ socket that root has opened, clients as other users.
 
 The users exist in a mount namespace of the test's own only: ada (also in groups lab and wattq-meter), bob, eve, and
 root's right hand joe (in wattq-admin). d.client and what Daemon has asks as root."""
+import collections
 import contextlib
 import os
 import pwd
@@ -90,6 +91,15 @@ def cgroup2():
     with open("/proc/self/mountinfo") as f:
         points = [line.split()[4] for line in f if " - cgroup2 " in line]
     return points[0] if points and os.access(points[0], os.W_OK) else None
+
+
+def began(users):
+    """How often each run's program has begun, by the file `ran` in its user's home, to which it says its number."""
+    count = collections.Counter()
+    for user in users:
+        with contextlib.suppress(FileNotFoundError), open(os.path.join(pwd.getpwnam(user).pw_dir, "ran")) as f:
+            count.update(int(line) for line in f)
+    return count
 
 
 class SystemDaemon(Daemon):
