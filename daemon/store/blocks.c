@@ -93,29 +93,35 @@ static int open_blob(sqlite3_stmt *st, const struct blocks_row *row, uint8_t **d
 }
 
 static int load(struct blocks *b, sqlite3_stmt *st, bool tail, const struct blocks_row *row,
-                struct codec_view *v, struct err *e)
+                struct codec_view **v, struct err *e)
 {
+    struct codec_view opened;
     size_t bytes = 0;
     uint8_t *data;
-    int rc = open_blob(st, row, &data, &bytes, v, e);
+    int rc = open_blob(st, row, &data, &bytes, &opened, e);
     if (rc)
         return rc;
-    bytes += codec_view_bytes(v);
+    bytes += codec_view_bytes(&opened);
     struct entry *x = make_room(b, bytes);
-    *x = (struct entry){
-        .tail = tail, .row = *row, .data = data, .bytes = bytes, .view = *v, .used = ++b->clock};
+    *x = (struct entry){.tail = tail,
+                        .row = *row,
+                        .data = data,
+                        .bytes = bytes,
+                        .view = opened,
+                        .used = ++b->clock};
     b->bytes += bytes;
+    *v = &x->view;
     return 0;
 }
 
-static int fetch(struct store *s, bool tail, const struct blocks_row *row, struct codec_view *v,
+static int fetch(struct store *s, bool tail, const struct blocks_row *row, struct codec_view **v,
                  struct err *e)
 {
     struct blocks *b = store_blocks(s);
     struct entry *x = find(b, tail, row);
     if (x) {
         x->used = ++b->clock;
-        *v = x->view;
+        *v = &x->view;
         return 0;
     }
     STMT_USE(st, s, CHUNK_BLOB);
@@ -128,7 +134,7 @@ static int fetch(struct store *s, bool tail, const struct blocks_row *row, struc
     return rc < 0 ? rc : load(b, use, tail, row, v, e);
 }
 
-int blocks_chunk(struct store *s, int64_t chunk, struct codec_view *v, struct err *e)
+int blocks_chunk(struct store *s, int64_t chunk, struct codec_view **v, struct err *e)
 {
     struct blocks_row row = {.id = chunk};
     {
@@ -144,7 +150,7 @@ int blocks_chunk(struct store *s, int64_t chunk, struct codec_view *v, struct er
     return fetch(s, false, &row, v, e);
 }
 
-int blocks_tail_row(struct store *s, const struct blocks_row *row, struct codec_view *v,
+int blocks_tail_row(struct store *s, const struct blocks_row *row, struct codec_view **v,
                     struct err *e)
 {
     return fetch(s, true, row, v, e);
@@ -211,7 +217,7 @@ static int next_chunk(struct blocks_iter *it, struct err *e)
     return 1;
 }
 
-int blocks_next(struct blocks_iter *it, struct codec_view *v, struct err *e)
+int blocks_next(struct blocks_iter *it, struct codec_view **v, struct err *e)
 {
     if (!it->in_tail) {
         int rc = next_chunk(it, e);

@@ -14,8 +14,9 @@ struct blocks; /* the cache; made by store.c, freed with the store */
 struct blocks *blocks_new(void);
 void blocks_free(struct blocks *b); /* NULL is fine */
 
-/* One chunk by id. The view is borrowed until the next blocks_ call. WATTQ_E_CORRUPT when damaged. */
-int blocks_chunk(struct store *s, int64_t chunk, struct codec_view *v, struct err *e) MUST_USE;
+/* One chunk by id. *v is the cache's own, so that what one reader unpacks of its timeline the next one has; borrowed
+ * until the next blocks_ call. WATTQ_E_CORRUPT when damaged. */
+int blocks_chunk(struct store *s, int64_t chunk, struct codec_view **v, struct err *e) MUST_USE;
 
 struct blocks_row {
     int64_t id;
@@ -35,13 +36,13 @@ struct blocks_iter {
 void blocks_start(struct blocks_iter *it, struct store *s, int64_t grp, int64_t epoch,
                   int64_t from_ns);
 void blocks_stop(struct blocks_iter *it); /* frees; CLEANUP-able */
-/* 1 = it->row and *v are the next block; 0 = no more; < 0: WATTQ_E_CORRUPT when this block is damaged
+/* 1 = it->row and *v (borrowed as above) are the next block; 0 = no more; < 0: WATTQ_E_CORRUPT when this block is damaged
  * (it->row says which; the next call goes on behind it), or another error. */
-int blocks_next(struct blocks_iter *it, struct codec_view *v, struct err *e) MUST_USE;
+int blocks_next(struct blocks_iter *it, struct codec_view **v, struct err *e) MUST_USE;
 /* The tail rows of an epoch, oldest first; caller frees. */
 int blocks_tail(struct store *s, int64_t grp, int64_t epoch, struct blocks_row **out, size_t *n,
                 struct err *e) MUST_USE;
-int blocks_tail_row(struct store *s, const struct blocks_row *row, struct codec_view *v,
+int blocks_tail_row(struct store *s, const struct blocks_row *row, struct codec_view **v,
                     struct err *e) MUST_USE;
 
 #endif

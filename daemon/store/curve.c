@@ -51,9 +51,9 @@ static int load(struct curve *c, struct err *e)
     int rc = blocks_next(&c->it, &c->view, e);
     if (rc <= 0)
         return rc;
-    if (c->begin.slot >= c->view.channels)
+    if (c->begin.slot >= c->view->channels)
         return err_set(e, WATTQ_E_CORRUPT, "a stored block of samples lacks a channel");
-    codec_cursor_open(&c->column, &c->view, c->begin.slot);
+    codec_cursor_open(&c->column, c->view, c->begin.slot);
     c->at = 0;
     c->loaded = true;
     c->blocks++;
@@ -62,8 +62,8 @@ static int load(struct curve *c, struct err *e)
 
 static struct walk_sample next_sample(struct curve *c)
 {
-    struct walk_sample x = {.t_ns = codec_time(&c->view, c->at),
-                            .flags = codec_flags(&c->view, c->at)};
+    struct walk_sample x = {.t_ns = codec_time(c->view, c->at),
+                            .flags = codec_flags(c->view, c->at)};
     x.value = codec_cursor_next(&c->column, &x.state);
     c->at++;
     return x;
@@ -72,7 +72,7 @@ static struct walk_sample next_sample(struct curve *c)
 int curve_next(struct curve *c, struct walk_piece out[2], int *n, struct err *e)
 {
     *n = 0;
-    while (!c->loaded || c->at == c->view.n) {
+    while (!c->loaded || c->at == c->view->n) {
         int rc = load(c, e);
         if (rc <= 0)
             return rc;
@@ -100,7 +100,7 @@ static int jump(struct curve *c, struct err *e)
 /* The samples of this block before t: no piece that they complete holds it. */
 static void pass(struct curve *c, int64_t t_ns)
 {
-    while (c->loaded && c->at < c->view.n && codec_time(&c->view, c->at) < t_ns) {
+    while (c->loaded && c->at < c->view->n && codec_time(c->view, c->at) < t_ns) {
         struct walk_sample x = next_sample(c);
         walk_pass(&c->begin.rule, &c->state, &x);
     }
@@ -111,7 +111,7 @@ static int search(struct curve *c, int64_t t_ns, struct walk_piece *out, struct 
 {
     for (;;) {
         pass(c, t_ns);
-        if (c->loaded && c->at == c->view.n && c->blocks >= JUMP_AFTER && !c->it.in_tail) {
+        if (c->loaded && c->at == c->view->n && c->blocks >= JUMP_AFTER && !c->it.in_tail) {
             int rc = jump(c, e);
             if (rc)
                 return rc;
@@ -247,17 +247,17 @@ int curve_last_raw(struct store *s, const struct rows_begin *b, int64_t last_ns,
                    struct err *e)
 {
     struct rows_head h;
-    struct codec_view v;
+    struct codec_view *v;
     int rc = rows_head_in(s, b, last_ns, &h, e);
     if (rc)
         return rc;
     rc = blocks_chunk(s, h.chunk, &v, e);
-    if (rc == WATTQ_E_CORRUPT || (rc == 0 && b->slot >= v.channels))
+    if (rc == WATTQ_E_CORRUPT || (rc == 0 && b->slot >= v->channels))
         return 1;
     if (rc)
         return rc;
     struct codec_cursor col;
-    codec_cursor_open(&col, &v, b->slot);
+    codec_cursor_open(&col, v, b->slot);
     *raw = col.raw_last;
     return col.has_raw ? 0 : 1;
 }

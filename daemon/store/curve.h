@@ -11,7 +11,7 @@ struct curve {
     struct rows_begin begin; /* the epoch it is in */
     struct walk_state state;
     struct blocks_iter it;
-    struct codec_view view;
+    struct codec_view *view; /* the cache's */
     struct codec_cursor column;
     uint32_t at; /* next sample of the view */
     bool loaded; /* view is a block */

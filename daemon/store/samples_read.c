@@ -284,11 +284,11 @@ static int before_in_tail(struct store *s, const struct rows_begin *b, const str
     size_t n = 0;
     int rc = blocks_tail(s, b->grp, b->epoch, &rows, &n, e);
     for (size_t i = n; rc == 0 && i-- > 0;) {
-        struct codec_view v;
+        struct codec_view *v;
         if (rows[i].t0_ns > q->t_ns)
             continue;
         rc = blocks_tail_row(s, &rows[i], &v, e);
-        if (rc == 0 && scan_back(b, &v, q, out))
+        if (rc == 0 && scan_back(b, v, q, out))
             return 0;
     }
     return rc ? rc : 1;
@@ -304,11 +304,11 @@ static int before_in_chunks(struct store *s, const struct rows_begin *b, const s
         int rc = rows_head_in(s, b, at, &h, e);
         if (rc)
             return rc;
-        struct codec_view v;
+        struct codec_view *v;
         rc = blocks_chunk(s, h.chunk, &v, e);
         if (rc)
             return rc;
-        if (scan_back(b, &v, q, out))
+        if (scan_back(b, v, q, out))
             return 0;
         if (!h.begun)
             return 1;
@@ -355,7 +355,7 @@ static int after_in_epoch(struct store *s, const struct rows_begin *b, const str
 {
     int64_t t_ns = q->t_ns;
     struct rows_head h;
-    struct codec_view v;
+    struct codec_view *v;
     int rc = rows_head_in(s, b, t_ns, &h, e);
     if (rc == 1) /* t before this epoch's first chunk */
         rc = rows_head_after(s, b->channel, b->boot, t_ns, &h, e);
@@ -363,7 +363,7 @@ static int after_in_epoch(struct store *s, const struct rows_begin *b, const str
         rc = blocks_chunk(s, h.chunk, &v, e);
         if (rc)
             return rc;
-        if (scan_on(b, &v, q, out))
+        if (scan_on(b, v, q, out))
             return 0;
         rc = rows_head_valid(s, b->channel, b->boot, h.t0_ns, &h, e);
     }
@@ -376,7 +376,7 @@ static int after_in_epoch(struct store *s, const struct rows_begin *b, const str
         if (rows[i].t1_ns < t_ns)
             continue;
         rc = blocks_tail_row(s, &rows[i], &v, e);
-        if (rc == 0 && scan_on(b, &v, q, out))
+        if (rc == 0 && scan_on(b, v, q, out))
             return 0;
     }
     return rc ? rc : 1;

@@ -136,10 +136,10 @@ static int add_shared(struct rescue *r, struct err *e)
             return rc;
         chunk = stmt_int(st, 0);
     }
-    struct codec_view v;
+    struct codec_view *v;
     int rc = blocks_chunk(r->store, chunk, &v, e);
     if (rc == 0)
-        r->shared = add_view(r, &v, v.n - 1);
+        r->shared = add_view(r, v, v->n - 1);
     return rc == WATTQ_E_CORRUPT ? 0 : rc;
 }
 
@@ -149,10 +149,10 @@ static int add_tail(struct rescue *r, struct err *e)
     size_t n = 0;
     int rc = blocks_tail(r->store, r->grp, r->epoch, &rows, &n, e);
     for (size_t i = 0; rc == 0 && i < n; i++) {
-        struct codec_view v;
+        struct codec_view *v;
         rc = blocks_tail_row(r->store, &rows[i], &v, e);
         if (rc == 0)
-            (void)add_view(r, &v, 0);
+            (void)add_view(r, v, 0);
         else if (rc == WATTQ_E_CORRUPT)
             rc = 0; /* this second is lost; what a counter did in it is bridged by the next */
     }
