@@ -12,35 +12,29 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "common/places.h"
+#include "common/units.h"
 #include "daemon/launch/frames.h"
 #include "daemon/launch/result.h"
 
-#define ANSWER_S  2  /* a shepherd that lives answers at once */
-#define GRACE_S   30 /* between TERM and KILL, as wattq cancel has it */
-#define PATIENCE  30 /* s beyond that, for what cannot be killed */
-#define COMMAND   60 /* characters of it that are shown */
-#define SYSTEM    "/var/lib/wattq"
-#define STATE_DIR "/.local/state"
+#define ANSWER_S 2  /* a shepherd that lives answers at once */
+#define GRACE_S  30 /* between TERM and KILL, as wattq cancel has it */
+#define PATIENCE 30 /* s beyond that, for what cannot be killed */
+#define COMMAND  60 /* characters of it that are shown */
 
 /* ---- directories -------------------------------------------------------------------------------- */
 
-static char *state_dir_of(const struct shepherd_choice *c, struct err *e)
+/* Into out[WATTQ_PATH_MAX]. */
+static int find_state(const struct shepherd_choice *c, char *out, struct err *e)
 {
-    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    if (c->state_dir)
-        return base_strdup(c->state_dir);
-    if (geteuid() == 0)
-        return base_strdup(SYSTEM);
-    if (state && state[0] == '/')
-        return base_printf("%s/wattq", state);
-    if (home && home[0] == '/')
-        return base_printf("%s" STATE_DIR "/wattq", home);
-    err_set(e, WATTQ_E_USAGE, "neither XDG_STATE_HOME nor HOME is set");
-    err_next(e, "wattq-shepherd --list --state-dir DIR");
-    return NULL;
+    const char *given = c->state_dir ? c->state_dir : geteuid() == 0 ? PLACES_SYSTEM_STATE : NULL;
+    if (!given)
+        return places_state(out, e);
+    return base_strcpy(out, WATTQ_PATH_MAX, given)
+               ? 0
+               : err_set(e, WATTQ_E_LIMIT, "path %.100s... is too long", given);
 }
 
 static int open_runs(const char *state, struct err *e)
@@ -159,9 +153,7 @@ static void user_of(int pid, char *out, size_t cap)
 
 static void age_of(int64_t t0_ns, char *out, size_t cap)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    int64_t s = now.tv_sec - t0_ns / NS_PER_S;
+    int64_t s = (clock_boot_ns() - t0_ns) / NS_PER_S;
     if (t0_ns <= 0)
         base_strcpy(out, cap, "-");
     else
@@ -180,8 +172,8 @@ static void print_live(const struct live *l)
 
 int shepherd_list_print(const struct shepherd_choice *c, struct err *e)
 {
-    char *state CLEANUP(base_freep) = state_dir_of(c, e);
-    int runs CLEANUP(base_closep) = state ? open_runs(state, e) : -1;
+    char state[WATTQ_PATH_MAX];
+    int runs CLEANUP(base_closep) = find_state(c, state, e) == 0 ? open_runs(state, e) : -1;
     if (runs < 0)
         return e->code;
     DIR *d = fdopendir(dup(runs));
@@ -237,8 +229,8 @@ static void stop_chosen(int runs, const char *name, size_t *stopped, size_t *fai
 
 int shepherd_list_stop(const struct shepherd_choice *c, struct err *e)
 {
-    char *state CLEANUP(base_freep) = state_dir_of(c, e);
-    int runs CLEANUP(base_closep) = state ? open_runs(state, e) : -1;
+    char state[WATTQ_PATH_MAX];
+    int runs CLEANUP(base_closep) = find_state(c, state, e) == 0 ? open_runs(state, e) : -1;
     if (runs < 0 || need_no_daemon(state, e) < 0)
         return e->code;
     DIR *d = fdopendir(dup(runs));

@@ -1,5 +1,3 @@
-#include <assert.h>
-
 #include "daemon/store/codec_private.h"
 
 #define HELD_MAX (INT64_C(1) << 60) /* its codes are one more than a zigzag */

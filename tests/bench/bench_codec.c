@@ -15,7 +15,6 @@
 #include "tests/support/mix.h"
 
 #define ORDER       16
-#define CHUNK       3600u
 #define REAL_MAX    20
 #define REAL_PERIOD (10 * NS_PER_MS)
 
@@ -92,7 +91,7 @@ static struct ours measure(const struct trace *t, const struct tick *stamps, uin
         }
         if (!codec_block_add(b, k))
             abort();
-        if (codec_block_ticks(b) <= CHUNK && i + 1 < t->n)
+        if (codec_block_ticks(b) <= SAMPLES_CHUNK_TICKS && i + 1 < t->n)
             continue;
         struct ours o = encode(b, rapl, &check);
         sum.bytes += o.bytes;

@@ -10,8 +10,6 @@
 #include "daemon/store/crc32c.h"
 #include "tests/support/recorder.h"
 
-__extension__ typedef __int128 codec_wide_test;
-
 #define CHANNELS_MAX 16
 #define TICKS_MAX    1000
 
@@ -65,7 +63,7 @@ static int64_t next_value(uint64_t *seed, int shape, int64_t last, uint32_t i, i
     case 0: /* RAPL, the kernel's conversion, a register that goes round */
         return *energy / 61 % 3000000 * 61035 / 1000 + *energy / 61 / 3000000 * 7;
     case 1: /* perf's */
-        return (int64_t)((codec_wide_test)(*energy / 61) * 15625 / 256);
+        return *energy / 61 * 15625 / 256;
     case 2: /* milli-joules, refreshed at every third tick */
         return *energy / 3000000 * 3000000 / 1000 * 1000;
     case 3: /* 25 mW steps around a level */
