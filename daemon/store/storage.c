@@ -35,6 +35,7 @@ struct storage {
     bool woken, stopping;
     struct storage_status status;
     /* storage thread only */
+    int64_t flush_ns;
     int64_t flushed_ns; /* clock_mono_ns of the newest attempt */
     int64_t backoff_ns; /* 0 = healthy */
     void (*closed)(void *arg);
@@ -271,7 +272,7 @@ static int64_t wait_ns(const struct storage *st)
 {
     int64_t every = st->backoff_ns                      ? st->backoff_ns
                     : samples_pending(st->samples) == 0 ? REST_NS
-                                                        : FLUSH_NS;
+                                                        : st->flush_ns;
     int64_t left = st->flushed_ns + every - clock_mono_ns();
     return left > 0 ? left : 0;
 }
@@ -344,6 +345,7 @@ int storage_open_parts(struct storage **out, uv_loop_t *loop, const char *path,
     st->samples = parts->samples;
     st->ring = parts->ring;
     st->meter = parts->meter;
+    st->flush_ns = parts->flush_ns ? parts->flush_ns : FLUSH_NS;
     st->adopted = adopted_new(st->meter);
     st->opinions = opinions_new(st->meter);
     st->flushed_ns = clock_mono_ns();

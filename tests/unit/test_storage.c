@@ -13,67 +13,9 @@
 #include <sys/wait.h>
 
 #include "common/units.h"
-#include "daemon/store/storage_internal.h"
-#include "tests/support/recorder.h"
+#include "tests/support/storage_rig.h"
 
 #define KILLS 20
-
-/* Recorder's store and samples behind a storage thread, ticks through a ring. */
-struct rig {
-    struct recorder rec;
-    uv_loop_t loop;
-    struct storage *storage;
-    struct ring *ring;
-    bool closed;
-};
-
-static void rig_open(struct rig *r)
-{
-    struct err e = {0};
-    rec_open_as(&r->rec, REC_BOOT, clock_boot_ns());
-    struct storage_parts parts = {.store = r->rec.store, .samples = r->rec.samples};
-    parts.ring = r->ring = ring_new(1 << 20);
-    assert_int_equal(uv_loop_init(&r->loop), 0);
-    rec_must(storage_open_parts(&r->storage, &r->loop, r->rec.path, &parts, &e), &e,
-             "storage_open");
-    r->rec.store = NULL; /* the storage's now */
-    r->rec.samples = NULL;
-    rec_must(storage_start(r->storage, &e), &e, "storage_start");
-}
-
-static void on_closed(void *arg)
-{
-    ((struct rig *)arg)->closed = true;
-}
-
-static void rig_close(struct rig *r)
-{
-    storage_stop(r->storage);
-    storage_close(r->storage, on_closed, r);
-    uv_run(&r->loop, UV_RUN_DEFAULT);
-    assert_true(r->closed);
-    assert_int_equal(uv_loop_close(&r->loop), 0);
-    ring_free(r->ring);
-    r->closed = false;
-}
-
-static int64_t rig_tick(struct rig *r, int64_t value)
-{
-    struct tick *t = ring_reserve(r->ring, (uint32_t)r->rec.n);
-    if (!t)
-        return 0;
-    t->group = 0;
-    t->flags = 0;
-    t->suspend_ns = 0;
-    t->before_ns = clock_boot_ns();
-    for (size_t i = 0; i < r->rec.n; i++) {
-        tick_values(t)[i] = tick_raws(t)[i] = value;
-        tick_states(t)[i] = 0;
-    }
-    int64_t now = t->after_ns = clock_boot_ns();
-    ring_push(r->ring);
-    return now;
-}
 
 /* ---- jobs --------------------------------------------------------------------------------------- */
 
