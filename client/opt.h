@@ -74,7 +74,8 @@
     X(SLURM_ENV, "slurm-env", 0, NULL, 0, "set SLURM_JOB_ID, SLURM_ARRAY_TASK_ID and the like")    \
     X(DRY_RUN, "dry-run", 0, NULL, 0, "show what would be queued, queue nothing")                  \
     X(MAX_FAILS, "max-fails", 0, "N", 0, "hold the sweep after N quick failures in a row (5)")     \
-    X(YES, "yes", 'y', NULL, 0, "do not ask: queue more than 1000 runs, change permissions")       \
+    X(YES, "yes", 'y', NULL, 0,                                                                    \
+      "do not ask: queue more than 1000 runs, change permissions, forget")                         \
     X(DATA_DIR, "data-dir", 0, "DIR", 0, "where the data sets' files are (NAME.tsv.gz)")           \
     X(ALL, "all", 'a', NULL, 0, "everything: runs of everybody, every channel, all ended runs")    \
     X(ENERGY, "energy", 0, NULL, 0, "the record of its energy: bounds, meters, errors, rules met") \

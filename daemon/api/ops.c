@@ -60,6 +60,9 @@ const struct op ops_table[] = {
     {"curves", RIGHTS_DETAIL, op_curves},
     {"model_put", RIGHTS_ADMIN, op_model_put},
     {"models", RIGHTS_WHOLE, op_models},
+    {"retire", RIGHTS_ADMIN, op_retire},
+    {"forget", RIGHTS_ADMIN, op_forget},
+    {"admin_log", RIGHTS_ADMIN, op_admin_log},
 };
 const size_t ops_count = ARRAY_LEN(ops_table);
 

@@ -235,5 +235,8 @@ int op_idle_measure(struct op_call *c, struct err *e)
         return rc;
     }
     s->measure = m;
+    char text[64];
+    (void)snprintf(text, sizeof(text), "idle power, for %lld s", (long long)(for_ns / NS_PER_S));
+    ops_note_act(c, "idle_measure", text);
     return 0;
 }

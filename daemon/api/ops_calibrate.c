@@ -6,6 +6,7 @@
 #include "daemon/api/encode_db.h"
 #include "daemon/api/ops_private.h"
 #include "daemon/energy/calibrate.h"
+#include "daemon/store/former.h"
 
 #define HOUR_NS (3600 * NS_PER_S)
 
@@ -82,6 +83,13 @@ static int window_of(struct store *s, const struct calibrate_job *j, struct ener
     return 0;
 }
 
+static int note_act(struct store *s, const struct calibrate_job *j, struct err *e)
+{
+    char text[400];
+    (void)snprintf(text, sizeof(text), "%s fitted to %s", j->meter, j->against);
+    return former_act(s, j->c.actor_uid, "calibrate", text, e);
+}
+
 static int calibrate_work(struct store *s, struct storage_job *job, struct err *e)
 {
     struct calibrate_job *j = container_of(job, struct calibrate_job, job);
@@ -110,6 +118,8 @@ static int calibrate_work(struct store *s, struct storage_job *job, struct err *
     j->c.actor_uid = uid;
     j->c.created_utc_ns = clock_utc_ns();
     rc = calibrations_put(s, &j->c, &j->c.id, e);
+    if (rc == 0)
+        rc = note_act(s, j, e);
     if (rc < 0)
         return rc;
     ops_begin(&j->o, j->t.id);

@@ -8,6 +8,7 @@
 
 #include "daemon/api/encode_db.h"
 #include "daemon/api/ops_private.h"
+#include "daemon/store/former.h"
 #include "daemon/store/models.h"
 
 #define NAME_MAX_BYTES      80
@@ -144,7 +145,12 @@ static int take_model(struct put_job *j, const struct wire_val *req, struct err 
 static int put_work(struct store *s, struct storage_job *job, struct err *e)
 {
     struct put_job *j = container_of(job, struct put_job, job);
-    return models_put(s, &j->row, j->terms, j->nterms, j->runs, j->nruns, &j->model, e);
+    int rc = models_put(s, &j->row, j->terms, j->nterms, j->runs, j->nruns, &j->model, e);
+    if (rc < 0)
+        return rc;
+    char text[64];
+    (void)snprintf(text, sizeof(text), "model %" PRId64, j->model);
+    return former_act(s, j->row.uid, "model", text, e);
 }
 
 static void put_done(struct storage_job *job, int rc, const struct err *e)

@@ -129,6 +129,10 @@ struct ops_share {
 int ops_put_shares(struct store *s, struct wire_out *o, const struct ops_share *q,
                    struct err *e) MUST_USE;
 
+/* What the peer, an admin, does to the machine, into the log (store/former.h), for an operation whose own job does not
+ * write it there. */
+void ops_note_act(const struct op_call *c, const char *act, const char *text);
+
 int op_hello(struct op_call *c, struct err *e);
 int op_info(struct op_call *c, struct err *e);
 int op_queue(struct op_call *c, struct err *e);
@@ -179,6 +183,9 @@ int op_import_commit(struct op_call *c, struct err *e);
 int op_curves(struct op_call *c, struct err *e);
 int op_model_put(struct op_call *c, struct err *e);
 int op_models(struct op_call *c, struct err *e);
+int op_retire(struct op_call *c, struct err *e);
+int op_forget(struct op_call *c, struct err *e);
+int op_admin_log(struct op_call *c, struct err *e);
 int op_exec_begin(struct op_call *c, struct err *e);
 int op_exec_ready(struct op_call *c, struct err *e);
 int op_exec_abort(struct op_call *c, struct err *e);

@@ -275,6 +275,22 @@ void queue_refresh(struct queue *q, int64_t run, const struct energy_figure *tot
     }
 }
 
+void queue_former(struct queue *q, int64_t uid, int64_t now, bool forget)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < QUEUE_RECENT && q->recent[i]; i++) {
+        struct queue_item *r = q->recent[i];
+        bool theirs = r->row.uid == uid;
+        q->recent[i] = NULL;
+        if (theirs)
+            r->row.uid = now;
+        if (theirs && forget)
+            queue_item_free(r);
+        else
+            q->recent[kept++] = r;
+    }
+}
+
 void queue_recent(struct queue *q, int (*fn)(void *arg, const struct queue_run *r), void *arg)
 {
     struct queue_run snap;

@@ -241,7 +241,9 @@ enum queue_idle_phase queue_idle_state(const struct queue *q, int64_t *left_ns);
  * transaction is committed the loop hands it to queue_refresh. */
 int queue_settle(struct store *s, int64_t run, enum share_policy policy,
                  struct energy_figure *total, struct err *e) MUST_USE;
-/* Loop: what memory shows of a run that has ended follows what the disk has. */
+/* Loop: what memory shows of a run that has ended follows what the disk has: its figures; whose it is, once its user
+ * has left (forget: it is not shown any more). */
+void queue_former(struct queue *q, int64_t uid, int64_t now, bool forget);
 void queue_refresh(struct queue *q, int64_t run, const struct energy_figure *total);
 
 #endif

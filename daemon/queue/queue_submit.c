@@ -165,6 +165,8 @@ static int retry_work(struct store *s, struct storage_job *job, struct err *e)
                        old.id, run_state_name(old.state));
     if (rc == 0 && !run_actor_may(j->by, old.uid))
         return err_set(e, WATTQ_E_FORBIDDEN, "run %" PRId64 " is somebody else's", old.id);
+    if (rc == 0 && old.uid < 0)
+        return err_set(e, WATTQ_E_CONFLICT, "run %" PRId64 " is of a user who has left", old.id);
     if (rc == 0)
         rc = retry_env(s, &old, e);
     if (rc == 0)

@@ -25,6 +25,7 @@
 #include "daemon/store/sql_baselines.h"
 #include "daemon/store/sql_beside.h"
 #include "daemon/store/sql_export.h"
+#include "daemon/store/sql_former.h"
 #include "daemon/store/sql_import.h"
 #include "daemon/store/sql_marks.h"
 #include "daemon/store/sql_models.h"
@@ -41,7 +42,8 @@
     SQL_RUNS(X)                                                                                    \
     SQL_EXPORT(X)                                                                                  \
     SQL_IMPORT(X)                                                                                  \
-    SQL_MARKS(X) SQL_MODELS(X) SQL_ACCOUNTS(X) SQL_BASELINES(X) SQL_OTHERS(X) SQL_BESIDE(X)
+    SQL_MARKS(X)                                                                                   \
+    SQL_MODELS(X) SQL_ACCOUNTS(X) SQL_BASELINES(X) SQL_OTHERS(X) SQL_BESIDE(X) SQL_FORMER(X)
 
 enum stmt_id {
 #define STMT_ID(name, sql) STMT_##name,

@@ -82,6 +82,36 @@ class Marks(Base):
         self.assertEqual(self.json("show", a)["run"]["tags"], ["x"])
 
 
+class Leaving(Base):
+    """In user mode there is one user, the owner: what it does to the rows is the same (test_system_mode)."""
+
+    def test_retired_and_forgotten(self):
+        me = str(os.geteuid())
+        self.assertIn("no admin has done anything yet", self.out("admin", "log"))
+        self.assertIn("no run here is of", self.err("admin", "retire", me, code=1))
+        run = self.sh("echo said; exit 3", "-J", "mine")
+        self.run_wattq("wait", run, code=1)
+        self.assertEqual(self.json("admin", "retire", me)["user"], "retired-1")
+        self.assertIn("retired-1", self.out("--json", "queue", "-a"))
+        self.assertIn("has left", self.err("retry", run, code=5))
+        self.assertEqual([r["run"] for r in self.json("runs", "user=retired-1")["runs"]], [run])
+        self.assertIn("--yes", self.err("admin", "forget", "retired-1", code=2))
+        self.assertEqual(self.out("logs", run), "said\n")
+        self.assertEqual(self.json("admin", "forget", "retired-1", "-y")["left_count"], 0)
+        doc = self.json("show", run)["run"]
+        self.assertEqual((doc["label"], doc["argv"], doc["code"], doc["exit_code"]),
+                         ("retired-1 label 1", ["(forgotten)"], doc["code"], 3))
+        self.assertNotIn("mine", self.out("queue", "-a"))
+        self.assertEqual(self.out("logs", run), "")
+        log = self.json("admin", "log")
+        self.assertEqual([e["act"] for e in log["events"]], ["forget", "retire"])
+        self.assertEqual(log["retired"][0]["name"], None)
+        self.assertIn("this system knows no user", self.err("admin", "retire", "no such", code=1))
+        self.assertIn("nobody here is called retired-7", self.err("admin", "forget", "retired-7", "-y", code=1))
+        self.assertIn("needs a user", self.err("admin", "retire", code=2))
+        self.assertIn("wattq admin knows", self.err("admin", "x", code=2))
+
+
 class Compare(Base):
     @classmethod
     def setUpClass(cls):

@@ -76,6 +76,46 @@ class Shared(unittest.TestCase):
         events = d.show(run)["events"]
         self.assertIn(pwd.getpwnam("joe").pw_uid, [e.get("actor_uid") for e in events], events)
 
+    def test_a_uid_that_is_given_again(self):
+        """Who has a uid next sees nothing of who had it before, neither by wattq nor by path."""
+        d = self.d
+        ran = d.wattq_submit("eve", "sh", "-c", "echo secret", SECRET="sesame")
+        d.wait(ran)
+        d.wattq("eve", "exec", "sh", "-c", "echo '{\"x\":1}' >> $WATTQ_METRICS")
+        here = json.loads(d.wattq("eve", "runs", "--json"))["runs"][0]["run"]
+        until(lambda: d.state(here) == "done", "its end")
+        waits = d.wattq_submit("eve", "true", options=["--hold"])
+        r = d.wattq("joe", "admin", "retire", "eve", check=False)
+        self.assertIn(f"runs of eve are not over yet: {waits}", r.stderr)
+        d.wattq("eve", "cancel", str(waits))
+        self.assertIn("for the owner of this wattqd and its admins",
+                      d.wattq("bob", "admin", "retire", "eve", check=False).stderr)
+        self.assertIn("3 runs are of retired-1 from now on", d.wattq("joe", "admin", "retire", "eve"))
+        for run, name in ((ran, "log"), (ran, "metrics"), (here, "metrics"), (here, "result"), (here, ".")):
+            path = d.path("state", "runs", str(run), name)
+            self.assertTrue(os.path.exists(path), path)
+            r = d.user("eve", "head", "-c", "1", path, check=False)
+            self.assertIn("Permission denied", r.stderr, path)
+        with d.peer("eve") as c:
+            for op, keys in (("logs", {"run": ran}), ("retry", {"runs": [ran]}), ("retry", {"run": ran})):
+                with self.assertRaises(Refused, msg=op):
+                    c.call(op, **keys)
+            self.assertEqual(c.call("runs", mine=True)["runs"], [])
+        shown = json.loads(d.wattq("eve", "show", str(ran), "--json"))["run"]
+        self.assertEqual((shown["hidden"], shown["user"]), (True, "retired-1"))
+        self.assertEqual(d.wattq("joe", "logs", str(ran)), "secret")
+        self.assertIn("has left", d.wattq("root", "retry", str(ran), check=False).stderr)
+        text = d.wattq("joe", "admin", "log")
+        self.assertRegex(text, r"(?m) joe +retire +retired-1: 3 runs")
+        self.assertRegex(text, r"(?m)^retired-1 +eve +64013 ")
+        total = d.show(ran)["energy"][0]["energy_uj"]
+        d.wattq("joe", "admin", "forget", "retired-1", "--yes")
+        self.assertFalse(os.path.exists(d.path("state", "runs", str(ran))))
+        self.assertFalse(os.path.exists(d.path("state", "runs", str(here))))
+        self.assertNotIn("eve", d.wattq("joe", "admin", "log"))
+        shown = d.show(ran)
+        self.assertEqual((shown["command"], shown["energy"][0]["energy_uj"]), ("(forgotten)", total))
+
     def test_start_errors_are_in_words(self):
         d = self.d
         gone = pwd.getpwnam("ada").pw_dir + "/gone"

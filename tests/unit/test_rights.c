@@ -255,6 +255,9 @@ static const struct {
     {"curves", RIGHTS_DETAIL},
     {"model_put", RIGHTS_ADMIN},
     {"models", RIGHTS_WHOLE},
+    {"retire", RIGHTS_ADMIN},
+    {"forget", RIGHTS_ADMIN},
+    {"admin_log", RIGHTS_ADMIN},
 };
 
 static void test_every_operation_is_decided(void **state)
