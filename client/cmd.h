@@ -124,7 +124,6 @@ int cmd_meters_calibrate(struct app *app, struct err *e);
 int cmd_meters_record(struct app *app, const char *name, struct err *e);
 /* What watching a meter showed, in one sentence; NULL = nothing is wrong. New memory. */
 char *cmd_meters_doubt(const struct wire_val *ch);
-int cmd_admin(struct app *app, struct err *e);
 int cmd_idle(struct app *app, struct err *e);
 int cmd_who(struct app *app, struct err *e);
 int cmd_top(struct app *app, struct err *e);
@@ -135,6 +134,7 @@ int cmd_predict(struct app *app, struct err *e);
 int cmd_sql(struct app *app, struct err *e);
 int cmd_export(struct app *app, struct err *e);
 int cmd_verify(struct app *app, struct err *e);
+int cmd_admin(struct app *app, struct err *e);
 int cmd_audit(struct app *app, struct err *e);
 int cmd_report(struct app *app, struct err *e);
 int cmd_import(struct app *app, struct err *e);

@@ -1,9 +1,10 @@
-/* admin: users who leave this machine, and what admins did to it. */
+/* admin: users who leave this machine, what admins did to it, and the parts in admin_*.c. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/cmd.h"
+#include "client/admin.h"
 #include "client/print.h"
+#include "common/suggest.h"
 #include "common/users.h"
 
 #define EVENTS_SHOWN 100
@@ -163,15 +164,33 @@ static int show_log(struct app *app, struct err *e)
     return rc;
 }
 
+/* ---- the parts --------------------------------------------------------------------------------------- */
+
+static int retire(struct app *app, struct err *e)
+{
+    return leave(app, false, e);
+}
+
+static int forget(struct app *app, struct err *e)
+{
+    return leave(app, true, e);
+}
+
+static const struct sub {
+    const char *name;
+    int (*run)(struct app *app, struct err *e);
+} subs[] = {{"retire", retire}, {"forget", forget}, {"log", show_log}, {"check", admin_check}};
+
 int cmd_admin(struct app *app, struct err *e)
 {
-    const char *what = app->args.npos > 0 ? app->args.pos[0] : "log";
-    if (strcmp(what, "retire") == 0)
-        return leave(app, false, e);
-    if (strcmp(what, "forget") == 0)
-        return leave(app, true, e);
-    if (strcmp(what, "log") == 0)
-        return show_log(app, e);
-    err_set(e, WATTQ_E_USAGE, "wattq admin knows retire, forget and log, not '%.40s'", what);
-    return err_next(e, "for example: %s", app->cmd->example);
+    const char *name = app->args.npos > 0 ? app->args.pos[0] : "log";
+    struct suggest s;
+    suggest_init(&s, name);
+    for (size_t i = 0; i < ARRAY_LEN(subs); i++) {
+        if (strcmp(subs[i].name, name) == 0)
+            return subs[i].run(app, e);
+        suggest_offer(&s, subs[i].name);
+    }
+    err_set(e, WATTQ_E_USAGE, "wattq admin does not know '%.60s'", name);
+    return err_next(e, s.best ? "did you mean wattq admin %s?" : "wattq help admin", s.best);
 }

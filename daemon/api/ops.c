@@ -46,6 +46,7 @@ const struct op ops_table[] = {
     {"exec_abort", RIGHTS_SUBMIT, op_exec_abort},
     {"idle", RIGHTS_ANY, op_idle},
     {"audit", RIGHTS_WHOLE, op_audit},
+    {"check", RIGHTS_ADMIN, op_check},
     {"calibrate", RIGHTS_ADMIN, op_calibrate},
     {"calibrations", RIGHTS_ANY, op_calibrations},
     {"idle_measure", RIGHTS_ADMIN, op_idle_measure},
@@ -115,6 +116,7 @@ void ops_on_close(void *daemon, struct peer *p)
     ops_exec_closed(s);
     ops_logs_closed(s);
     ops_measure_closed(s);
+    ops_check_closed(s);
     warrants_free(s->warrants);
     free(s);
 }

@@ -20,10 +20,12 @@
 #define DAEMON_STORE_STMT_H
 
 #include <sqlite3.h>
+#include <stdatomic.h>
 
 #include "daemon/store/sql_accounts.h"
 #include "daemon/store/sql_baselines.h"
 #include "daemon/store/sql_beside.h"
+#include "daemon/store/sql_damage.h"
 #include "daemon/store/sql_export.h"
 #include "daemon/store/sql_former.h"
 #include "daemon/store/sql_import.h"
@@ -43,7 +45,8 @@
     SQL_EXPORT(X)                                                                                  \
     SQL_IMPORT(X)                                                                                  \
     SQL_MARKS(X)                                                                                   \
-    SQL_MODELS(X) SQL_ACCOUNTS(X) SQL_BASELINES(X) SQL_OTHERS(X) SQL_BESIDE(X) SQL_FORMER(X)
+    SQL_MODELS(X)                                                                                  \
+    SQL_ACCOUNTS(X) SQL_BASELINES(X) SQL_OTHERS(X) SQL_BESIDE(X) SQL_FORMER(X) SQL_DAMAGE(X)
 
 enum stmt_id {
 #define STMT_ID(name, sql) STMT_##name,
@@ -93,13 +96,15 @@ int stmt_fail(sqlite3 *db, struct err *e);
 /* A list of statements without parameters or rows: schema, pragmas. */
 int stmt_exec(struct store *s, const char *sql, struct err *e) MUST_USE;
 
-/* For query*.c only, which answer questions that no catalogue can list (query.h says why that is safe): a
+/* For query*.c, which answer questions that no catalogue can list (query.h says why that is safe), and damage.c: a
  * statement of its own, to be finalised by the caller, in which user_name(uid) may be called; and a bound
  * on what the statements of this connection take together from now on (0 = none any more): beyond it they
  * fail with WATTQ_E_LIMIT. */
 int stmt_prepare(struct store *s, const char *sql, sqlite3_stmt **out, struct err *e) MUST_USE;
 void stmt_finalizep(sqlite3_stmt **st);
 void stmt_time_limit(struct store *s, int64_t limit_ns);
+/* Likewise from the moment on when another thread sets *stop. NULL = nobody will. */
+void stmt_stop_flag(struct store *s, const atomic_bool *stop);
 
 /* As store_open, but as if the kernel's boot id were this one: restarts across boots in tests. */
 int store_open_boot(struct store **out, const char *path, const char *boot_id,

@@ -37,7 +37,8 @@ struct store {
     bool always_full;
     int wal_frames;
     struct blocks *blocks; /* what this connection has read of samples */
-    int64_t deadline_ns;   /* CLOCK_MONOTONIC; of stmt_time_limit */
+    int64_t deadline_ns;   /* CLOCK_MONOTONIC; of stmt_time_limit; 0 = none */
+    const atomic_bool *stop;
     bool has_user_name;
 };
 
@@ -117,13 +118,28 @@ void stmt_finalizep(sqlite3_stmt **st)
 
 static int on_progress(void *arg)
 {
-    return clock_mono_ns() > ((struct store *)arg)->deadline_ns;
+    const struct store *s = arg;
+    if (s->stop && atomic_load_explicit(s->stop, memory_order_relaxed))
+        return 1;
+    return s->deadline_ns > 0 && clock_mono_ns() > s->deadline_ns;
+}
+
+static void watch_progress(struct store *s)
+{
+    bool watched = s->deadline_ns > 0 || s->stop;
+    sqlite3_progress_handler(s->db, 20000, watched ? on_progress : NULL, s);
 }
 
 void stmt_time_limit(struct store *s, int64_t limit_ns)
 {
-    s->deadline_ns = clock_mono_ns() + limit_ns;
-    sqlite3_progress_handler(s->db, 20000, limit_ns > 0 ? on_progress : NULL, s);
+    s->deadline_ns = limit_ns > 0 ? clock_mono_ns() + limit_ns : 0;
+    watch_progress(s);
+}
+
+void stmt_stop_flag(struct store *s, const atomic_bool *stop)
+{
+    s->stop = stop;
+    watch_progress(s);
 }
 
 const char *store_path(const struct store *s)

@@ -241,6 +241,7 @@ static const struct {
     {"exec_abort", RIGHTS_SUBMIT},
     {"idle", RIGHTS_ANY},
     {"audit", RIGHTS_WHOLE},
+    {"check", RIGHTS_ADMIN},
     {"calibrate", RIGHTS_ADMIN},
     {"calibrations", RIGHTS_ANY},
     {"idle_measure", RIGHTS_ADMIN},

@@ -1,0 +1,9 @@
+/* The parts of `wattq admin`: one function each, as a command's (cmd.h); pos[0] is the part's own name. */
+#ifndef CLIENT_ADMIN_H
+#define CLIENT_ADMIN_H
+
+#include "client/cmd.h"
+
+int admin_check(struct app *app, struct err *e);
+
+#endif
