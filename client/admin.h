@@ -5,5 +5,7 @@
 #include "client/cmd.h"
 
 int admin_check(struct app *app, struct err *e);
+int admin_backup(struct app *app, struct err *e);
+int admin_compact(struct app *app, struct err *e);
 
 #endif

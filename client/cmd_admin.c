@@ -179,7 +179,8 @@ static int forget(struct app *app, struct err *e)
 static const struct sub {
     const char *name;
     int (*run)(struct app *app, struct err *e);
-} subs[] = {{"retire", retire}, {"forget", forget}, {"log", show_log}, {"check", admin_check}};
+} subs[] = {{"retire", retire},     {"forget", forget},       {"log", show_log},
+            {"check", admin_check}, {"backup", admin_backup}, {"compact", admin_compact}};
 
 int cmd_admin(struct app *app, struct err *e)
 {

@@ -15,6 +15,7 @@
 #include "daemon/api/ops.h"
 #include "daemon/api/stream.h"
 #include "daemon/log.h"
+#include "daemon/store/backup.h"
 
 #define HEARTBEAT_MS 5000
 
@@ -446,6 +447,7 @@ static int start(struct daemon *d, struct err *e)
                                        .arg = d};
     d->streams = streams_new(&stc); /* the queue tells it of what it finds */
     rc = start_running(d, e);
+    backup_remove(d->paths.backup); /* of a wattqd that was killed */
     if (rc == 0)
         rc = start_serving(d, e);
     if (rc < 0)

@@ -46,6 +46,7 @@ struct daemon {
     bool degraded;        /* storage state that was logged last */
     int lock_fd;
     int64_t started_boot_ns;
+    bool backing_up; /* there is one at a time */
     bool stopping;
 };
 

@@ -209,6 +209,8 @@ int paths_init(struct paths *p, const struct config *c, bool shared, struct err 
     if (rc == 0)
         rc = places_join(p->database, p->state, "wattq.db", e);
     if (rc == 0)
+        rc = places_join(p->backup, p->state, "backup.tmp", e);
+    if (rc == 0)
         rc = places_join(p->runs, p->state, "runs", e);
     if (rc == 0)
         rc = places_join(p->envs, p->state, "env", e);

@@ -13,6 +13,7 @@ struct paths {
     char runtime[WATTQ_PATH_MAX];
     char socket[WATTQ_PATH_MAX];
     char database[WATTQ_PATH_MAX]; /* <state>/wattq.db */
+    char backup[WATTQ_PATH_MAX];   /* <state>/backup.tmp: while a copy is being made */
     char runs[WATTQ_PATH_MAX];     /* <state>/runs */
     char envs[WATTQ_PATH_MAX];     /* <state>/env */
     char warrants[WATTQ_PATH_MAX]; /* <state>/warrants: system mode */

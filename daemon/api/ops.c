@@ -47,6 +47,8 @@ const struct op ops_table[] = {
     {"idle", RIGHTS_ANY, op_idle},
     {"audit", RIGHTS_WHOLE, op_audit},
     {"check", RIGHTS_ADMIN, op_check},
+    {"compact", RIGHTS_ADMIN, op_compact},
+    {"backup", RIGHTS_DATABASE, op_backup},
     {"calibrate", RIGHTS_ADMIN, op_calibrate},
     {"calibrations", RIGHTS_ANY, op_calibrations},
     {"idle_measure", RIGHTS_ADMIN, op_idle_measure},
@@ -117,6 +119,7 @@ void ops_on_close(void *daemon, struct peer *p)
     ops_logs_closed(s);
     ops_measure_closed(s);
     ops_check_closed(s);
+    ops_backup_closed(s);
     warrants_free(s->warrants);
     free(s);
 }

@@ -23,6 +23,7 @@ struct ops_exec {
 };
 struct ops_draft;
 struct ops_import;
+struct ops_backup;
 struct ops_check;
 struct ops_log;
 struct ops_measure;
@@ -33,6 +34,7 @@ struct ops_peer {
     struct ops_exec *execs;
     struct ops_log *logs;
     struct ops_check *checks;
+    struct ops_backup *backup;
     struct ops_measure *measure; /* of idle power, under way; NULL = none */
     struct warrants *warrants;   /* for the next submission; NULL = none */
 };
@@ -43,6 +45,7 @@ void ops_exec_closed(struct ops_peer *s);
 void ops_logs_closed(struct ops_peer *s);
 void ops_measure_closed(struct ops_peer *s);
 void ops_check_closed(struct ops_peer *s);
+void ops_backup_closed(struct ops_peer *s);
 /* What was handed in by `warrants`; the caller's from now on. */
 struct warrants *ops_take_warrants(struct op_call *c);
 
@@ -172,6 +175,8 @@ int op_meters(struct op_call *c, struct err *e);
 int op_meter(struct op_call *c, struct err *e);
 int op_who(struct op_call *c, struct err *e);
 int op_idle(struct op_call *c, struct err *e);
+int op_backup(struct op_call *c, struct err *e);
+int op_compact(struct op_call *c, struct err *e);
 int op_check(struct op_call *c, struct err *e);
 int op_audit(struct op_call *c, struct err *e);
 int op_calibrate(struct op_call *c, struct err *e);

@@ -132,8 +132,8 @@ int rights_check_priority(const struct rights_policy *p, const struct rights *r,
 
 const char *rights_class_name(enum rights_class c)
 {
-    static const char *const names[] = {"undecided", "any", "own",    "detail",
-                                        "whole",     "raw", "submit", "admin"};
+    static const char *const names[] = {"undecided", "any",    "own",   "detail",  "whole",
+                                        "raw",       "submit", "admin", "database"};
     _Static_assert(ARRAY_LEN(names) == RIGHTS_CLASSES, "a name for each class");
     return names[c];
 }
@@ -171,6 +171,11 @@ int rights_check(const struct rights *r, enum rights_class c, const char *op, st
             return 0;
         err_set(e, WATTQ_E_FORBIDDEN, "%s is for the owner of this wattqd and its admins", op);
         return err_next(e, "ask its owner: membership of the group of its --admin-group");
+    case RIGHTS_DATABASE:
+        if (r->admin && r->details && r->raw)
+            return 0;
+        err_set(e, WATTQ_E_FORBIDDEN, "%s hands out the whole database, every reading of it", op);
+        return err_next(e, "it takes its owner, root, or an admin who is in the meter group too");
     case RIGHTS_UNDECIDED:
     case RIGHTS_CLASSES:
         break;

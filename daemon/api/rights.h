@@ -78,6 +78,7 @@ enum rights_class {
     RIGHTS_RAW,       /* hands out stored tables as they are: details and readings */
     RIGHTS_SUBMIT,
     RIGHTS_ADMIN,
+    RIGHTS_DATABASE, /* hands out all there is: for whoever may act on everything and sees every reading */
     RIGHTS_CLASSES
 };
 const char *rights_class_name(enum rights_class c);

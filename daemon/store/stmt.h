@@ -96,6 +96,11 @@ int stmt_fail(sqlite3 *db, struct err *e);
 /* A list of statements without parameters or rows: schema, pragmas. */
 int stmt_exec(struct store *s, const char *sql, struct err *e) MUST_USE;
 
+/* First column of the first row of a statement that is needed once: a pragma. */
+int stmt_ask_int(struct store *s, const char *sql, int64_t *out, struct err *e) MUST_USE;
+/* For backup.c only, whose copy SQLite makes from the connection. */
+sqlite3 *stmt_db(struct store *s);
+
 /* For query*.c, which answer questions that no catalogue can list (query.h says why that is safe), and damage.c: a
  * statement of its own, to be finalised by the caller, in which user_name(uid) may be called; and a bound
  * on what the statements of this connection take together from now on (0 = none any more): beyond it they

@@ -39,6 +39,7 @@ struct store {
     struct blocks *blocks; /* what this connection has read of samples */
     int64_t deadline_ns;   /* CLOCK_MONOTONIC; of stmt_time_limit; 0 = none */
     const atomic_bool *stop;
+    bool cut_log; /* at the next checkpoint */
     bool has_user_name;
 };
 
@@ -62,6 +63,11 @@ int64_t stmt_changes(struct store *s)
 bool store_in_transaction(const struct store *s)
 {
     return sqlite3_get_autocommit(s->db) == 0;
+}
+
+sqlite3 *stmt_db(struct store *s)
+{
+    return s->db;
 }
 
 int stmt_exec(struct store *s, const char *sql, struct err *e)
@@ -161,8 +167,7 @@ int64_t store_boot(const struct store *s)
 
 /* ---- opening ------------------------------------------------------------------------------------ */
 
-/* First column of the first row of a statement that is needed once. */
-static int ask_int(struct store *s, const char *sql, int64_t *out, struct err *e)
+int stmt_ask_int(struct store *s, const char *sql, int64_t *out, struct err *e)
 {
     sqlite3_stmt *st = NULL;
     int rc = sqlite3_prepare_v2(s->db, sql, -1, &st, NULL);
@@ -173,6 +178,7 @@ static int ask_int(struct store *s, const char *sql, int64_t *out, struct err *e
     return rc < 0 ? rc : 0;
 }
 
+/* Likewise. */
 static int ask_text(struct store *s, const char *sql, char *out, size_t cap, struct err *e)
 {
     sqlite3_stmt *st = NULL;
@@ -188,11 +194,11 @@ static int ask_text(struct store *s, const char *sql, char *out, size_t cap, str
 static int check_version(struct store *s, int64_t *version, struct err *e)
 {
     int64_t app = 0, tables = 0;
-    int rc = ask_int(s, "PRAGMA user_version", version, e);
+    int rc = stmt_ask_int(s, "PRAGMA user_version", version, e);
     if (rc == 0)
-        rc = ask_int(s, "PRAGMA application_id", &app, e);
+        rc = stmt_ask_int(s, "PRAGMA application_id", &app, e);
     if (rc == 0)
-        rc = ask_int(s, "SELECT count(*) FROM sqlite_schema", &tables, e);
+        rc = stmt_ask_int(s, "SELECT count(*) FROM sqlite_schema", &tables, e);
     if (rc)
         return rc;
     if (tables > 0 && app != STORE_APPLICATION_ID) {
@@ -212,8 +218,8 @@ static int check_version(struct store *s, int64_t *version, struct err *e)
 static int check_content(struct store *s, struct err *e)
 {
     int64_t pages = 0;
-    int rc = ask_int(s, "PRAGMA page_count", &pages, e);
-    if (rc || pages * 4096 > QUICK_CHECK_MAX)
+    int rc = stmt_ask_int(s, "PRAGMA page_count", &pages, e);
+    if (rc || pages * STORE_PAGE_BYTES > QUICK_CHECK_MAX)
         return rc;
     char text[200] = "";
     rc = ask_text(s, "PRAGMA quick_check(1)", text, sizeof(text), e);
@@ -572,11 +578,19 @@ void store_rollback_to(struct store *s)
         sqlite3_exec(s->db, "ROLLBACK TO job; RELEASE job", NULL, NULL, NULL);
 }
 
+void store_want_checkpoint(struct store *s)
+{
+    s->cut_log = true;
+}
+
 void store_checkpoint(struct store *s)
 {
-    if (s->wal_frames < WAL_PASSIVE)
+    if (s->wal_frames < WAL_PASSIVE && !s->cut_log)
         return;
     int mode = s->wal_frames < WAL_RESTART ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_RESTART;
+    if (s->cut_log)
+        mode = SQLITE_CHECKPOINT_TRUNCATE;
+    s->cut_log = false;
     int frames = 0, done = 0;
     if (sqlite3_wal_checkpoint_v2(s->db, NULL, mode, &frames, &done) == SQLITE_OK && done == frames)
         s->wal_frames = 0; /* the next writer starts the log from its beginning */

@@ -12,6 +12,7 @@
 struct store;
 
 #define STORE_SCHEMA_VERSION 5
+#define STORE_PAGE_BYTES     4096
 #define STORE_APPLICATION_ID 0x57545451 /* "WTTQ" in the file's header */
 /* schema/NNNN_*.sql number i + 1; NULL = there are no more. */
 const char *store_schema(size_t i);
@@ -46,6 +47,8 @@ void store_rollback_to(struct store *s);
 /* Writer, outside a transaction: move the log into the file when it has grown (passive; waits for a
  * reader that holds it only above 16 MiB). An error here loses nothing and is found by the next commit. */
 void store_checkpoint(struct store *s);
+/* The next store_checkpoint moves all of the log, however short it is, and cuts it off; waits up to 2 s for readers. */
+void store_want_checkpoint(struct store *s);
 
 /* Civil time of an instant, by the anchors of that boot; and back. -1 when there is no anchor. */
 int64_t store_utc_of(struct store *s, int64_t boot, int64_t t_ns);

@@ -109,7 +109,7 @@ class Leaving(Base):
         self.assertIn("this system knows no user", self.err("admin", "retire", "no such", code=1))
         self.assertIn("nobody here is called retired-7", self.err("admin", "forget", "retired-7", "-y", code=1))
         self.assertIn("needs a user", self.err("admin", "retire", code=2))
-        self.assertIn("wattq admin knows", self.err("admin", "x", code=2))
+        self.assertIn("wattq admin does not know", self.err("admin", "x", code=2))
 
 
 class Compare(Base):

@@ -175,7 +175,7 @@ static const struct {
 } classes[] = {
     {RIGHTS_UNDECIDED, "-----"}, {RIGHTS_ANY, "oamfs"},   {RIGHTS_OWN, "oamfs"},
     {RIGHTS_DETAIL, "oamfs"},    {RIGHTS_WHOLE, "oamf-"}, {RIGHTS_RAW, "o-m--"},
-    {RIGHTS_SUBMIT, "o----"},    {RIGHTS_ADMIN, "oa---"},
+    {RIGHTS_SUBMIT, "o----"},    {RIGHTS_ADMIN, "oa---"}, {RIGHTS_DATABASE, "o----"},
 };
 
 static void test_classes(void **state)
@@ -242,6 +242,8 @@ static const struct {
     {"idle", RIGHTS_ANY},
     {"audit", RIGHTS_WHOLE},
     {"check", RIGHTS_ADMIN},
+    {"compact", RIGHTS_ADMIN},
+    {"backup", RIGHTS_DATABASE},
     {"calibrate", RIGHTS_ADMIN},
     {"calibrations", RIGHTS_ANY},
     {"idle_measure", RIGHTS_ADMIN},
