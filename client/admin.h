@@ -7,5 +7,6 @@
 int admin_check(struct app *app, struct err *e);
 int admin_backup(struct app *app, struct err *e);
 int admin_compact(struct app *app, struct err *e);
+int admin_gpu(struct app *app, struct err *e);
 
 #endif

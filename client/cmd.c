@@ -166,11 +166,13 @@ const struct cmd cmd_table[] = {
     {"report", NULL, "[OPTIONS] [RUN...]",
      "one HTML page about training runs: the study's findings against them, figures, model",
      "wattq report -o sweep.html sweep:3", OPT(OUT) | OPT(TITLE), OPT_MIXED, -1, false, cmd_report},
-    {"admin", NULL, "check | backup FILE | compact | retire USER | forget USER --yes | log",
+    {"admin", NULL,
+     "check | backup FILE | compact | retire USER | forget USER --yes | gpu GPU off|on | log",
      "for admins: is any of the database damaged, a copy of all of it, its free space given back; "
      "a user who leaves keeps no name, or nothing that "
-     "tells of them; who did what",
-     "wattq admin backup wattq-backup.db", OPT(YES) | OPT(COUNT), OPT_MIXED, 2, false, cmd_admin},
+     "tells of them; a GPU that no run is given; who did what",
+     "wattq admin backup wattq-backup.db", OPT(YES) | OPT(COUNT) | OPT(REASON), OPT_MIXED, 3, false,
+     cmd_admin},
     {"info", NULL, "",
      "the daemon: version, storage, queue, its own cost, what the trainer can use", "wattq info", 0,
      OPT_MIXED, 0, false, cmd_info},

@@ -180,7 +180,8 @@ static const struct sub {
     const char *name;
     int (*run)(struct app *app, struct err *e);
 } subs[] = {{"retire", retire},     {"forget", forget},       {"log", show_log},
-            {"check", admin_check}, {"backup", admin_backup}, {"compact", admin_compact}};
+            {"check", admin_check}, {"backup", admin_backup}, {"compact", admin_compact},
+            {"gpu", admin_gpu}};
 
 int cmd_admin(struct app *app, struct err *e)
 {

@@ -333,6 +333,13 @@ int cmd_info(struct app *app, struct err *e)
     if (wire_bool(storage, "degraded", false))
         (void)fprintf(f, "STORAGE IS DEGRADED, no run is started: %s\n",
                       wire_str(storage, "reason", "no reason given"));
+    const struct wire_val *gpus = wire_get(r, "gpus_out");
+    for (size_t i = 0; i < wire_len(gpus); i++) {
+        const struct wire_val *gpu = wire_at(gpus, i);
+        (void)fprintf(f, "GIVEN TO NO NEW RUN: %s, %s\n",
+                      wire_str(gpu, "label", wire_str(gpu, "device", "?")),
+                      wire_str(gpu, "out", "no reason given"));
+    }
     if (*wire_str(r, "audit", ""))
         (void)fprintf(f, "IT DOES NOT ADD UP, see wattq audit: %s\n", wire_str(r, "audit", ""));
     (void)fprintf(f, "queue: %lld waiting, %lld running, %lld held; ",

@@ -113,6 +113,8 @@ static void put_gpu_line(const struct app *app, const struct wire_val *gpu)
         (long long)wire_len(wire_get(gpu, "processes")) + (long long)wire_int(gpu, "more", 0);
     FILE *out = app->print.out;
     const struct wire_val *holder = wire_get(gpu, "holder");
+    if (wire_str(gpu, "out", NULL))
+        (void)fprintf(out, "%s is given to no new run: %s\n", label, wire_str(gpu, "out", ""));
     if (!wire_bool(gpu, "known", false))
         (void)fprintf(out, "who is on %s is not known: %s\n", label,
                       wire_str(gpu, "reason", "no reason"));

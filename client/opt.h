@@ -108,7 +108,7 @@
     X(SIGNAL, "signal", 's', "NAME", 0, "first signal of a cancel: TERM (default), INT, KILL")     \
     X(BEFORE, "before", 0, "RUN", 0, "bump: to just before this run of the same owner")            \
     X(FIRST, "first", 0, NULL, 0, "bump: before everybody's runs, for admins")                     \
-    X(REASON, "reason", 0, "TEXT", 0, "why; kept with the run's history")                          \
+    X(REASON, "reason", 0, "TEXT", 0, "why; kept with the run's history, or the log of admins")    \
     X(INTERVAL, "interval", 'd', "DURATION", 0, "time between samples (default 1s)")               \
     X(CHANNEL, "channel", 0, "LABEL", 0, "only this channel")                                      \
     X(CSV, "csv", 0, NULL, 0, "comma-separated values, quoted by RFC 4180")                        \

@@ -66,6 +66,7 @@ const struct op ops_table[] = {
     {"retire", RIGHTS_ADMIN, op_retire},
     {"forget", RIGHTS_ADMIN, op_forget},
     {"admin_log", RIGHTS_ADMIN, op_admin_log},
+    {"gpu", RIGHTS_ADMIN, op_gpu},
 };
 const size_t ops_count = ARRAY_LEN(ops_table);
 

@@ -190,8 +190,9 @@ static int put_event(void *arg, const struct former_event *v)
     wire_begin_map(o, NULL);
     wire_put_int(o, "event", v->id);
     wire_put_int(o, "t_utc_ns", v->utc_ns);
-    wire_put_int(o, "actor_uid", v->actor_uid);
-    wire_put_str(o, "actor", encode_user(&j->enc, v->actor_uid));
+    encode_opt(o, "actor_uid", v->actor_uid);
+    wire_put_str(o, "actor",
+                 v->actor_uid == RUN_NONE ? "wattqd" : encode_user(&j->enc, v->actor_uid));
     encode_opt(o, "run", v->run);
     wire_put_str(o, "from", v->from);
     wire_put_str(o, "act", v->act);

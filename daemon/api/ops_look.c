@@ -133,6 +133,7 @@ int op_info(struct op_call *c, struct err *e)
     wire_put_int(&o, "held", n.held);
     wire_put_int(&o, "parallel", c->d->config.parallel);
     wire_end(&o);
+    ops_put_gpus_out(c, &o);
     put_audit(c, &o);
     wire_put_int(&o, "uptime_ns", clock_boot_ns() - c->d->started_boot_ns);
     encode_opt(&o, "cpu_us", own_cpu());

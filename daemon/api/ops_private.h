@@ -135,6 +135,9 @@ struct ops_share {
 int ops_put_shares(struct store *s, struct wire_out *o, const struct ops_share *q,
                    struct err *e) MUST_USE;
 
+/* Key "gpus_out": GPUs that are given to no run, and why. */
+void ops_put_gpus_out(const struct op_call *c, struct wire_out *o);
+
 /* What the peer, an admin, does to the machine, into the log (store/former.h), for an operation whose own job does not
  * write it there. */
 void ops_note_act(const struct op_call *c, const char *act, const char *text);
@@ -195,6 +198,7 @@ int op_models(struct op_call *c, struct err *e);
 int op_retire(struct op_call *c, struct err *e);
 int op_forget(struct op_call *c, struct err *e);
 int op_admin_log(struct op_call *c, struct err *e);
+int op_gpu(struct op_call *c, struct err *e);
 int op_exec_begin(struct op_call *c, struct err *e);
 int op_exec_ready(struct op_call *c, struct err *e);
 int op_exec_abort(struct op_call *c, struct err *e);

@@ -116,6 +116,14 @@ static int64_t put_gpu_holder(struct wire_out *o, struct encode *enc, struct que
     return r.row->id;
 }
 
+/* Why no run is given it. */
+static void put_against(struct wire_out *o, const struct queue *q, const char *device)
+{
+    const struct resources *all = queue_resources(q);
+    int i = resources_can_give(device) ? resources_find(all, device) : -1;
+    wire_put_str(o, "out", i >= 0 ? resources_against(&all->gpus[i]) : NULL);
+}
+
 static void put_gpu(struct wire_out *o, struct queue *q, const struct gpu_use *u, int64_t now_ns)
 {
     struct encode enc = {0};
@@ -124,6 +132,7 @@ static void put_gpu(struct wire_out *o, struct queue *q, const struct gpu_use *u
     wire_put_str(o, "device", u->device);
     wire_put_str(o, "label", u->label);
     int64_t holder = put_gpu_holder(o, &enc, q, u->device);
+    put_against(o, q, u->device);
     wire_begin_array(o, "processes");
     for (size_t i = 0; i < u->n; i++)
         put_process(o, &enc, q, &u->procs[i], holder);

@@ -37,6 +37,8 @@ struct gpu_use {
     enum reading_state
         state;             /* of the list; READING_OK: procs is complete but for `more`, `hidden` */
     const char *fault;     /* what its driver says is damaged; NULL = nothing; constant text */
+    unsigned xid;          /* newest that its driver reported and only a reset cures; 0 = none */
+    int64_t xid_ns;        /* CLOCK_BOOTTIME when that was seen */
     const char *reason;    /* in words, "" when OK; constant text */
     int64_t stamp_ns;      /* CLOCK_BOOTTIME of the answer; 0 = none yet */
     int64_t span_ns;       /* what busy_ppm looks back on; 0 = first answer */

@@ -161,6 +161,7 @@ static void look_use(const struct nvml *c, nvml_device device, struct nvml_who *
 const char *nvml_fault(const struct nvml *c, nvml_device device)
 {
     unsigned correctable = 0, uncorrectable = 0, pending = 0, failed = 0;
+    unsigned long long errors = 0;
     int pages = 0;
     if (c->remapped_rows &&
         c->remapped_rows(device, &correctable, &uncorrectable, &pending, &failed) == NVML_OK) {
@@ -171,6 +172,9 @@ const char *nvml_fault(const struct nvml *c, nvml_device device)
     }
     if (c->pages_pending && c->pages_pending(device, &pages) == NVML_OK && pages)
         return "a bad page of its memory waits for a reset to be retired";
+    if (c->ecc && c->ecc(device, NVML_ECC_UNCORRECTED, NVML_ECC_VOLATILE, &errors) == NVML_OK &&
+        errors > 0)
+        return "its memory had errors that could not be corrected since its last reset";
     return NULL;
 }
 
@@ -188,6 +192,8 @@ void nvml_who_look(const struct nvml *c, nvml_device device, struct nvml_who *w)
         look_use(c, device, w, &u);
     }
     u.fault = nvml_fault(c, device);
+    u.xid = w->watch.xid;
+    u.xid_ns = w->watch.xid_ns;
     u.stamp_ns = clock_boot_ns();
     gpu_procs_put(w->procs, w->index, &u);
 }

@@ -24,8 +24,24 @@ struct reading nvml_reading(nvml_return rc, unsigned long long v, int64_t factor
 
 /* What the driver says is damaged, in constant words; NULL = nothing. It keeps that itself until the GPU is reset or
  * replaced, so a new wattqd finds it again.
- * source: NVML API reference, nvmlDeviceGetRemappedRows and nvmlDeviceGetRetiredPagesPendingStatus. */
+ * source: NVML API reference, nvmlDeviceGetRemappedRows, nvmlDeviceGetRetiredPagesPendingStatus and
+ * nvmlDeviceGetTotalEccErrors. */
 const char *nvml_fault(const struct nvml *c, nvml_device device);
+
+/* nvml_xid.c: what the driver reports went wrong on a GPU from now on (Xid), as far as only a reset cures it: what a
+ * program can cause is not that. Nothing is watched where the library cannot, or where that would keep the GPU from
+ * sleeping (power_dir: its runtime power management in sysfs; NULL = not known). Asks without waiting.
+ * source: NVML API reference, nvmlEventSetWait. */
+struct nvml_watch {
+    nvml_event_set set; /* NULL = nothing is watched */
+    unsigned xid;       /* the newest; 0 = none */
+    int64_t xid_ns;     /* CLOCK_BOOTTIME when it was seen */
+};
+void nvml_watch_open(const struct nvml *c, nvml_device device, const char *power_dir,
+                     struct nvml_watch *w);
+void nvml_watch_look(const struct nvml *c, struct nvml_watch *w);
+void nvml_watch_close(const struct nvml *c,
+                      struct nvml_watch *w); /* before the library is shut down */
 
 /* Processes of one GPU and what each keeps busy, into `procs`. May take 100 ms. *last_seen_us is the
  * driver's own stamp of the newest sample taken, handed back to it next time; 0 at first. mig: the board
@@ -36,6 +52,7 @@ struct nvml_who {
     const char *root; /* where /proc is; NULL = here */
     bool mig;
     unsigned long long last_seen_us;
+    struct nvml_watch watch;
 };
 void nvml_who_look(const struct nvml *c, nvml_device device, struct nvml_who *w);
 

@@ -28,6 +28,10 @@ typedef void *nvml_device;
 #define NVML_POWER_SCOPE_MEMORY 2
 #define NVML_VALUE_UINT         1 /* value type of both */
 #define NVML_TEXT_BYTES         96
+#define NVML_ECC_UNCORRECTED    1
+#define NVML_ECC_VOLATILE       0 /* since the driver was loaded or the GPU reset */
+#define NVML_EVENT_XID          0x8ULL
+#define NVML_TIMEOUT            10
 
 struct nvml_pci {
     char bus_id_legacy[16];
@@ -66,6 +70,15 @@ struct nvml_process_sample {
     unsigned sm, mem, enc, dec;  /* percent */
 };
 
+typedef void *nvml_event_set;
+
+struct nvml_event {
+    nvml_device device;
+    unsigned long long type;
+    unsigned long long data; /* of NVML_EVENT_XID: which */
+    unsigned gpu_instance, compute_instance;
+};
+
 /* name in the library, result, parameters */
 #define NVML_CALLS(X)                                                                              \
     X(init, "nvmlInit_v2", (void))                                                                 \
@@ -97,6 +110,14 @@ struct nvml_process_sample {
       (nvml_device device, unsigned *correctable, unsigned *uncorrectable, unsigned *pending,      \
        unsigned *failed))                                                                          \
     X(pages_pending, "nvmlDeviceGetRetiredPagesPendingStatus", (nvml_device device, int *pending)) \
+    X(ecc, "nvmlDeviceGetTotalEccErrors",                                                          \
+      (nvml_device device, int type, int counter, unsigned long long *count))                      \
+    X(events_new, "nvmlEventSetCreate", (nvml_event_set * set))                                    \
+    X(events_add, "nvmlDeviceRegisterEvents",                                                      \
+      (nvml_device device, unsigned long long types, nvml_event_set set))                          \
+    X(events_wait, "nvmlEventSetWait_v2",                                                          \
+      (nvml_event_set set, struct nvml_event * out, unsigned timeout_ms))                          \
+    X(events_free, "nvmlEventSetFree", (nvml_event_set set))                                       \
     X(fields, "nvmlDeviceGetFieldValues", (nvml_device device, int n, struct nvml_field *values))  \
     X(compute_v3, "nvmlDeviceGetComputeRunningProcesses_v3",                                       \
       (nvml_device device, unsigned *count, struct nvml_process *out))                             \

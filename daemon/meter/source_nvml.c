@@ -198,6 +198,7 @@ static void fill(const struct source *s, enum reading_state state, struct readin
 /* The library goes on holding a driver that was unloaded until its last user lets go. */
 static void let_go(struct source *s, int64_t boot_ns)
 {
+    nvml_watch_close(&s->nvml, &s->who.watch);
     if (s->ready) {
         (void)s->nvml.shutdown();
     }
@@ -217,6 +218,8 @@ static bool take_again(struct source *s, int64_t boot_ns)
     s->ready = s->nvml.by_uuid(s->uuid, &s->device) == NVML_OK;
     if (!s->ready) {
         (void)s->nvml.shutdown();
+    } else if (s->who.procs) {
+        nvml_watch_open(&s->nvml, s->device, s->runtime_dir, &s->who.watch);
     }
     return s->ready;
 }
@@ -228,8 +231,12 @@ static void look_who(struct source *s, int64_t boot_ns, enum reading_state state
     }
     bool first = s->who_ns == 0; /* a look whether we are still here asks nobody */
     s->who_ns = boot_ns + WHO_NS;
+    nvml_watch_look(&s->nvml, &s->who.watch);
     if (state != READING_OK) {
-        struct gpu_use none = {.state = state, .stamp_ns = boot_ns};
+        struct gpu_use none = {.state = state,
+                               .xid = s->who.watch.xid,
+                               .xid_ns = s->who.watch.xid_ns,
+                               .stamp_ns = boot_ns};
         gpu_procs_put(s->who.procs, s->who.index, &none);
     } else if (!first) {
         nvml_who_look(&s->nvml, s->device, &s->who);
@@ -444,6 +451,7 @@ static void offer_who(struct source *s, const struct meter_config *cfg)
         s->who.mig = s->mig;
         if (!attr_suspended(s->runtime_dir)) /* before anybody is given it */
             gpu_procs_fault(s->who.procs, s->who.index, nvml_fault(&s->nvml, s->device));
+        nvml_watch_open(&s->nvml, s->device, s->runtime_dir, &s->who.watch);
     }
 }
 
@@ -453,6 +461,7 @@ static void close_nvml(struct source *s)
 {
     gpu_procs_unref(s->who.procs);
     if (s->ready && s->pid == getpid()) {
+        nvml_watch_close(&s->nvml, &s->who.watch);
         (void)s->nvml.shutdown();
     }
     nvml_unload(&s->nvml);

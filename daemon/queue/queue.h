@@ -185,6 +185,15 @@ queue_boot(const struct queue *q); /* boot.id of the running kernel; RUN_NONE = 
 /* Which GPUs are there and who holds them, as of now. Loop thread; valid until the loop turns. */
 struct resources;
 const struct resources *queue_resources(const struct queue *q);
+/* That GPU (its index in them) is given to no new run from now on, or to runs again. done: once that is written. */
+struct queue_gpu_said {
+    int gpu;
+    bool out;
+    int64_t by;      /* the admin */
+    const char *why; /* "" = nothing was said */
+};
+void queue_gpu_out(struct queue *q, const struct queue_gpu_said *said,
+                   void (*done)(void *arg, int rc, const struct err *e), void *arg);
 /* Which run the shepherd with this pid looks after; RUN_NONE = none that is live. */
 int64_t queue_run_of(const struct queue *q, int64_t shepherd);
 /* What a run waits for, the first of it that is not its turn, in one sentence for lists; NULL = nothing but its turn.

@@ -25,13 +25,22 @@ static unsigned strangers(const struct gpu_use *u)
     return n;
 }
 
+static const char *fault(const struct gpu_use *u)
+{
+    if (answers(u))
+        return u->fault;
+    return u->state == READING_GONE ? "it is lost, or its driver is gone"
+                                    : "its driver does not answer";
+}
+
 static void look_at(struct queue *q, const struct gpu_use *u)
 {
     resources_see(&q->resources, u->device, u->label, answers(u), strangers(u));
-    if (!resources_fault(&q->resources, u->device, u->fault))
+    queue_gpu_xid(q, u);
+    if (!resources_fault(&q->resources, u->device, fault(u)))
         return;
-    if (u->fault)
-        log_warn("%s (%s) is given to no new run: %s", u->label, u->device, u->fault);
+    if (fault(u))
+        log_warn("%s (%s) is given to no new run: %s", u->label, u->device, fault(u));
     else
         log_info("%s (%s) is given to runs again", u->label, u->device);
 }

@@ -258,6 +258,9 @@ int64_t queue_pause_left(struct queue *q, const struct queue_item **first);
 
 /* queue_gpus.c: who gets which GPU, and how much of what is counted. Loop thread. */
 void queue_gpus_look(struct queue *q); /* which are there, and strangers on them */
+/* queue_gpu_out.c: one whose driver has reported what only a reset cures is taken out. */
+struct gpu_use;
+void queue_gpu_xid(struct queue *q, const struct gpu_use *u);
 void queue_gpus_count(
     struct queue *q); /* what there is of what is counted; once, before all else */
 /* Before submission: what they do not say of time and resources, and what can never be given (resources_settle). */

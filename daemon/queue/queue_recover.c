@@ -9,6 +9,7 @@
 #include "daemon/log.h"
 #include "daemon/queue/queue_private.h"
 #include "daemon/store/accounts.h"
+#include "daemon/store/gpu_out.h"
 
 struct load {
     struct queue *q;
@@ -19,7 +20,8 @@ struct load {
     size_t nrecent;
     struct queue_sweep_state *sweeps;
     size_t nsweeps;
-    struct turns turns; /* who was served when; no runs */
+    struct resources outs; /* GPUs that were taken out */
+    struct turns turns;    /* who was served when; no runs */
     int64_t boot;
 };
 
@@ -115,6 +117,11 @@ static int take_served(void *arg, int64_t uid)
     return 0;
 }
 
+static void take_out(void *arg, const char *uuid, const char *text)
+{
+    resources_out(arg, uuid, text);
+}
+
 static int load(struct load *j, struct store *s, struct err *e)
 {
     j->boot = store_boot(s);
@@ -123,6 +130,8 @@ static int load(struct load *j, struct store *s, struct err *e)
         rc = runs_token_max(s, &j->q->token, e);
     if (rc == 0)
         rc = runs_served(s, take_served, j, e);
+    if (rc == 0)
+        rc = gpu_out_list(s, take_out, &j->outs, e);
     if (rc == 0)
         rc = runs_recent(s, QUEUE_RECENT, take_recent, j, e);
     for (size_t i = 0; rc == 0 && i < j->nrecent; i++)
@@ -177,6 +186,8 @@ static void take_loaded(struct queue *q, struct load *j)
     q->boot = j->boot;
     q->line = j->turns;
     j->turns = (struct turns){0};
+    for (size_t i = 0; i < j->outs.ngpus; i++)
+        resources_out(&q->resources, j->outs.gpus[i].uuid, j->outs.gpus[i].out);
     queue_gpus_look(q);
     for (size_t i = 0; i < j->nsweeps; i++) {
         struct queue_sweep_state *sw = queue_sweep_make(q, j->sweeps[i].id, j->sweeps[i].max_fails);
@@ -230,7 +241,8 @@ struct clean_job {
 static int clean_work(struct store *s, struct storage_job *job, struct err *e)
 {
     clean_envs(s, container_of(job, struct clean_job, job)->q->envs_dir);
-    return accounts_slots_close(s, e);
+    int rc = gpu_out_expire(s, e);
+    return rc < 0 ? rc : accounts_slots_close(s, e);
 }
 
 static void clean_done(struct storage_job *job, int rc, const struct err *e)

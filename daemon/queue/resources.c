@@ -51,7 +51,7 @@ void resources_see(struct resources *r, const char *uuid, const char *label, boo
         if (sscanf(label, "gpu%u", &g->number) != 1)
             g->number = UINT32_MAX;
     }
-    g->here = here;
+    g->here = here && !g->out[0];
     g->strangers = strangers;
 }
 
@@ -64,6 +64,22 @@ bool resources_fault(struct resources *r, const char *uuid, const char *fault)
     r->gpus[i].fault = fault;
     r->gpus[i].here = r->gpus[i].here && !fault;
     return news;
+}
+
+void resources_out(struct resources *r, const char *uuid, const char *why)
+{
+    if (index_of(r, uuid) < 0)
+        resources_see(r, uuid, "", false, 0);
+    int i = index_of(r, uuid);
+    if (i < 0)
+        return;
+    (void)base_strcpy(r->gpus[i].out, sizeof(r->gpus[i].out), why);
+    r->gpus[i].here = r->gpus[i].here && !why[0];
+}
+
+const char *resources_against(const struct resources_gpu *g)
+{
+    return g->out[0] ? g->out : g->fault;
 }
 
 size_t resources_here(const struct resources *r)
@@ -193,9 +209,18 @@ static int settle_names(const struct resources *r, struct spec *s, struct err *e
     return 0;
 }
 
+/* Those that were taken out come back: who wants them waits. */
+static size_t to_wait_for(const struct resources *r)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < r->ngpus; i++)
+        n += r->gpus[i].here || r->gpus[i].out[0];
+    return n;
+}
+
 static int settle_gpus(const struct resources *r, struct spec *s, size_t deflt, struct err *e)
 {
-    size_t have = resources_here(r);
+    size_t have = to_wait_for(r);
     if (spec_gpu_ids(s) > 0)
         return settle_names(r, s, e);
     if (s->gpus == SPEC_GPUS_DEFAULT && !s->exclusive && have > 0)
@@ -407,9 +432,9 @@ static void add_faults(const struct resources *r, gpu_set from, char buf[RESOURC
 {
     char name[24];
     for (size_t i = 0; i < r->ngpus; i++)
-        if (has(from, i) && r->gpus[i].fault)
+        if (has(from, i) && resources_against(&r->gpus[i]))
             add_text(buf, "; %s is given to nobody: %s", name_of(&r->gpus[i], name),
-                     r->gpus[i].fault);
+                     resources_against(&r->gpus[i]));
 }
 
 static void why_gpus(const struct resources *r, const struct resources_want *w,
@@ -509,7 +534,7 @@ gpu_set resources_visible(const struct resources *r, const struct resources_want
     if (!w->all)
         return held;
     for (size_t i = 0; i < r->ngpus; i++)
-        sound &= r->gpus[i].fault ? ~((gpu_set)1 << i) : ~(gpu_set)0;
+        sound &= resources_against(&r->gpus[i]) ? ~((gpu_set)1 << i) : ~(gpu_set)0;
     if (w->gpus == 0)
         return sound;
     for (size_t n = 0; n < w->gpus; n++) {

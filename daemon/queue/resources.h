@@ -5,8 +5,8 @@
  * A GPU belongs to one run or to nobody. An exclusive run owns all of them, whatever it asked to see. Others
  * get whole GPUs: so many, or those they name. Given are, in this order: GPUs that answer and on which no
  * process of nobody's stands, then the others; within each, by the number the driver gives them (PCI order).
- * A GPU that has gone (lost, driver unloaded, hanging) or whose memory is damaged is given to nobody; who holds it
- * keeps it to his end. An exclusive run owns a damaged one too, and does not see it.
+ * A GPU that has gone (lost, driver unloaded, hanging), whose memory is damaged or that was taken out is given to
+ * nobody; who holds it keeps it to his end. An exclusive run owns such a one too, and does not see it.
  *
  * What is counted and not named (CPUs, bytes of memory): so many there are, so many are given. One more joins as a word of
  * `resources_kind`, its line in the table `counted` of resources.c, a field of `spec` and who fills in `have`.
@@ -22,7 +22,7 @@
 enum resources_kind { RESOURCES_CPUS, RESOURCES_MEM, RESOURCES_KINDS };
 
 #define RESOURCES_GPUS_MAX  SPEC_GPUS_MAX
-#define RESOURCES_TEXT      256
+#define RESOURCES_TEXT      384
 #define RESOURCES_NOBODY    INT64_MIN /* as RUN_NONE */
 #define RESOURCES_ID_LEAST  6         /* of a UUID's beginning, "GPU-" included */
 #define RESOURCES_NAME_SIZE 64
@@ -35,6 +35,8 @@ struct resources_gpu {
     unsigned number;    /* the driver's: 0 of "gpu0" */
     bool here;          /* it answers, and nothing is said against it */
     const char *fault;  /* why it is given to nobody although it answers; NULL = nothing */
+    char out[192];      /* why it was taken out, by an admin or for an Xid; "" = it was not */
+    int64_t xid_ns;     /* the Xid that was acted on last (gpu_procs.h) */
     unsigned strangers; /* processes on it that are no run's */
     int64_t run;        /* who holds it; RESOURCES_NOBODY */
     int64_t since_ns;   /* CLOCK_BOOTTIME */
@@ -77,6 +79,10 @@ void resources_see(struct resources *r, const char *uuid, const char *label, boo
 /* Its driver says that it is damaged (fault: for ever, why; it is no longer `here`) or no longer so (NULL).
  * True = that is news. One that is not known: false. */
 bool resources_fault(struct resources *r, const char *uuid, const char *fault);
+/* Taken out, with why, or given again (""). One that is not known yet is from then on. */
+void resources_out(struct resources *r, const char *uuid, const char *why);
+/* Why it is given to nobody, whether it answers or not; NULL = nothing is said against it. */
+const char *resources_against(const struct resources_gpu *g);
 size_t resources_here(const struct resources *r);
 /* By UUID, its beginning, "gpu0" or "0". -1 = there is none, -2 = several begin so. */
 int resources_find(const struct resources *r, const char *name);

@@ -14,7 +14,7 @@ int former_act(struct store *s, int64_t by, const char *act, const char *text, s
     STMT_USE(st, s, ADMIN_EVENT);
     stmt_bind_int(st, 1, store_boot(s));
     stmt_bind_int(st, 2, clock_boot_ns());
-    stmt_bind_int(st, 3, by);
+    stmt_bind_opt(st, 3, by);
     stmt_bind_text(st, 4, act);
     stmt_bind_text(st, 5, text);
     return stmt_run(st, e);
@@ -30,7 +30,7 @@ int former_log(struct store *s, int64_t limit, int (*fn)(void *arg, const struct
         const struct former_event v = {.id = stmt_int(st, 0),
                                        .utc_ns = store_utc_of(s, stmt_int(st, 1), stmt_int(st, 2)),
                                        .run = stmt_opt(st, 3),
-                                       .actor_uid = stmt_int(st, 4),
+                                       .actor_uid = stmt_opt(st, 4),
                                        .from = stmt_text(st, 5),
                                        .act = stmt_text(st, 6),
                                        .text = stmt_text(st, 7)};
@@ -92,9 +92,9 @@ static int put(struct store *s, int64_t uid, const char *name, int64_t was, stru
 static int hand_over(struct store *s, int64_t from, int64_t to, struct err *e)
 {
     static const enum stmt_id rows[] = {
-        STMT_RETIRE_RUN,   STMT_RETIRE_SWEEP,       STMT_RETIRE_EVENT,
-        STMT_RETIRE_NOTE,  STMT_RETIRE_METRIC,      STMT_RETIRE_PIN,
-        STMT_RETIRE_MODEL, STMT_RETIRE_CALIBRATION, STMT_RETIRE_ORIGIN};
+        STMT_RETIRE_RUN,    STMT_RETIRE_SWEEP, STMT_RETIRE_EVENT, STMT_RETIRE_NOTE,
+        STMT_RETIRE_METRIC, STMT_RETIRE_PIN,   STMT_RETIRE_MODEL, STMT_RETIRE_CALIBRATION,
+        STMT_RETIRE_ORIGIN, STMT_RETIRE_GPU};
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < ARRAY_LEN(rows); i++) {
         sqlite3_stmt *st CLEANUP(stmt_put) = stmt_get(s, rows[i]);
@@ -222,10 +222,11 @@ static int forget_envs(struct store *s, const struct person *p,
 
 static int forget_rows(struct store *s, const struct person *p, struct err *e)
 {
-    static const enum stmt_id rows[] = {
-        STMT_FORGET_CODE,  STMT_FORGET_LABEL, STMT_FORGET_SWEEP, STMT_FORGET_RUN, STMT_FORGET_SPEC,
-        STMT_FORGET_PARAM, STMT_FORGET_TAG,   STMT_FORGET_NOTE,  STMT_FORGET_PIN, STMT_FORGET_MODEL,
-        STMT_FORGET_EVENT, STMT_FORGET_OTHER, STMT_FORGET_BESIDE};
+    static const enum stmt_id rows[] = {STMT_FORGET_CODE,   STMT_FORGET_LABEL, STMT_FORGET_SWEEP,
+                                        STMT_FORGET_RUN,    STMT_FORGET_SPEC,  STMT_FORGET_PARAM,
+                                        STMT_FORGET_TAG,    STMT_FORGET_NOTE,  STMT_FORGET_PIN,
+                                        STMT_FORGET_MODEL,  STMT_FORGET_EVENT, STMT_FORGET_OTHER,
+                                        STMT_FORGET_BESIDE, STMT_FORGET_GPU};
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < ARRAY_LEN(rows); i++) {
         sqlite3_stmt *st CLEANUP(stmt_put) = stmt_get(s, rows[i]);

@@ -41,10 +41,10 @@ struct former_user {
 int former_list(struct store *s, int (*fn)(void *arg, const struct former_user *u), void *arg,
                 struct err *e) MUST_USE;
 
-/* An event of no run: what an admin did to the machine or to a user. act: one word. */
+/* An event of no run: what an admin did to the machine or to a user. act: a word or two. by: INT64_MIN = wattqd. */
 int former_act(struct store *s, int64_t by, const char *act, const char *text,
                struct err *e) MUST_USE;
-/* Such events, and what somebody did to runs of others, newest first. run: INT64_MIN = none. */
+/* Such events, and what somebody did to runs of others, newest first. run: INT64_MIN = none; actor_uid: wattqd. */
 struct former_event {
     int64_t id, utc_ns, run, actor_uid;
     const char *from, *act, *text;

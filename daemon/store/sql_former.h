@@ -38,6 +38,8 @@
     X(RETIRE_MODEL, "UPDATE model SET uid = ?2 WHERE uid = ?1")                                    \
     X(RETIRE_CALIBRATION, "UPDATE calibration SET actor_uid = ?2 WHERE actor_uid = ?1")            \
     X(RETIRE_ORIGIN, "UPDATE origin SET uid = ?2 WHERE uid = ?1")                                  \
+    X(RETIRE_GPU, "UPDATE meta SET v = json_set(v, '$.by', ?2) WHERE k >= 'gpu:' AND k < 'gpu;'"   \
+                  " AND json_extract(v, '$.by') = ?1")                                             \
     X(FORGET_ENV,                                                                                  \
       "UPDATE env SET refs = 0, shown = '{}' WHERE hash IN " FORMER_ONLY("env") " RETURNING hash") \
     X(FORGET_CODE,                                                                                 \
@@ -72,6 +74,8 @@
                     " 'cancelled' OR instr(reason, '/') > 0))")                                    \
     X(FORGET_OTHER, "UPDATE OR REPLACE other_use SET owner = ?2 WHERE owner IN (?3, ?4)")          \
     X(FORGET_BESIDE, "UPDATE OR REPLACE run_other SET owner = ?2 WHERE owner IN (?3, ?4)")         \
+    X(FORGET_GPU, "UPDATE meta SET v = json_set(v, '$.why', '(forgotten)') WHERE k >= 'gpu:' AND"  \
+                  " k < 'gpu;' AND " FORMER_NAMED("json_extract(v, '$.why')"))                     \
     X(ADMIN_EVENT, "INSERT INTO event(boot, t_ns, actor_uid, to_state, reason)"                    \
                    " VALUES(?1, ?2, ?3, ?4, ?5)")                                                  \
     X(ADMIN_LOG,                                                                                   \

@@ -28,6 +28,7 @@
 #include "daemon/store/sql_damage.h"
 #include "daemon/store/sql_export.h"
 #include "daemon/store/sql_former.h"
+#include "daemon/store/sql_gpu_out.h"
 #include "daemon/store/sql_import.h"
 #include "daemon/store/sql_marks.h"
 #include "daemon/store/sql_models.h"
@@ -46,7 +47,8 @@
     SQL_IMPORT(X)                                                                                  \
     SQL_MARKS(X)                                                                                   \
     SQL_MODELS(X)                                                                                  \
-    SQL_ACCOUNTS(X) SQL_BASELINES(X) SQL_OTHERS(X) SQL_BESIDE(X) SQL_FORMER(X) SQL_DAMAGE(X)
+    SQL_ACCOUNTS(X)                                                                                \
+    SQL_BASELINES(X) SQL_OTHERS(X) SQL_BESIDE(X) SQL_FORMER(X) SQL_DAMAGE(X) SQL_GPU_OUT(X)
 
 enum stmt_id {
 #define STMT_ID(name, sql) STMT_##name,

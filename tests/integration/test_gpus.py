@@ -197,6 +197,59 @@ class Gpus(unittest.TestCase):
         self.d.wait(named)
         self.assertEqual(self.given(named), [GPU[0]])
 
+    def test_taken_out_and_put_back(self):
+        """By an admin: who holds it goes on, who waits is told who took it and why, a new wattqd knows it still."""
+        holds = self.shared("sleep 60", gpu_ids=["gpu0"])
+        self.d.until_state(holds, "running")
+        out = self.wattq("admin", "gpu", "gpu0", "off", "--reason", "its fan is loud")
+        self.assertIn(f"took it out: its fan is loud\nrun {holds}, which holds it, goes on", out)
+        self.d.call("cancel", runs=[holds], signal="KILL")
+        self.d.wait(holds)
+        self.d.kill()
+        self.d.start()
+        why = "gpu0 is given to nobody: root took it out: its fan is loud"
+        if os.geteuid() != 0:
+            why = "took it out: its fan is loud"
+        both = self.shared("true", gpus=2)  # waits: it comes back
+        self.assertIn("1 of the 2 here can be given; ", self.wattq("why", str(both)))
+        self.assertIn(why, self.wattq("why", str(both)))
+        self.assertIn("took it out: its fan is loud", self.wattq("info"))
+        self.assertIn("took it out: its fan is loud", self.wattq("who"))
+        alone = self.d.sh(SHOW)
+        self.d.wait(alone)
+        self.assertEqual(self.log(alone).split(), [GPU[1], "PCI_BUS_ID", GPU[1]])
+        self.assertIn("is called 'gpu7'", self.wattq("admin", "gpu", "gpu7", "off", code=1))
+        self.assertIn("off or on", self.wattq("admin", "gpu", "gpu0", code=2))
+        self.assertIn("is given to runs again", self.wattq("admin", "gpu", GPU[0], "on"))
+        self.d.wait(both)
+        self.assertEqual(self.given(both), GPU)
+        acts = [(e["act"], e["text"]) for e in self.d.call("admin_log")["events"]]
+        self.assertEqual(acts, [("gpu on", f"gpu0 Fake GPU {GPU[0]}"),
+                                ("gpu off", f"gpu0 Fake GPU {GPU[0]}: its fan is loud")])
+
+    def test_errors_that_take_a_reset(self):
+        """An Xid of the hardware takes a GPU out until somebody puts it back; one that programs cause does not. What the
+        driver says itself, errors in memory or that the GPU is lost, is named as long as it says so."""
+        self.set(xid_at_1=31, ecc_at_0=2)
+        until(lambda: "its memory had errors" in self.wattq("info"), "the errors in memory")
+        self.assertNotIn("gpu1", self.wattq("info"))
+        named = self.shared("true", gpu_ids=["gpu0"])
+        self.assertIn("gpu0 is given to nobody: its memory had errors", self.wattq("why", str(named)))
+        self.set(xid_at_1=79, error_at_0=15)
+        until(lambda: "its driver reported Xid 79" in self.wattq("info"), "the Xid")
+        until(lambda: "gpu0 is given to nobody: it is lost" in self.wattq("queue", "-a"), "the loss")
+        self.d.kill()
+        self.set()
+        self.d.start()
+        self.d.wait(named)
+        waits = self.shared("true", gpu_ids=["gpu1"])
+        self.assertIn("gpu1 is given to nobody: its driver reported Xid 79", self.wattq("why", str(waits)))
+        self.wattq("admin", "gpu", "gpu1", "on")
+        self.d.wait(waits)
+        events = self.d.call("admin_log")["events"]
+        self.assertEqual([(e["act"], e["actor"]) for e in events][1], ("gpu off", "wattqd"))
+        self.assertEqual(events[0]["act"], "gpu on")
+
     def test_a_held_gpu_is_not_idle(self):
         """It computes nothing and draws more than an empty one: no baseline of it, but one of the other."""
         self.set(**{f"proc_{INTRUDER}_at_1": 4096})

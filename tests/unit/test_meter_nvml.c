@@ -16,6 +16,7 @@
 #include "common/units.h"
 #include "daemon/meter/gpu_procs.h"
 #include "daemon/meter/meter.h"
+#include "daemon/meter/nvml.h"
 #include "tests/support/fixture.h"
 
 #define MS INT64_C(1000000)
@@ -451,6 +452,42 @@ static void use_on_a_divided_board_is_unknown(void **ctx)
     gpu_procs_unref(p);
 }
 
+/* Of what the driver reports, what a program can cause says nothing against the GPU. One that may sleep is not watched. */
+static void xids_that_take_a_reset(void **ctx)
+{
+    (void)ctx;
+    struct nvml c = {0};
+    nvml_device device = NULL;
+    struct nvml_watch w = {0};
+    char power[128];
+    assert_true(nvml_load(&c, library));
+    assert_int_equal(c.init(), NVML_OK);
+    assert_int_equal(c.by_index(0, &device), NVML_OK);
+    nvml_watch_open(&c, device, NULL, &w);
+    fixture_put(&dir, "control", "xid 13\n");
+    nvml_watch_look(&c, &w);
+    assert_int_equal(w.xid, 0);
+    fixture_put(&dir, "control", "xid 79\n");
+    nvml_watch_look(&c, &w);
+    assert_int_equal(w.xid, 79);
+    int64_t seen_ns = w.xid_ns;
+    assert_true(seen_ns > 0);
+    nvml_watch_look(&c, &w); /* no other since */
+    assert_int_equal(w.xid_ns, seen_ns);
+    nvml_watch_close(&c, &w);
+    fixture_put(&dir, "power/control", "auto\n");
+    snprintf(power, sizeof(power), "%s/power", dir.root);
+    nvml_watch_open(&c, device, power, &w);
+    assert_null(w.set);
+    nvml_watch_look(&c, &w);
+    fixture_put(&dir, "power/control", "on\n");
+    nvml_watch_open(&c, device, power, &w);
+    assert_non_null(w.set);
+    nvml_watch_close(&c, &w);
+    assert_int_equal(c.shutdown(), NVML_OK);
+    nvml_unload(&c);
+}
+
 static void named_library_must_exist(void **ctx)
 {
     (void)ctx;
@@ -480,6 +517,7 @@ int main(void)
         WITH_DIR(driver_reload_is_a_reset),
         WITH_DIR(hang_stays_in_its_own_thread),
         WITH_DIR(suspended_gpu_is_left_asleep),
+        WITH_DIR(xids_that_take_a_reset),
         WITH_DIR(sleeping_gpu_is_not_woken_to_be_found),
         WITH_DIR(one_hung_gpu_holds_up_no_other),
         WITH_DIR(module_alone_is_called_module),

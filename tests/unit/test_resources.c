@@ -132,6 +132,34 @@ static void a_damaged_one(void **state)
     names_of(&r, set, UUID(0));
 }
 
+static void one_that_was_taken_out(void **state)
+{
+    (void)state;
+    struct resources r = four();
+    struct spec some = shared(4), more = shared(5);
+    struct resources_want w = {.gpus = 4};
+    const struct resources_defaults d = {.gpus = 1};
+    gpu_set set = 0;
+    struct err e;
+    char why[RESOURCES_TEXT];
+    resources_out(&r, uuids[0], "joe took it out");
+    resources_see(&r, uuids[0], "", true, 0);
+    assert_int_equal(choose(&r, &some, 0, &set), RESOURCES_GONE);
+    assert_string_equal(
+        resources_why(&r, &w, why),
+        "4 GPUs: 3 of the 4 here can be given; gpu0 is given to nobody: joe took it out");
+    assert_int_equal(resources_settle(&r, &some, &d, &e), 0); /* waits for it */
+    assert_int_equal(resources_settle(&r, &more, &d, &e), WATTQ_E_USAGE);
+    resources_out(&r, uuids[0], "");
+    resources_see(&r, uuids[0], "", true, 0);
+    assert_null(resources_against(&r.gpus[0]));
+    assert_int_equal(choose(&r, &some, 0, &set), RESOURCES_FIT);
+    /* One that nobody has seen yet. */
+    resources_out(&r, "GPU-fa4e0000-0000-0000-0000-000000000009", "Xid 79");
+    assert_int_equal(r.ngpus, 5);
+    assert_int_equal(resources_here(&r), 4);
+}
+
 static void a_lost_one(void **state)
 {
     (void)state;
@@ -450,6 +478,7 @@ int main(void)
                                        cmocka_unit_test(strangers_come_last),
                                        cmocka_unit_test(a_damaged_one),
                                        cmocka_unit_test(a_lost_one),
+                                       cmocka_unit_test(one_that_was_taken_out),
                                        cmocka_unit_test(names),
                                        cmocka_unit_test(submission),
                                        cmocka_unit_test(submission_by_name),

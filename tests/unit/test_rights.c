@@ -261,6 +261,7 @@ static const struct {
     {"retire", RIGHTS_ADMIN},
     {"forget", RIGHTS_ADMIN},
     {"admin_log", RIGHTS_ADMIN},
+    {"gpu", RIGHTS_ADMIN},
 };
 
 static void test_every_operation_is_decided(void **state)

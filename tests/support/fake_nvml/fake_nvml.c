@@ -19,6 +19,8 @@
  *   remap_pending 1   a row waits for a reset to be remapped
  *   remap_failed 1    a row could not be remapped
  *   pages_pending 1   a page waits for a reset to be retired
+ *   ecc 3             uncorrectable errors since the last reset
+ *   xid 79            the driver reports this Xid, each time the number changes to another than 0
  *   busy 30           percent of the time in which a kernel ran
  *   proc_P 4096       process P holds so many bytes (-1: not told), on every GPU; proc_P@1 on GPU 1 alone
  *   use_P 60          and keeps the multiprocessors busy for so many percent; use_P@1 as well
@@ -70,6 +72,14 @@ EXPORT nvml_return nvmlDeviceGetRemappedRows(nvml_device device, unsigned *corre
                                              unsigned *uncorrectable, unsigned *pending,
                                              unsigned *failed);
 EXPORT nvml_return nvmlDeviceGetRetiredPagesPendingStatus(nvml_device device, int *pending);
+EXPORT nvml_return nvmlDeviceGetTotalEccErrors(nvml_device device, int type, int counter,
+                                               unsigned long long *count);
+EXPORT nvml_return nvmlEventSetCreate(nvml_event_set *set);
+EXPORT nvml_return nvmlDeviceRegisterEvents(nvml_device device, unsigned long long types,
+                                            nvml_event_set set);
+EXPORT nvml_return nvmlEventSetWait_v2(nvml_event_set set, struct nvml_event *out,
+                                       unsigned timeout_ms);
+EXPORT nvml_return nvmlEventSetFree(nvml_event_set set);
 EXPORT nvml_return nvmlDeviceGetComputeRunningProcesses_v3(nvml_device device, unsigned *count,
                                                            struct nvml_process *out);
 EXPORT nvml_return nvmlDeviceGetProcessUtilization(nvml_device device,
@@ -320,6 +330,51 @@ nvml_return nvmlDeviceGetRetiredPagesPendingStatus(nvml_device device, int *pend
 {
     *pending = (int)control(device, "pages_pending", 0);
     return gate(device);
+}
+
+nvml_return nvmlDeviceGetTotalEccErrors(nvml_device device, int type, int counter,
+                                        unsigned long long *count)
+{
+    bool asked = type == NVML_ECC_UNCORRECTED && counter == NVML_ECC_VOLATILE;
+    *count = asked ? (unsigned long long)control(device, "ecc", 0) : 0;
+    return gate(device);
+}
+
+struct events { /* of one GPU: nobody here asks for more in one set */
+    nvml_device device;
+    int64_t last;
+};
+
+nvml_return nvmlEventSetCreate(nvml_event_set *set)
+{
+    *set = calloc(1, sizeof(struct events));
+    return *set && atomic_load(&users) > 0 ? NVML_OK : NVML_UNINITIALIZED;
+}
+
+nvml_return nvmlDeviceRegisterEvents(nvml_device device, unsigned long long types,
+                                     nvml_event_set set)
+{
+    struct events *e = set;
+    e->device = device;
+    e->last = control(device, "xid", 0);
+    return types == NVML_EVENT_XID ? NVML_OK : NVML_NOT_SUPPORTED;
+}
+
+nvml_return nvmlEventSetWait_v2(nvml_event_set set, struct nvml_event *out, unsigned timeout_ms)
+{
+    struct events *e = set;
+    int64_t xid = control(e->device, "xid", 0);
+    bool news = xid != e->last && xid != 0;
+    e->last = xid;
+    *out = (struct nvml_event){
+        .device = e->device, .type = NVML_EVENT_XID, .data = (unsigned long long)xid};
+    return news && timeout_ms == 0 ? NVML_OK : NVML_TIMEOUT;
+}
+
+nvml_return nvmlEventSetFree(nvml_event_set set)
+{
+    free(set);
+    return NVML_OK;
 }
 
 /* Each line of that prefix that is about this GPU: the process and its value. */
