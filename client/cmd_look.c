@@ -286,6 +286,9 @@ int cmd_wait(struct app *app, struct err *e)
 
 /* ---- info ---------------------------------------------------------------------------------------- */
 
+#define LOG_SAY_BYTES                                                                              \
+    (INT64_C(64) << 20) /* daemon/store/health.h says it to the log from there on */
+
 static void show_sampling(FILE *f, const struct wire_val *sampling)
 {
     double span_s = (double)wire_int(sampling, "span_ns", 0) / 1e9;
@@ -295,6 +298,25 @@ static void show_sampling(FILE *f, const struct wire_val *sampling)
     (void)fprintf(f, "sampling: %lld channels, %.0f readings a second, %.3f %% of a core\n",
                   (long long)wire_int(sampling, "channels", 0),
                   (double)wire_int(sampling, "readings", 0) / span_s, 100 * cpu_s / span_s);
+}
+
+static void show_storage(FILE *f, const struct wire_val *storage)
+{
+    char a[40];
+    int64_t log_bytes = wire_int(storage, "log_bytes", 0);
+    (void)fprintf(f, "database %s, %s, %lld samples stored\n", wire_str(storage, "path", "?"),
+                  print_bytes(a, sizeof a, wire_int(storage, "bytes", PRINT_NONE)),
+                  (long long)wire_int(storage, "samples", 0));
+    if (log_bytes >= LOG_SAY_BYTES)
+        (void)fprintf(f, "its log has grown to %s: some program reads it without end\n",
+                      print_bytes(a, sizeof a, log_bytes));
+    if (!wire_bool(storage, "degraded", false))
+        return;
+    (void)fprintf(f, "STORAGE IS DEGRADED, no run is started: %s\n",
+                  wire_str(storage, "reason", "no reason given"));
+    (void)fprintf(f, "  for %s; %lld samples wait in memory\n",
+                  print_duration(a, sizeof a, wire_int(storage, "degraded_ns", PRINT_NONE)),
+                  (long long)wire_int(storage, "waiting", 0));
 }
 
 int cmd_info(struct app *app, struct err *e)
@@ -325,14 +347,9 @@ int cmd_info(struct app *app, struct err *e)
                   wire_str(r, "daemon", "?"), wire_str(r, "mode", "?"),
                   wire_str(r, "supervision", "?"),
                   print_duration(a, sizeof a, wire_int(r, "uptime_ns", PRINT_NONE)));
-    (void)fprintf(f, "database %s, %s, %lld samples stored\n", wire_str(storage, "path", "?"),
-                  print_bytes(a, sizeof a, wire_int(storage, "bytes", PRINT_NONE)),
-                  (long long)wire_int(storage, "samples", 0));
+    show_storage(f, storage);
     if (wire_str(r, "blocked", NULL))
         (void)fprintf(f, "NO RUN IS STARTED: %s\n", wire_str(r, "blocked", ""));
-    if (wire_bool(storage, "degraded", false))
-        (void)fprintf(f, "STORAGE IS DEGRADED, no run is started: %s\n",
-                      wire_str(storage, "reason", "no reason given"));
     const struct wire_val *gpus = wire_get(r, "gpus_out");
     for (size_t i = 0; i < wire_len(gpus); i++) {
         const struct wire_val *gpu = wire_at(gpus, i);

@@ -139,7 +139,10 @@ static void draw(struct top *t, const struct wire_val *frame)
     if (t->lost > 0)
         (void)fprintf(f, "  (%lld samples were not shown: this terminal is slow)",
                       (long long)t->lost);
-    (void)fputs("\033[K\r\n\033[K\r\n", f);
+    const char *trouble = wire_str(frame, "degraded", NULL);
+    (void)fprintf(f, "\033[K\r\n%s%s\033[K\r\n",
+                  trouble ? "STORAGE IS DEGRADED, no run is started: " : "",
+                  trouble ? trouble : "");
     put_channels(t, f, wire_get(frame, "channels"));
     put_runs(f, wire_get(frame, "runs"), lines - (int)t->n - 6);
     (void)fputs("\033[J\033[?7h", f);

@@ -211,27 +211,17 @@ static void daemon_on_child(uv_signal_t *handle, int signum)
     }
 }
 
-static void check_storage(struct daemon *d)
-{
-    struct storage_status st;
-    storage_get_status(d->storage, &st);
-    if (st.degraded && !d->degraded)
-        log_error("storage degraded, no run is started and samples wait in memory reason=\"%s\"",
-                  st.reason);
-    if (!st.degraded && d->degraded)
-        log_info("storage works again commits=%" PRId64, st.commits);
-    d->degraded = st.degraded;
-}
-
 static void daemon_on_heartbeat(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
     struct queue_counts n = {0};
-    check_storage(d);
+    struct storage_status st;
+    storage_get_status(d->storage, &st);
     ops_watch_beat(d);
     queue_get_counts(d->queue, &n);
-    sd_notifyf(0, "WATCHDOG=1\nSTATUS=%s%" PRId64 " running, %" PRId64 " queued, %zu channels",
-               d->degraded ? "storage degraded; " : "",
+    const char *trouble = health_words(&st.health, true);
+    sd_notifyf(0, "WATCHDOG=1\nSTATUS=%s%s%s%" PRId64 " running, %" PRId64 " queued, %zu channels",
+               trouble ? "storage degraded: " : "", trouble ? trouble : "", trouble ? "; " : "",
                n.running + n.starting + n.stopping + n.paused, n.queued, meter_count(d->meter));
 }
 
@@ -442,6 +432,7 @@ static int start(struct daemon *d, struct err *e)
     const struct streams_config stc = {.loop = &d->loop,
                                        .meter = d->meter,
                                        .glance = d->glance,
+                                       .storage = d->storage,
                                        .put_run = ops_put_run,
                                        .visit_runs = daemon_visit_runs,
                                        .arg = d};

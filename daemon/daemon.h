@@ -43,7 +43,6 @@ struct daemon {
     uv_timer_t heartbeat; /* sd_notify watchdog and status, storage state */
     unsigned handles;     /* of the six above, not closed yet */
     int stop_step;        /* how far the stop has come: daemon.c */
-    bool degraded;        /* storage state that was logged last */
     int lock_fd;
     int64_t started_boot_ns;
     bool backing_up; /* there is one at a time */

@@ -63,8 +63,14 @@ static void put_storage(struct op_call *c, struct wire_out *o)
     const char *path = c->d->paths.database;
     storage_get_status(c->d->storage, &st);
     wire_begin_map(o, "storage");
-    wire_put_bool(o, "degraded", st.degraded);
-    wire_put_str(o, "reason", st.degraded ? st.reason : NULL);
+    wire_put_bool(o, "degraded", st.health.degraded);
+    wire_put_str(o, "reason", health_words(&st.health, peer_rights(c->p)->details));
+    if (st.health.degraded)
+        wire_put_int(o, "degraded_ns", clock_boot_ns() - st.health.since_ns);
+    else
+        wire_put_nil(o, "degraded_ns");
+    wire_put_int(o, "waiting", st.waiting);
+    wire_put_int(o, "log_bytes", st.health.log_bytes);
     wire_put_int(o, "commits", st.commits);
     wire_put_int(o, "samples", st.samples);
     wire_put_int(o, "dropped", (int64_t)st.dropped_ticks);
@@ -211,7 +217,7 @@ int op_queue(struct op_call *c, struct err *e)
                         .enc.as = *peer_rights(c->p),
                         .left = limit > 0 ? limit : 1000,
                         .uid = wire_bool(c->req, "all", true) ? RUN_NONE : (int64_t)peer_uid(c->p),
-                        .blocked = st.degraded,
+                        .blocked = st.health.degraded,
                         .launch_blocked = launch_blocked(c->d->launch)};
     ops_list_begin(&x.l, c->id, "runs");
     queue_visit(c->d->queue, put_run, &x);
@@ -222,7 +228,7 @@ int op_queue(struct op_call *c, struct err *e)
     queue_get_counts(c->d->queue, &n);
     wire_put_int(o, "queued", n.queued);
     wire_put_int(o, "held", n.held);
-    wire_put_str(o, "degraded", st.degraded ? st.reason : NULL);
+    wire_put_str(o, "degraded", health_words(&st.health, peer_rights(c->p)->details));
     put_audit(c, o);
     put_power(c, o);
     ops_list_send(&x.l, c->p);

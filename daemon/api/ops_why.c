@@ -33,7 +33,7 @@ static void put_reasons(const struct op_call *c, struct wire_out *o, int64_t run
     storage_get_status(c->d->storage, &st);
     wire_begin_array(o, "reasons");
     if (queue_find(c->d->queue, run, &r) == 0 && r.position > 0) {
-        if (st.degraded)
+        if (st.health.degraded)
             wire_put_str(o, NULL, "storage is degraded, nothing is started: wattq info");
         if (launch_blocked(c->d->launch))
             wire_put_str(o, NULL, launch_blocked(c->d->launch));

@@ -7,6 +7,7 @@
 
 #include "common/units.h"
 #include "daemon/api/coarse.h"
+#include "daemon/store/storage.h"
 
 /* Everybody with the same interval, who may see the same, shares a timer and the encoded frame. */
 struct pace {
@@ -139,6 +140,14 @@ static int put_live_run(void *arg, const struct queue_run *r)
     return 0;
 }
 
+static void put_health(struct wire_out *o, struct storage *storage, const struct rights *as)
+{
+    struct storage_status st = {0};
+    if (storage)
+        storage_get_status(storage, &st);
+    wire_put_str(o, "degraded", health_words(&st.health, as->details));
+}
+
 static void encode_power(struct streams *s, const struct rights *as)
 {
     struct live live = {s, as};
@@ -150,6 +159,7 @@ static void encode_power(struct streams *s, const struct rights *as)
     wire_put_bool(o, "more", true);
     wire_put_int(o, "t_ns", clock_boot_ns());
     wire_put_int(o, "t_utc_ns", clock_utc_ns());
+    put_health(o, s->cfg.storage, as);
     wire_begin_array(o, "channels");
     for (size_t i = 0; i < v.n; i++)
         if (v.channels[i]->desc.kind != CHANNEL_CPU_TIME)

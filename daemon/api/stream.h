@@ -26,6 +26,7 @@ struct streams_config {
     uv_loop_t *loop;
     struct meter *meter; /* borrowed until streams_close, as is glance */
     struct glance *glance;
+    struct storage *storage; /* whose health power frames tell; NULL = nobody's */
     /* Writes one run summary (docs/protocol.md) under key, or as array element when key is NULL, as whoever has
      * these rights may see it. */
     void (*put_run)(void *arg, struct wire_out *o, const char *key, const struct queue_run *r,

@@ -152,7 +152,7 @@ static void learn(struct queue *q, int64_t now)
         now < calm_since(q) + learn_ns + EDGE_NS)
         return;
     storage_get_status(q->cfg.storage, &st);
-    if (st.degraded)
+    if (st.health.degraded)
         return;
     q->idle.learning = true;
     int64_t calm = learn_ns * 2 / 3 / NS_PER_S;

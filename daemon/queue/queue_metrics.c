@@ -322,7 +322,7 @@ static bool pump(struct queue_import *m)
     }
     m->busy = true;
     m->failed = false;
-    m->job = (struct storage_job){.work = work, .done = done};
+    m->job = (struct storage_job){.work = work, .done = done, .vital = m->draining};
     queue_submit_job(m->r->q, &m->job);
     return false;
 }

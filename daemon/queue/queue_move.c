@@ -205,7 +205,8 @@ void queue_commit(struct queue_item *r)
     r->flying_facts = r->facts_now;
     r->facts_now = false;
     r->job_busy = true;
-    r->live->job = (struct storage_job){.work = work, .done = done};
+    bool claim = r->flying && r->flying->to == RUN_STARTING; /* is given up when it fails */
+    r->live->job = (struct storage_job){.work = work, .done = done, .vital = !claim};
     queue_submit_job(r->q, &r->live->job);
 }
 

@@ -44,9 +44,9 @@ void queue_kick(struct queue *q)
     if (!q->started || q->closing || q->line.n == 0 || launch_blocked(q->cfg.launch))
         return;
     storage_get_status(q->cfg.storage, &st);
-    while (!st.degraded && (r = queue_pick(q, &gpus)) != NULL)
+    while (!st.health.degraded && (r = queue_pick(q, &gpus)) != NULL)
         claim(q, r, gpus);
-    int64_t left_ns = st.degraded ? 0 : queue_pause_left(q, NULL);
+    int64_t left_ns = st.health.degraded ? 0 : queue_pause_left(q, NULL);
     if (left_ns > 0)
         queue_wait_pause(q, left_ns);
 }

@@ -329,7 +329,7 @@ static bool starts_now(struct queue *q, const struct spec *s)
         launch_blocked(q->cfg.launch))
         return false;
     storage_get_status(q->cfg.storage, &st);
-    return !st.degraded;
+    return !st.health.degraded;
 }
 
 static bool gpus_fit(struct submit_job *j)

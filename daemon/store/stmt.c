@@ -12,7 +12,7 @@ static const char *file_of(sqlite3 *db)
 static int fail_full(sqlite3 *db, struct err *e)
 {
     err_set(e, WATTQ_E_STORAGE, "no space left on the disk that holds %s", file_of(db));
-    return err_next(e, "free some space there; wattqd goes on by itself within 30 s");
+    return err_next(e, "free some space there; wattqd goes on by itself within 2 s");
 }
 
 static int fail_corrupt(sqlite3 *db, struct err *e)
@@ -47,6 +47,9 @@ int stmt_fail(sqlite3 *db, struct err *e)
     case SQLITE_ERROR:
     case SQLITE_RANGE:
         return err_set(e, WATTQ_E_INTERNAL, "database statement failed: %s", sqlite3_errmsg(db));
+    case SQLITE_IOERR:
+        err_set(e, WATTQ_E_STORAGE, "%s: %s (SQLite %d)", file_of(db), sqlite3_errmsg(db), rc);
+        return err_next(e, "see what the kernel says of that disk: dmesg | tail");
     default:
         return err_set(e, WATTQ_E_STORAGE, "%s: %s (SQLite %d)", file_of(db), sqlite3_errmsg(db),
                        rc);

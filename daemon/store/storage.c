@@ -4,13 +4,13 @@
 
 #include "common/units.h"
 #include "daemon/log.h"
+#include "daemon/store/health.h"
 #include "daemon/store/opinions.h"
+#include "daemon/store/reserve.h"
 #include "daemon/store/storage_internal.h"
 
-#define FLUSH_NS       (800 * NS_PER_MS) /* a kill costs what came since: < 1 s */
-#define REST_NS        (5 * NS_PER_S)    /* nothing is pending: the sampler says when to look */
-#define BACKOFF_MIN_NS NS_PER_S          /* while commits fail */
-#define BACKOFF_MAX_NS (30 * NS_PER_S)
+#define FLUSH_NS (800 * NS_PER_MS) /* a kill costs what came since: < 1 s */
+#define REST_NS  (5 * NS_PER_S)    /* nothing is pending: the sampler says when to look */
 
 struct job_list {
     struct storage_job *first, *last;
@@ -25,6 +25,7 @@ struct storage {
     struct opinions *opinions; /* what the meter has found out about its channels, as stored */
     struct adopted *adopted;   /* which of the meter's channels are written, and as what */
     struct storage_feed feed;
+    struct health *health; /* storage thread while it runs */
     struct readers *readers;
     uv_async_t async; /* done jobs wait for the loop */
     uv_thread_t thread;
@@ -37,7 +38,6 @@ struct storage {
     /* storage thread only */
     int64_t flush_ns;
     int64_t flushed_ns; /* clock_mono_ns of the newest attempt */
-    int64_t backoff_ns; /* 0 = healthy */
     void (*closed)(void *arg);
     void *closed_arg;
 };
@@ -63,35 +63,25 @@ static struct job_list take_all(struct storage *st, struct job_list *l)
 
 /* ---- health ------------------------------------------------------------------------------------- */
 
-static void degrade(struct storage *st, const struct err *e)
-{
-    bool first = st->backoff_ns == 0;
-    st->backoff_ns = first ? BACKOFF_MIN_NS : st->backoff_ns * 2;
-    if (st->backoff_ns > BACKOFF_MAX_NS)
-        st->backoff_ns = BACKOFF_MAX_NS;
-    uv_mutex_lock(&st->lock);
-    st->status.degraded = true;
-    base_strcpy(st->status.reason, sizeof(st->status.reason), e->text);
-    uv_mutex_unlock(&st->lock);
-    if (first)
-        log_error("storage fails, samples wait in memory, no run is started: %s (%s)", e->text,
-                  e->next);
-}
-
 static void recover(struct storage *st, int64_t samples, int64_t jobs)
 {
-    if (st->backoff_ns)
-        log_warn("storage works again");
-    st->backoff_ns = 0;
+    health_committed(st->health);
     uv_mutex_lock(&st->lock);
-    st->status.degraded = false;
-    st->status.reason[0] = '\0';
     st->status.commits++;
     st->status.samples += samples;
     st->status.jobs += jobs;
     st->status.last_commit_ns = clock_boot_ns();
+    uv_mutex_unlock(&st->lock);
+}
+
+/* Once per round, between transactions: what memory holds, and whether the disk takes it again. */
+static void look(struct storage *st)
+{
+    uv_mutex_lock(&st->lock);
+    st->status.waiting = samples_pending(st->samples);
     st->status.dropped_ticks = ring_dropped(st->ring) + (uint64_t)samples_dropped(st->samples);
     uv_mutex_unlock(&st->lock);
+    health_look(st->health, store_log_bytes(st->store));
 }
 
 /* ---- transactions (storage thread) -------------------------------------------------------------- */
@@ -110,7 +100,7 @@ static void drain(struct storage *st)
 /* Between transactions: what the meter has found since, and whoever writes curves of its own. */
 static void grow(struct storage *st)
 {
-    if (st->backoff_ns)
+    if (health_degraded(st->health))
         return; /* the disk is full, or worse: later */
     adopted_update(st->adopted, st->samples);
     if (st->feed.due)
@@ -122,7 +112,7 @@ static int fail_back(struct storage *st, int rc, const struct err *e)
     store_rollback(st->store);
     samples_rolled_back(st->samples);
     opinions_rolled_back(st->opinions);
-    degrade(st, e);
+    health_failed(st->health, e);
     return rc;
 }
 
@@ -172,7 +162,7 @@ static void flush(struct storage *st)
     struct err e = {0};
     int64_t ticks = 0;
     st->flushed_ns = clock_mono_ns();
-    if (samples_pending(st->samples) == 0)
+    if (samples_pending(st->samples) == 0 || health_vital_only(st->health, &e))
         return;
     if (begin_with_samples(st, false, &ticks, &e) == 0)
         (void)commit(st, ticks, 0, &e); /* failure: degraded, tried again later */
@@ -216,7 +206,7 @@ static int run_batch(struct storage *st, const struct job_list *l, struct err *e
     if (rc)
         return rc;
     for (struct storage_job *j = l->first; j; j = j->next, jobs++) {
-        if (run_job(st, j))
+        if (j->rc || run_job(st, j))
             continue;
         *e = j->err;
         if (e->code == 0)
@@ -226,16 +216,35 @@ static int run_batch(struct storage *st, const struct job_list *l, struct err *e
     return commit(st, ticks, jobs, e);
 }
 
+/* Who may write now; the others are refused. false = nobody may. */
+static bool admit(struct storage *st, const struct job_list *l)
+{
+    struct err why = {0};
+    bool few = health_vital_only(st->health, &why), any = false;
+    for (struct storage_job *j = l->first; j; j = j->next) {
+        j->err = few && !j->vital ? why : (struct err){0};
+        j->rc = j->err.code;
+        any |= j->rc == 0;
+    }
+    return any;
+}
+
+static bool any_vital(const struct job_list *l)
+{
+    const struct storage_job *j = l->first;
+    while (j && !j->vital)
+        j = j->next;
+    return j != NULL;
+}
+
 static void run_jobs(struct storage *st, struct job_list l)
 {
     struct err e = {0};
-    for (struct storage_job *j = l.first; j; j = j->next) {
-        j->rc = 0;
-        j->err = (struct err){0};
-    }
-    int rc = run_batch(st, &l, &e);
+    int rc = admit(st, &l) ? run_batch(st, &l, &e) : 0;
     if (rc)
         fail_all(&l, rc, &e);
+    if (rc == WATTQ_E_STORAGE && any_vital(&l))
+        (void)health_give(st->health); /* its owner tries again */
     st->flushed_ns = clock_mono_ns();
     uv_mutex_lock(&st->lock);
     if (st->finished.last)
@@ -247,15 +256,21 @@ static void run_jobs(struct storage *st, struct job_list l)
     uv_async_send(&st->async);
 }
 
+static int store_rest(struct storage *st, struct err *e)
+{
+    int64_t ticks = 0;
+    int rc = begin_with_samples(st, true, &ticks, e);
+    return rc ? rc : commit(st, ticks, 0, e);
+}
+
 static void end_epoch(struct storage *st)
 {
     struct err e = {0};
-    int64_t ticks = 0;
     drain(st);
     grow(st);
-    int rc = begin_with_samples(st, true, &ticks, &e);
-    if (rc == 0)
-        rc = commit(st, ticks, 0, &e);
+    int rc = store_rest(st, &e);
+    if (rc == WATTQ_E_STORAGE && health_give(st->health))
+        rc = store_rest(st, &e);
     if (rc == 0)
         rc = store_begin(st->store, true, &e);
     if (rc == 0) {
@@ -270,7 +285,7 @@ static void end_epoch(struct storage *st)
 
 static int64_t wait_ns(const struct storage *st)
 {
-    int64_t every = st->backoff_ns                      ? st->backoff_ns
+    int64_t every = health_degraded(st->health)         ? HEALTH_RETRY_NS
                     : samples_pending(st->samples) == 0 ? REST_NS
                                                         : st->flush_ns;
     int64_t left = st->flushed_ns + every - clock_mono_ns();
@@ -302,6 +317,7 @@ static void run(void *arg)
         /* Jobs first, then the ring: what was in it when a job came is in before the job. */
         struct job_list jobs = wait_for_work(st, &stopping);
         drain(st);
+        look(st);
         grow(st);
         if (jobs.first)
             run_jobs(st, jobs);
@@ -346,6 +362,7 @@ int storage_open_parts(struct storage **out, uv_loop_t *loop, const char *path,
     st->ring = parts->ring;
     st->meter = parts->meter;
     st->flush_ns = parts->flush_ns ? parts->flush_ns : FLUSH_NS;
+    st->health = health_new(path, parts->reserve_bytes);
     st->adopted = adopted_new(st->meter);
     st->opinions = opinions_new(st->meter);
     st->flushed_ns = clock_mono_ns();
@@ -354,6 +371,7 @@ int storage_open_parts(struct storage **out, uv_loop_t *loop, const char *path,
         samples_close(st->samples);
         store_close(st->store);
         free_learned(st);
+        health_free(st->health);
         free(st);
         return err_set(e, WATTQ_E_INTERNAL, "the storage thread cannot be set up: %s",
                        uv_strerror(rc));
@@ -365,19 +383,29 @@ int storage_open_parts(struct storage **out, uv_loop_t *loop, const char *path,
     return 0;
 }
 
+static int open_parts(struct storage_parts *parts, const char *path, struct err *e)
+{
+    int rc = store_open(&parts->store, path, e);
+    if (rc)
+        return rc;
+    rc = samples_open(&parts->samples, parts->store, parts->meter, e);
+    if (rc)
+        store_close(parts->store);
+    return rc;
+}
+
 int storage_open(struct storage **out, uv_loop_t *loop, const char *path, struct meter *m,
                  struct err *e)
 {
-    struct storage_parts parts = {.ring = meter_ring(m), .meter = m};
+    struct storage_parts parts = {
+        .ring = meter_ring(m), .meter = m, .reserve_bytes = HEALTH_RESERVE};
     *out = NULL;
-    int rc = store_open(&parts.store, path, e);
+    int rc = open_parts(&parts, path, e);
+    if (rc == WATTQ_E_STORAGE &&
+        reserve_cut(path, 0)) /* the disk is full: it was kept for this too */
+        rc = open_parts(&parts, path, e);
     if (rc)
         return rc;
-    rc = samples_open(&parts.samples, parts.store, m, e);
-    if (rc) {
-        store_close(parts.store);
-        return rc;
-    }
     rc = storage_open_parts(out, loop, path, &parts, e);
     if (rc == 0)
         rc = opinions_load((*out)->opinions, (*out)->store, e);
@@ -470,6 +498,7 @@ static void on_closed(uv_handle_t *handle)
     uv_mutex_destroy(&st->lock);
     uv_cond_destroy(&st->cond);
     free_learned(st);
+    health_free(st->health);
     free(st);
     if (closed)
         closed(arg);
@@ -499,6 +528,7 @@ void storage_get_status(struct storage *st, struct storage_status *out)
     uv_mutex_lock(&st->lock);
     *out = st->status;
     uv_mutex_unlock(&st->lock);
+    health_get(st->health, &out->health);
 }
 
 void storage_read(struct storage *st, struct reader_job *job)

@@ -4,6 +4,7 @@
  * Order: before any job of a batch, everything that was in the ring when the job was submitted has been
  * put into the same transaction. So an edge sweep whose `done` ran before storage_submit is durable
  * when the job is.
+ * While storage is degraded (health.h) samples wait in memory, in order, and jobs fail with the reason.
  * A batch of jobs is one transaction, committed FULL; each job is a savepoint of its own. `done` runs on
  * the loop thread after the commit, in submission order; a failed commit fails every job of the batch. */
 #ifndef DAEMON_STORE_STORAGE_H
@@ -12,6 +13,7 @@
 #include <uv.h>
 
 #include "daemon/meter/meter.h"
+#include "daemon/store/health.h"
 #include "daemon/store/store.h"
 
 struct storage;
@@ -22,14 +24,17 @@ struct storage_job {
     int (*work)(struct store *s, struct storage_job *job, struct err *e);
     /* Loop thread. rc and e are those of work, or of the commit. Owns the job again from here on. */
     void (*done)(struct storage_job *job, int rc, const struct err *e);
+    /* The end of something that goes on anyway: it may use what is kept for a full disk, and its owner submits
+     * it again, a second later, when it fails. */
+    bool vital;
     struct storage_job *next; /* private */
     int rc;                   /* private */
     struct err err;           /* private */
 };
 
 struct storage_status {
-    bool degraded; /* commits fail; samples wait in memory in order, no run is started */
-    char reason[160];
+    struct health_state health;
+    int64_t waiting; /* ticks in memory */
     int64_t commits, samples, jobs;
     int64_t last_commit_ns;
     uint64_t dropped_ticks;

@@ -12,6 +12,7 @@ struct storage_parts {
     struct ring *ring;
     struct meter *meter; /* asked now and then what it has learned; NULL = nobody to ask */
     int64_t flush_ns; /* from commit to commit; 0 = as storage.h says. For time that is replayed */
+    int64_t reserve_bytes; /* health.h; 0 = none */
 };
 int storage_open_parts(struct storage **out, uv_loop_t *loop, const char *path,
                        const struct storage_parts *parts, struct err *e) MUST_USE;

@@ -23,7 +23,10 @@
 #define NORMAL_PER_FULL 10
 #define NORMAL_NS       (INT64_C(8800) * NS_PER_MS)
 #define WAL_PASSIVE     1000 /* frames: checkpoint when the log is longer */
-#define WAL_RESTART     4096 /* frames, 16 MiB: a reader holds it, wait for it */
+#define WAL_RESTART     4096 /* frames, 16 MiB: a reader holds it, wait for it ... */
+#define WAL_WAIT_MS     50
+#define WAL_AGAIN_NS    (2 * NS_PER_S) /* ... and not all the time */
+#define WAL_FRAME       (4096 + 24)    /* bytes. source: sqlite.org/fileformat2.html 4.1 */
 
 struct store {
     sqlite3 *db;
@@ -35,7 +38,9 @@ struct store {
     int64_t full_mono_ns; /* ... which began then */
     bool synchronous_known, synchronous_full;
     bool always_full;
-    int wal_frames;
+    int wal_frames, tried_frames; /* in use; at the last try to move them */
+    int64_t tried_mono_ns;
+    bool unsynced;         /* a sync failed: what the log holds may never get to the disk */
     struct blocks *blocks; /* what this connection has read of samples */
     int64_t deadline_ns;   /* CLOCK_MONOTONIC; of stmt_time_limit; 0 = none */
     const atomic_bool *stop;
@@ -528,10 +533,33 @@ static int set_synchronous(struct store *s, bool full, struct err *e)
     return rc;
 }
 
+static void note_sync(struct store *s)
+{
+    int rc = sqlite3_extended_errcode(s->db);
+    s->unsynced |= rc == SQLITE_IOERR_FSYNC || rc == SQLITE_IOERR_DIR_FSYNC;
+}
+
+/* Linux forgets what it could not write: the next sync of the same file would succeed and mean nothing. The
+ * cache still has the log; what is in it is written anew, to the database, and the log begins anew. */
+static int settle(struct store *s, struct err *e)
+{
+    int rc = set_synchronous(s, true, e);
+    if (rc)
+        return rc;
+    if (sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) != SQLITE_OK)
+        return stmt_fail(s->db, e);
+    s->unsynced = false;
+    s->wal_frames = 0;
+    return 0;
+}
+
 int store_begin(struct store *s, bool full, struct err *e)
 {
     if (!s->writer)
         return stmt_exec(s, "BEGIN", e);
+    int rc = s->unsynced ? settle(s, e) : 0;
+    if (rc)
+        return rc;
     int64_t now = clock_mono_ns();
     if (!full && (s->always_full || ++s->normal_commits >= NORMAL_PER_FULL ||
                   now - s->full_mono_ns >= NORMAL_NS))
@@ -540,7 +568,7 @@ int store_begin(struct store *s, bool full, struct err *e)
         s->normal_commits = 0;
         s->full_mono_ns = now;
     }
-    int rc = set_synchronous(s, full, e);
+    rc = set_synchronous(s, full, e);
     if (rc)
         return rc;
     STMT_USE(st, s, BEGIN_WRITE);
@@ -551,8 +579,10 @@ int store_commit(struct store *s, struct err *e)
 {
     STMT_USE(st, s, COMMIT);
     int rc = stmt_run(st, e);
-    if (rc)
+    if (rc) {
+        note_sync(s);
         store_rollback(s);
+    }
     return rc;
 }
 
@@ -583,17 +613,38 @@ void store_want_checkpoint(struct store *s)
     s->cut_log = true;
 }
 
+int64_t store_log_bytes(const struct store *s)
+{
+    return (int64_t)s->wal_frames * WAL_FRAME;
+}
+
+/* PASSIVE, TRUNCATE, or -1: not now. A log that had to grow long gives its room back. */
+static int checkpoint_mode(const struct store *s, int64_t now)
+{
+    if (s->cut_log)
+        return SQLITE_CHECKPOINT_TRUNCATE;
+    if (s->wal_frames < WAL_PASSIVE ||
+        (s->wal_frames - s->tried_frames < WAL_PASSIVE && now - s->tried_mono_ns < WAL_AGAIN_NS))
+        return -1;
+    return s->wal_frames < WAL_RESTART ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_TRUNCATE;
+}
+
 void store_checkpoint(struct store *s)
 {
-    if (s->wal_frames < WAL_PASSIVE && !s->cut_log)
+    int64_t now = clock_mono_ns();
+    int mode = checkpoint_mode(s, now), frames = 0, done = 0;
+    if (mode < 0)
         return;
-    int mode = s->wal_frames < WAL_RESTART ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_RESTART;
-    if (s->cut_log)
-        mode = SQLITE_CHECKPOINT_TRUNCATE;
-    s->cut_log = false;
-    int frames = 0, done = 0;
-    if (sqlite3_wal_checkpoint_v2(s->db, NULL, mode, &frames, &done) == SQLITE_OK && done == frames)
+    sqlite3_busy_timeout(s->db, s->cut_log ? BUSY_MS : WAL_WAIT_MS);
+    int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, mode, &frames, &done);
+    if (rc == SQLITE_OK && done == frames)
         s->wal_frames = 0; /* the next writer starts the log from its beginning */
+    else if (rc != SQLITE_OK)
+        note_sync(s);
+    sqlite3_busy_timeout(s->db, BUSY_MS);
+    s->cut_log = false;
+    s->tried_frames = s->wal_frames;
+    s->tried_mono_ns = now;
 }
 
 /* ---- civil time --------------------------------------------------------------------------------- */

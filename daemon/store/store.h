@@ -32,7 +32,9 @@ int64_t store_boot(const struct store *s); /* boot.id of the running kernel */
 void store_set_full(struct store *s,
                     bool always); /* `durability = full`: every transaction is FULL */
 /* Transactions of the writer. full: `synchronous=FULL` by a fresh exec before BEGIN, for anything that
- * is acknowledged to somebody; else NORMAL, and FULL on every 10th or after 8.8 s. On a reader: one snapshot for all
+ * is acknowledged to somebody; else NORMAL, and FULL on every 10th or after 8.8 s. After a sync that failed nobody
+ * knows which pages of the log are on the disk: then the whole log goes into the file first, and as long as that
+ * fails so does this. On a reader: one snapshot for all
  * that is read until the commit. */
 int store_begin(struct store *s, bool full, struct err *e) MUST_USE;
 int store_commit(struct store *s, struct err *e) MUST_USE;
@@ -44,11 +46,13 @@ int store_savepoint(struct store *s, struct err *e) MUST_USE;
 int store_release(struct store *s, struct err *e) MUST_USE;
 void store_rollback_to(struct store *s);
 
-/* Writer, outside a transaction: move the log into the file when it has grown (passive; waits for a
- * reader that holds it only above 16 MiB). An error here loses nothing and is found by the next commit. */
+/* Writer, outside a transaction: move the log into the file when it has grown. Above 16 MiB somebody who reads holds
+ * it: then every two seconds or 4 MiB, waiting for him for 50 ms. An error here loses nothing: the log
+ * keeps what it has, and a sync that failed is made up for before the next transaction. */
 void store_checkpoint(struct store *s);
 /* The next store_checkpoint moves all of the log, however short it is, and cuts it off; waits up to 2 s for readers. */
 void store_want_checkpoint(struct store *s);
+int64_t store_log_bytes(const struct store *s); /* of the log that are in use */
 
 /* Civil time of an instant, by the anchors of that boot; and back. -1 when there is no anchor. */
 int64_t store_utc_of(struct store *s, int64_t boot, int64_t t_ns);

@@ -12,7 +12,7 @@ struct rig {
     struct storage *storage;
     struct ring *ring;
     bool closed;
-    int64_t flush_ns; /* storage_parts */
+    int64_t flush_ns, reserve_bytes; /* storage_parts */
 };
 
 /* now_ns: when sampling starts. The recorder has its channels. */
@@ -23,6 +23,7 @@ static inline void rig_open_at(struct rig *r, int64_t now_ns)
     struct storage_parts parts = {.store = r->rec.store, .samples = r->rec.samples};
     parts.ring = r->ring = ring_new(1 << 20);
     parts.flush_ns = r->flush_ns;
+    parts.reserve_bytes = r->reserve_bytes;
     rec_must(uv_loop_init(&r->loop), &e, "uv_loop_init");
     rec_must(storage_open_parts(&r->storage, &r->loop, r->rec.path, &parts, &e), &e,
              "storage_open");

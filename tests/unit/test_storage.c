@@ -1,15 +1,13 @@
 /* The storage thread: what a job finds in the database, in which order answers come, what a kill costs,
- * what a full disk does, who may read when. */
+ * who may read when. What a disk that fails does: test_storage_health.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/wait.h>
 
 #include "common/units.h"
@@ -271,74 +269,12 @@ static void test_kills(void **state)
     munmap(shared, 4096);
 }
 
-/* ---- a full disk -------------------------------------------------------------------------------- */
-
-static void fill_disk(const char *path)
-{
-    int fd = open(path, O_WRONLY | O_CREAT, 0600);
-    static char block[4096];
-    assert_true(fd >= 0);
-    for (size_t n = sizeof(block); n > 0; n /= 2)
-        while (write(fd, block, n) == (ssize_t)n)
-            ;
-    close(fd);
-}
-
-static void test_full_disk(void **state)
-{
-    struct rig *r = *state;
-    struct storage_status s;
-    struct job j;
-    char filler[160];
-    if (getuid() != 0 || mount("none", r->rec.dir, "tmpfs", 0, "size=2m") != 0) {
-        printf("skipped: a small file system of our own needs root\n");
-        skip();
-    }
-    snprintf(filler, sizeof(filler), "%s/filler", r->rec.dir);
-    rig_open(r);
-    int64_t value = 0;
-    for (int i = 0; i < 100; i++)
-        rig_tick(r, ++value);
-    submit(r, &j, "INSERT INTO meta VALUES('before', '1')");
-    wait_for(r, &j);
-    assert_int_equal(j.rc, 0);
-    fill_disk(filler);
-    /* Jobs fail in words, samples wait. Free pages may serve a few commits first. */
-    for (int i = 0; i < 200; i++) {
-        for (int k = 0; k < 50; k++)
-            rig_tick(r, ++value);
-        submit(r, &j, "INSERT INTO meta SELECT hex(randomblob(8)), hex(randomblob(3000))");
-        wait_for(r, &j);
-        if (j.rc)
-            break;
-    }
-    assert_int_equal(j.rc, WATTQ_E_STORAGE);
-    assert_non_null(strstr(j.text, "space"));
-    storage_get_status(r->storage, &s);
-    assert_true(s.degraded);
-    assert_true(s.reason[0] != '\0');
-    for (int k = 0; k < 100; k++)
-        rig_tick(r, ++value);
-    unlink(filler);
-    submit(r, &j, "INSERT INTO meta VALUES('after', '1')");
-    wait_for(r, &j);
-    assert_int_equal(j.rc, 0);
-    storage_get_status(r->storage, &s);
-    assert_false(s.degraded);
-    rig_close(r);
-    /* Every tick is there, in order, each once. */
-    assert_int_equal(rec_ask(&r->rec, "SELECT sum(n) - count(*) + 1 FROM chunk"), value);
-    assert_int_equal(rec_ask(&r->rec, "SELECT max(e1_uj) FROM head"), value - 1);
-    assert_int_equal(rec_ask(&r->rec, "SELECT count(*) FROM gap"), 0);
-    umount2(r->rec.dir, MNT_DETACH);
-}
-
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(test_kills),   T(test_tick_before_job),        T(test_savepoints_and_order),
-        T(test_readers), T(test_stop_answers_everybody), T(test_full_disk),
+        T(test_readers), T(test_stop_answers_everybody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
