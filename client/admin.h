@@ -6,6 +6,7 @@
 
 int admin_check(struct app *app, struct err *e);
 int admin_backup(struct app *app, struct err *e);
+int admin_restore(struct app *app, struct err *e);
 int admin_compact(struct app *app, struct err *e);
 int admin_gpu(struct app *app, struct err *e);
 

@@ -167,7 +167,8 @@ const struct cmd cmd_table[] = {
      "one HTML page about training runs: the study's findings against them, figures, model",
      "wattq report -o sweep.html sweep:3", OPT(OUT) | OPT(TITLE), OPT_MIXED, -1, false, cmd_report},
     {"admin", NULL,
-     "check | backup FILE | compact | retire USER | forget USER --yes | gpu GPU off|on | log",
+     "check | backup FILE | restore FILE | compact | retire USER | forget USER --yes | "
+     "gpu GPU off|on | log",
      "for admins: is any of the database damaged, a copy of all of it, its free space given back; "
      "a user who leaves keeps no name, or nothing that "
      "tells of them; a GPU that no run is given; who did what",

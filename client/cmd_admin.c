@@ -179,9 +179,9 @@ static int forget(struct app *app, struct err *e)
 static const struct sub {
     const char *name;
     int (*run)(struct app *app, struct err *e);
-} subs[] = {{"retire", retire},     {"forget", forget},       {"log", show_log},
-            {"check", admin_check}, {"backup", admin_backup}, {"compact", admin_compact},
-            {"gpu", admin_gpu}};
+} subs[] = {{"retire", retire},         {"forget", forget},       {"log", show_log},
+            {"check", admin_check},     {"backup", admin_backup}, {"restore", admin_restore},
+            {"compact", admin_compact}, {"gpu", admin_gpu}};
 
 int cmd_admin(struct app *app, struct err *e)
 {

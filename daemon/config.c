@@ -30,6 +30,8 @@ const struct config_option config_options[] = {
     {"config", CONFIG_STR, AT(file), "", "path",
      "file with these options (default: $XDG_CONFIG_HOME/wattq/wattqd.conf, may be absent)", NULL,
      0, 0},
+    {"restore", CONFIG_STR, AT(restore), "", "path",
+     "put this backup in the place of the database, and end; - is the standard input", NULL, 0, 0},
     {"libexec-dir", CONFIG_STR, AT(libexec_dir), "", "path",
      "where wattq-shepherd and wattq-train are (default: beside wattqd)", NULL, 0, 0},
     {"sysfs-root", CONFIG_STR, AT(sysfs_root), "", "path",
@@ -274,7 +276,7 @@ static int set_line(struct config *c, char *line, struct err *e)
     const struct config_option *o = find_option(name, strlen(name));
     if (!o)
         return unknown_option(name, strlen(name), "", e);
-    if (o->offset == AT(file))
+    if (o->offset == AT(file) || o->offset == AT(restore))
         return err_set(e, WATTQ_E_USAGE, "'%s' has a meaning on the command line only", name);
     return set_value(c, o, trim(eq + 1), e);
 }

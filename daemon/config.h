@@ -16,6 +16,7 @@ struct config {
     char *state_dir;
     char *runtime_dir;
     char *file;        /* config file read; "" = default place, absent is fine */
+    char *restore;     /* "" = serve; else a backup to put in the place of the database */
     char *libexec_dir; /* where wattq-shepherd and wattq-train are; "" = beside wattqd */
     char *sysfs_root;
     char *meters, *meters_socket;           /* programs that are meters (meter/line.h) */

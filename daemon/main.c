@@ -1,8 +1,9 @@
-/* wattqd: options, then daemon_run (daemon.c), then an exit code (wattqd(8)). */
+/* wattqd: options, then daemon_run (daemon.c) or restore_run, then an exit code (wattqd(8)). */
 #include <stdio.h>
 
 #include "daemon/daemon.h"
 #include "daemon/log.h"
+#include "daemon/restore.h"
 
 static int fail(const struct err *e)
 {
@@ -22,7 +23,7 @@ int main(int argc, char **argv)
     enum log_level level = LOG_INFO;
     if (log_parse_level(config.log_level, &level) == 0)
         log_set_level(level);
-    rc = daemon_run(&config, &e);
+    rc = config.restore[0] ? restore_run(&config, &e) : daemon_run(&config, &e);
     config_fini(&config);
     return rc < 0 ? fail(&e) : 0;
 }

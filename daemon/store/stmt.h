@@ -33,6 +33,7 @@
 #include "daemon/store/sql_marks.h"
 #include "daemon/store/sql_models.h"
 #include "daemon/store/sql_others.h"
+#include "daemon/store/sql_replace.h"
 #include "daemon/store/sql_runs.h"
 #include "daemon/store/sql_samples.h"
 #include "daemon/store/sql_store.h"
@@ -48,7 +49,8 @@
     SQL_MARKS(X)                                                                                   \
     SQL_MODELS(X)                                                                                  \
     SQL_ACCOUNTS(X)                                                                                \
-    SQL_BASELINES(X) SQL_OTHERS(X) SQL_BESIDE(X) SQL_FORMER(X) SQL_DAMAGE(X) SQL_GPU_OUT(X)
+    SQL_BASELINES(X)                                                                               \
+    SQL_OTHERS(X) SQL_BESIDE(X) SQL_FORMER(X) SQL_DAMAGE(X) SQL_GPU_OUT(X) SQL_REPLACE(X)
 
 enum stmt_id {
 #define STMT_ID(name, sql) STMT_##name,

@@ -2,14 +2,18 @@
 import hashlib
 import json
 import os
+import re
+import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from harness import BIN, Client, Daemon, until  # noqa: E402
+from harness import BIN, ENDED, Client, Daemon, Refused, until  # noqa: E402
 
+WATTQD = os.path.join(BIN, "daemon", "wattqd")
 WATTQ = os.path.join(BIN, "client", "wattq")
 
 
@@ -28,6 +32,11 @@ def sql(d, statement):
     db.commit()
     db.close()
     return rows
+
+
+def ended(d, run):
+    state = d.state(run)
+    return state if state in ENDED else None
 
 
 class Admin(unittest.TestCase):
@@ -106,6 +115,107 @@ class Admin(unittest.TestCase):
         self.assertEqual(sql(self.d, "PRAGMA integrity_check"), [("ok",)])
         self.assertRegex(wattq(self.d, "admin", "compact"), r"^\S+ \S+ before, \S+ \S+ now\n$")
         self.assertEqual(self.d.show(self.run_id)["state"], "done")
+
+    # ---- restore --------------------------------------------------------------------------------------
+
+    def restore(self, name, code=0, stdin=None):
+        args = [WATTQD, "--state-dir", self.d.state_dir, "--config", "/dev/null", "--restore", name]
+        r = subprocess.run(args, capture_output=True, text=True, timeout=60, stdin=stdin,
+                           env=dict(os.environ, XDG_RUNTIME_DIR=""))
+        self.assertEqual(r.returncode, code, r.stdout + r.stderr)
+        return r.stdout + r.stderr
+
+    def state_files(self, prefix="wattq.db"):
+        return sorted(n for n in os.listdir(self.d.state_dir) if n.startswith(prefix))
+
+    def test_restore(self):
+        name = self.d.path("copy.db")
+        going = self.d.sh("sleep 60", label="going")
+        begins, waits = self.d.sh("true", label="begins later"), self.d.sh("true", label="waits")
+        until(lambda: self.d.state(going) == "running", "it runs")
+        wattq(self.d, "admin", "backup", name)
+        energy = self.d.show(self.run_id)["energy"]
+        self.d.call("hold", runs=[waits])
+        self.d.call("cancel", runs=[going])
+        later = self.d.sh("true", label="made later")
+        self.assertEqual([r["state"] for r in self.d.wait(begins, later)], ["done", "done"])
+        self.assertIn("wattqd runs already", self.restore(name, code=5))
+        self.d.stop()
+        with open(name, encoding=None, mode="rb") as f:
+            text = self.restore("-", stdin=f)
+        self.assertRegex(text, r"wattq\.db: 4 runs, the newest of 20\S+Z\n1 runs that waited are held now; .*\n1 runs .* cancelled\n")
+        aside = re.search(r"before: (\S+)\n", text).group(1)
+        db = sqlite3.connect(aside)
+        self.assertEqual(db.execute("SELECT count(*) FROM run").fetchall(), [(5,)])
+        db.close()
+        self.d.start()
+        self.assertEqual(self.d.show(self.run_id)["energy"], energy)
+        self.assertEqual(until(lambda: ended(self.d, going), "what its directory says is taken in"), "cancelled")
+        self.assertEqual([self.d.state(r) for r in (begins, waits)], ["cancelled", "held"])
+        self.assertIn("restored", self.d.show(waits)["reason"])
+        with self.assertRaises(Refused):
+            self.d.show(later)
+        self.assertGreater(self.d.sh("true"), later)
+        self.assertIn("restore", wattq(self.d, "admin", "log"))
+        self.d.call("release", runs=[waits])
+        self.assertEqual(self.d.wait(waits)["state"], "done")
+        self.assertEqual(len(self.state_files()), 4)  # the database with its log, and the one from before
+
+    def test_restore_refuses(self):
+        name = self.d.path("copy.db")
+        wattq(self.d, "admin", "backup", name)
+        self.stop_and()
+        damaged = self.d.path("damaged.db")
+        wattq(self.d, "admin", "backup", damaged)
+        self.d.stop()
+        with open(os.path.join(self.d.state_dir, "wattq.db"), "rb") as f:
+            before = f.read()
+        files = self.state_files()
+        db = sqlite3.connect(damaged)
+        db.execute("UPDATE chunk SET b = x'00' WHERE id = 1")
+        db.commit()
+        db.close()
+        newer = self.d.path("newer.db")
+        shutil.copy(name, newer)
+        db = sqlite3.connect(newer)
+        db.execute("PRAGMA user_version = 999")
+        db.commit()
+        db.close()
+        other = self.d.path("other.db")
+        sqlite3.connect(other).execute("CREATE TABLE song(name)").connection.close()
+        text = self.d.path("text")
+        with open(text, "w") as f:
+            f.write("no database")
+        for bad, code, why in ((damaged, 1, "1 things in it are damaged"), (newer, 1, "a newer wattq .schema 999"),
+                               (other, 1, "another program"), (text, 1, "does not begin as a database"),
+                               (self.d.path("none"), 1, "cannot read")):
+            said = self.restore(bad, code=code)
+            self.assertRegex(said, why)
+            self.assertNotIn("restoring", said)
+            with open(os.path.join(self.d.state_dir, "wattq.db"), "rb") as f:
+                self.assertEqual(f.read(), before)
+            self.assertEqual(self.state_files(), files)
+        self.d.start()
+
+    def test_what_to_type(self):
+        name = self.d.path("it's a copy.db")
+        wattq(self.d, "admin", "backup", name)
+        run = self.d.sh("true", label="made later")
+        self.d.wait(run)
+        commands = wattq(self.d, "admin", "restore", name)
+        self.assertEqual(len(commands.splitlines()), 2)
+        self.assertEqual(json.loads(wattq(self.d, "--json", "admin", "restore", name))["commands"], commands.splitlines())
+        self.d.drop_client()
+        path = os.pathsep.join([os.path.join(os.path.abspath(BIN), "daemon"), os.environ["PATH"]])
+        reaper = threading.Thread(target=self.d.proc.wait)  # it is our child
+        reaper.start()
+        subprocess.run(["sh", "-ec", commands], check=True, timeout=60, stdout=subprocess.DEVNULL,
+                       env=dict(os.environ, XDG_RUNTIME_DIR="", XDG_CONFIG_HOME=self.d.dir, PATH=path))
+        reaper.join()
+        self.d.start()
+        with self.assertRaises(Refused):
+            self.d.show(run)
+        self.assertIn("no file that wattq wrote", wattq(self.d, "admin", "restore", self.d.path("script"), code=1))
 
     def test_unknown_part(self):
         self.assertIn("did you mean wattq admin check?", wattq(self.d, "admin", "chek", code=2))

@@ -162,6 +162,7 @@ static void test_slips_in_the_file_name_the_line(void **state)
         {"period = 5\n", "line 1", ""},
         {"period\n", "line 1: 'period' is not of the form", ""},
         {"config = /x\n", "command line only", ""},
+        {"restore = /x\n", "command line only", ""},
         {"--period = 1s\n", "unknown option --period", ""},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
