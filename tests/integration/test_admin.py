@@ -13,6 +13,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from harness import BIN, ENDED, Client, Daemon, Refused, until  # noqa: E402
 
+SRC = os.environ.get("WATTQ_SRC", ".")
 WATTQD = os.path.join(BIN, "daemon", "wattqd")
 WATTQ = os.path.join(BIN, "client", "wattq")
 
@@ -126,7 +127,7 @@ class Admin(unittest.TestCase):
         return r.stdout + r.stderr
 
     def state_files(self, prefix="wattq.db"):
-        return sorted(n for n in os.listdir(self.d.state_dir) if n.startswith(prefix))
+        return sorted(n for n in os.listdir(self.d.state_dir) if n.startswith(prefix) and not n.endswith("-reserve"))
 
     def test_restore(self):
         name = self.d.path("copy.db")
@@ -160,6 +161,24 @@ class Admin(unittest.TestCase):
         self.d.call("release", runs=[waits])
         self.assertEqual(self.d.wait(waits)["state"], "done")
         self.assertEqual(len(self.state_files()), 4)  # the database with its log, and the one from before
+
+    def test_restore_of_the_first_schema(self):
+        name = self.d.path("old.db")
+        db = sqlite3.connect(name)
+        with open(os.path.join(SRC, "tests", "golden", "db", "schema_1.sql")) as f:
+            db.executescript(f.read())
+        stored = db.execute("SELECT energy_uj FROM energy WHERE run = 1 AND channel IS NULL AND figure = 'machine'"
+                            " AND part = 'window'").fetchone()[0]
+        db.close()
+        self.d.stop()
+        self.assertIn("wattq.db: 3 runs", self.restore(name))
+        with open(name, "rb") as f:
+            self.assertEqual(f.read()[60:64], b"\0\0\0\x01")  # what was given is as it was: user_version
+        self.d.start()
+        run = self.d.show(1)
+        self.assertEqual((run["label"], run["state"], run["energy"][0]["energy_uj"]), ("golden", "done", stored))
+        self.assertEqual(self.d.call("energy", run=1)["figures"][0]["energy_uj"], stored)
+        self.assertRegex(wattq(self.d, "admin", "check"), "^sound")
 
     def test_restore_refuses(self):
         name = self.d.path("copy.db")
