@@ -69,7 +69,7 @@ static int unpack(struct damage_walk *w, struct codec_view *v, struct err *e)
     bool whole = true;
     (void)codec_time(v, v->n - 1);
     for (uint32_t slot = 0; slot < v->channels; slot++) {
-        struct codec_cursor c;
+        struct codec_cursor c = {.has_raw = false}; /* blobs of version 0 leave most of it alone */
         codec_cursor_open(&c, v, slot);
         for (uint32_t i = 0; i < v->n; i++) {
             uint8_t state = 0;
