@@ -26,19 +26,33 @@ struct former_job {
 
 /* ---- rows -------------------------------------------------------------------------------------------- */
 
+static void drop(const char *dir, const char *name)
+{
+    char *path CLEANUP(base_freep) = base_printf("%s/%s", dir, name);
+    (void)unlink(path); /* it may have gone already: of a run that ended well, or expired */
+}
+
 static void drop_env(void *arg, const char *hash)
 {
     const struct former_job *j = arg;
-    char *path CLEANUP(base_freep) = base_printf("%s/%s", j->t.d->paths.envs, hash);
-    (void)unlink(path); /* of a run that ended well it has gone already */
+    drop(j->t.d->paths.envs, hash);
+}
+
+static void drop_warrant(void *arg, const char *name)
+{
+    const struct former_job *j = arg;
+    drop(j->t.d->paths.warrants, name);
 }
 
 static int former_work(struct store *s, struct storage_job *job, struct err *e)
 {
     struct former_job *j = container_of(job, struct former_job, job);
+    const struct former_files files = {drop_warrant, drop_env, j};
+    struct former_who who = {j->uid, j->name, j->by};
     j->out.uid = j->uid;
-    int rc = j->uid < 0 ? 0 : former_retire(s, j->uid, j->name, j->by, &j->out, e);
-    return rc < 0 || !j->forget ? rc : former_forget(s, j->out.uid, j->by, drop_env, j, &j->out, e);
+    int rc = j->uid < 0 ? 0 : former_retire(s, &who, &files, &j->out, e);
+    who.uid = j->out.uid;
+    return rc < 0 || !j->forget ? rc : former_forget(s, &who, &files, &j->out, e);
 }
 
 /* ---- files ------------------------------------------------------------------------------------------- */

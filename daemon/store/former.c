@@ -115,24 +115,37 @@ static int note(struct store *s, const char *act, const struct former *f, int64_
     return former_act(s, by, act, text, e);
 }
 
-int former_retire(struct store *s, int64_t uid, const char *name, int64_t by, struct former *out,
-                  struct err *e)
+static int tell_files(struct store *s, enum stmt_id id, int64_t uid,
+                      void (*fn)(void *arg, const char *name), void *arg, struct err *e)
 {
-    int rc = nothing_live(s, uid, name, e);
+    sqlite3_stmt *st CLEANUP(stmt_put) = stmt_get(s, id);
+    int rc = 0;
+    stmt_bind_int(st, 1, uid);
+    while ((rc = stmt_step(st, e)) > 0)
+        fn(arg, stmt_text(st, 0));
+    return rc;
+}
+
+int former_retire(struct store *s, const struct former_who *who, const struct former_files *files,
+                  struct former *out, struct err *e)
+{
+    int rc = nothing_live(s, who->uid, who->name, e);
     if (rc == 0)
-        rc = count(s, uid, out, e);
+        rc = count(s, who->uid, out, e);
     if (rc == 0 && out->runs + out->sweeps == 0) {
-        err_set(e, WATTQ_E_NOT_FOUND, "no run here is of %.60s", name);
+        err_set(e, WATTQ_E_NOT_FOUND, "no run here is of %.60s", who->name);
         return err_next(e, "wattq usage --by user names those that have some");
     }
     if (rc == 0)
         rc = next_uid(s, &out->uid, e);
     if (rc == 0)
-        rc = put(s, out->uid, name, uid, e);
+        rc = put(s, out->uid, who->name, who->uid, e);
     if (rc == 0)
-        rc = note(s, "retire", out, by, e);
+        rc = note(s, "retire", out, who->by, e);
+    if (rc == 0)
+        rc = tell_files(s, STMT_RETIRE_WARRANTS, who->uid, files->warrant, files->arg, e);
     /* The last: an admin who retires himself has done this too. */
-    return rc < 0 ? rc : hand_over(s, uid, out->uid, e);
+    return rc < 0 ? rc : hand_over(s, who->uid, out->uid, e);
 }
 
 int former_run(struct store *s, int64_t uid, int64_t after, int64_t *run, struct err *e)
@@ -209,17 +222,6 @@ static void bind(sqlite3_stmt *st, const struct person *p)
         stmt_bind_text(st, 4, p->was);
 }
 
-static int forget_envs(struct store *s, const struct person *p,
-                       void (*fn)(void *arg, const char *hash), void *arg, struct err *e)
-{
-    STMT_USE(st, s, FORGET_ENV);
-    int rc = 0;
-    bind(st, p);
-    while ((rc = stmt_step(st, e)) > 0)
-        fn(arg, stmt_text(st, 0));
-    return rc;
-}
-
 static int forget_rows(struct store *s, const struct person *p, struct err *e)
 {
     static const enum stmt_id rows[] = {STMT_FORGET_CODE,   STMT_FORGET_LABEL, STMT_FORGET_SWEEP,
@@ -244,22 +246,21 @@ static int forget_name(struct store *s, int64_t uid, struct err *e)
     return stmt_run(st, e);
 }
 
-int former_forget(struct store *s, int64_t uid, int64_t by,
-                  void (*env)(void *arg, const char *hash), void *arg, struct former *out,
-                  struct err *e)
+int former_forget(struct store *s, const struct former_who *who, const struct former_files *files,
+                  struct former *out, struct err *e)
 {
     struct person p CLEANUP(person_finip) = {0};
-    out->uid = uid;
-    int rc = find(s, uid, &p, e);
+    out->uid = who->uid;
+    int rc = find(s, who->uid, &p, e);
     if (rc == 0)
-        rc = count(s, uid, out, e);
+        rc = count(s, who->uid, out, e);
     if (rc == 0) /* what is deleted is overwritten, and not left in free pages */
         rc = stmt_exec(s, "PRAGMA secure_delete = ON", e);
     if (rc == 0)
-        rc = forget_envs(s, &p, env, arg, e);
+        rc = tell_files(s, STMT_FORGET_ENV, who->uid, files->env, files->arg, e);
     if (rc == 0)
         rc = forget_rows(s, &p, e);
     if (rc == 0)
-        rc = forget_name(s, uid, e);
-    return rc < 0 ? rc : note(s, "forget", out, by, e);
+        rc = forget_name(s, who->uid, e);
+    return rc < 0 ? rc : note(s, "forget", out, who->by, e);
 }

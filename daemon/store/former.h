@@ -20,15 +20,25 @@ struct former {
     int64_t uid; /* from now on: below USERS_RETIRED */
     int64_t runs, sweeps;
 };
+/* Files that are of no use any more, for the caller to remove: warrants of theirs, environments that nobody else's runs
+ * have. */
+struct former_files {
+    void (*warrant)(void *arg, const char *name);
+    void (*env)(void *arg, const char *hash);
+    void *arg;
+};
 /* Who leaves has nothing queued or running: WATTQ_E_CONFLICT names what is in the way; WATTQ_E_NOT_FOUND where nothing
  * is theirs. name: as the system has it now, else the number. by: the admin. */
-int former_retire(struct store *s, int64_t uid, const char *name, int64_t by, struct former *out,
-                  struct err *e) MUST_USE;
-/* uid: of one who has left; once more does no harm. WATTQ_E_NOT_FOUND. env: each environment of theirs alone, whose file
- * is to be removed. */
-int former_forget(struct store *s, int64_t uid, int64_t by,
-                  void (*env)(void *arg, const char *hash), void *arg, struct former *out,
-                  struct err *e) MUST_USE;
+struct former_who {
+    int64_t uid;
+    const char *name;
+    int64_t by;
+};
+int former_retire(struct store *s, const struct former_who *who, const struct former_files *files,
+                  struct former *out, struct err *e) MUST_USE;
+/* who->uid: of one who has left; once more does no harm. WATTQ_E_NOT_FOUND. */
+int former_forget(struct store *s, const struct former_who *who, const struct former_files *files,
+                  struct former *out, struct err *e) MUST_USE;
 /* The next run of that user after run `after`. 1 = there is none. */
 int former_run(struct store *s, int64_t uid, int64_t after, int64_t *run, struct err *e) MUST_USE;
 

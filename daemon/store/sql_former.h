@@ -29,6 +29,7 @@
                    " FROM meta WHERE k >= 'former:' AND k < 'former;' ORDER BY u DESC")            \
     X(FORMER_FORGOTTEN, "UPDATE meta SET v = json_object('utc_ns', json_extract(v, '$.utc_ns'),"   \
                         " 'forgotten_utc_ns', ?2) WHERE k = 'former:' || ?1")                      \
+    X(RETIRE_WARRANTS, "SELECT DISTINCT warrant FROM run WHERE uid = ?1 AND warrant IS NOT NULL")  \
     X(RETIRE_RUN, "UPDATE run SET uid = ?2, warrant = NULL WHERE uid = ?1")                        \
     X(RETIRE_SWEEP, "UPDATE sweep SET uid = ?2 WHERE uid = ?1")                                    \
     X(RETIRE_EVENT, "UPDATE event SET actor_uid = ?2 WHERE actor_uid = ?1")                        \

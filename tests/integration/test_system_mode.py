@@ -79,6 +79,7 @@ class Shared(unittest.TestCase):
     def test_a_uid_that_is_given_again(self):
         """Who has a uid next sees nothing of who had it before, neither by wattq nor by path."""
         d = self.d
+        before = set(os.listdir(d.path("state", "warrants"))) if os.path.exists(d.path("state", "warrants")) else set()
         ran = d.wattq_submit("eve", "sh", "-c", "echo secret", SECRET="sesame")
         d.wait(ran)
         d.wattq("eve", "exec", "sh", "-c", "echo '{\"x\":1}' >> $WATTQ_METRICS")
@@ -90,7 +91,10 @@ class Shared(unittest.TestCase):
         d.wattq("eve", "cancel", str(waits))
         self.assertIn("for the owner of this wattqd and its admins",
                       d.wattq("bob", "admin", "retire", "eve", check=False).stderr)
+        warrants = set(os.listdir(d.path("state", "warrants"))) - before
+        self.assertGreaterEqual(len(warrants), 3)
         self.assertIn("3 runs are of retired-1 from now on", d.wattq("joe", "admin", "retire", "eve"))
+        self.assertFalse(set(os.listdir(d.path("state", "warrants"))) & warrants)
         for run, name in ((ran, "log"), (ran, "metrics"), (here, "metrics"), (here, "result"), (here, ".")):
             path = d.path("state", "runs", str(run), name)
             self.assertTrue(os.path.exists(path), path)

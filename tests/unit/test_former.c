@@ -104,9 +104,29 @@ static int tear_down(void **state)
     return rc;
 }
 
-static void no_env(void *arg, const char *hash)
+static void keep_name(void *arg, const char *name)
 {
-    (void)base_strcpy(arg, 80, hash);
+    char *text = arg;
+    (void)snprintf(text + strlen(text), 80 - strlen(text), "%s;", name);
+}
+
+/* What was to be removed, since it was last looked at. */
+static char removed[80];
+
+static int retire(struct fixture *f, const char *name, struct former *out)
+{
+    const struct former_who who = {ADA, name, ADMIN};
+    const struct former_files files = {keep_name, keep_name, removed};
+    removed[0] = '\0';
+    return former_retire(f->s, &who, &files, out, &f->e);
+}
+
+static int forget(struct fixture *f, int64_t uid, struct former *out)
+{
+    const struct former_who who = {uid, "", ADMIN};
+    const struct former_files files = {keep_name, keep_name, removed};
+    removed[0] = '\0';
+    return former_forget(f->s, &who, &files, out, &f->e);
 }
 
 static int keep_user(void *arg, const struct former_user *u)
@@ -133,8 +153,9 @@ static void test_a_uid_that_comes_again(void **state)
     assert_int_equal(runs_mark(f->s, f->ada[0], (struct run_actor){ADA, false}, &m, 5, &f->e), 0);
     assert_int_equal(runs_pin(f->s, f->ada[0], ADA, 5, "keep", &f->e), 0);
     assert_int_equal(former_act(f->s, ADA, "calibrate", "x", &f->e), 0);
-    assert_int_equal(former_retire(f->s, ADA, "ada", ADMIN, &out, &f->e), 0);
+    assert_int_equal(retire(f, "ada", &out), 0);
     assert_int_equal(out.uid, USERS_RETIRED - 1);
+    assert_string_equal(removed, "w;");
     assert_int_equal(out.runs, 2);
     assert_string_equal(ask(f, "SELECT group_concat(DISTINCT uid) FROM run ORDER BY id"),
                         "-1001,1002");
@@ -149,10 +170,10 @@ static void test_a_uid_that_comes_again(void **state)
     /* Whoever has it next, and leaves too, is another. */
     add(f, ADA, "new", "");
     tell(f, "UPDATE run SET state = 'done' WHERE state = 'queued'");
-    assert_int_equal(former_retire(f->s, ADA, "eve", ADMIN, &out, &f->e), 0);
+    assert_int_equal(retire(f, "eve", &out), 0);
     assert_int_equal(out.runs, 1);
     assert_string_equal(users(f), "-1001 ada 1001;-1002 eve 1001;");
-    assert_int_equal(former_retire(f->s, ADA, "eve", ADMIN, &out, &f->e), WATTQ_E_NOT_FOUND);
+    assert_int_equal(retire(f, "eve", &out), WATTQ_E_NOT_FOUND);
 }
 
 static void test_what_is_in_the_way(void **state)
@@ -160,7 +181,7 @@ static void test_what_is_in_the_way(void **state)
     struct fixture *f = *state;
     struct former out = {0};
     tell(f, "UPDATE run SET state = 'held' WHERE id = 2");
-    assert_int_equal(former_retire(f->s, ADA, "ada", ADMIN, &out, &f->e), WATTQ_E_CONFLICT);
+    assert_int_equal(retire(f, "ada", &out), WATTQ_E_CONFLICT);
     assert_string_equal(f->e.text, "runs of ada are not over yet: 2");
     assert_string_equal(f->e.next, "wattq cancel 2, and then again");
     assert_string_equal(ask(f, "SELECT count(*) FROM run WHERE uid = 1001"), "2");
@@ -170,7 +191,6 @@ static void test_nothing_tells_of_the_forgotten(void **state)
 {
     struct fixture *f = *state;
     struct former out = {0};
-    char env[80] = "";
     char *words[] = {(char[]){"adas"}};
     const struct run_mark tag = {.kind = RUN_MARK_TAG, .add = words, .nadd = 1};
     const struct run_mark note = {.kind = RUN_MARK_NOTE, .text = (char[]){"mine, Ada"}};
@@ -183,11 +203,11 @@ static void test_nothing_tells_of_the_forgotten(void **state)
         assert_int_equal(runs_param_put(f->s, f->ada[i], "kind", "wide", &f->e), 0);
     }
     tell(f, "INSERT INTO run_other(run, kind, owner, busy_us) VALUES(3, 'login', 'ada', 5)");
-    assert_int_equal(former_forget(f->s, ADA, ADMIN, no_env, env, &out, &f->e), WATTQ_E_NOT_FOUND);
-    assert_int_equal(former_retire(f->s, ADA, "ada", ADMIN, &out, &f->e), 0);
+    assert_int_equal(forget(f, ADA, &out), WATTQ_E_NOT_FOUND);
+    assert_int_equal(retire(f, "ada", &out), 0);
     for (int twice = 0; twice < 2; twice++)
-        assert_int_equal(former_forget(f->s, out.uid, ADMIN, no_env, env, &out, &f->e), 0);
-    assert_string_equal(env, "aaaa");
+        assert_int_equal(forget(f, out.uid, &out), 0);
+    assert_string_equal(removed, "aaaa;");
     assert_string_equal(
         ask(f, "SELECT count(*) FROM run WHERE uid < 0 AND (spec LIKE '%ada%' OR label LIKE"
                " '%ada%' OR reason LIKE '%ada%' OR project LIKE '%ada%')"),
@@ -234,7 +254,7 @@ static void test_the_log(void **state)
     assert_int_equal(runs_act(f->s, f->bob, (struct run_actor){ADMIN, true}, "moved", &f->e), 0);
     assert_int_equal(runs_done_to(f->s, f->bob, (struct run_actor){BOB, false}, "his own", &f->e),
                      0);
-    assert_int_equal(former_retire(f->s, ADA, "ada", ADMIN, &out, &f->e), 0);
+    assert_int_equal(retire(f, "ada", &out), 0);
     assert_int_equal(former_log(f->s, 10, keep_event, text, &f->e), 0);
     assert_string_equal(text, "7 retire retired-1: 2 runs, 0 sweeps;7 done moved;");
     text[0] = '\0';
