@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "common/sha256.h"
 #include "common/units.h"
 #include "daemon/api/ops_private.h"
 #include "daemon/store/backup.h"
@@ -26,7 +25,6 @@ struct ops_backup {
     struct backup_watch watch;
     int fd;
     int64_t offset, bytes;
-    struct sha256 sum;
 };
 
 static void maybe_free(struct ops_backup *x)
@@ -77,12 +75,9 @@ static void fail(struct ops_backup *x, const struct err *e)
 
 static void send_end(struct ops_backup *x)
 {
-    char sum[SHA256_HEX];
     struct wire_out o = {0};
-    sha256_end_hex(&x->sum, sum);
     ops_begin(&o, x->t.id);
     wire_put_int(&o, "bytes", x->bytes);
-    wire_put_str(&o, "sha256", sum);
     peer_send(x->t.p, &o);
     wire_out_free(&o);
 }
@@ -105,7 +100,6 @@ static bool send_piece(struct ops_backup *x, struct err *e)
     wire_put_bool(&o, "more", true);
     peer_send(x->t.p, &o);
     wire_out_free(&o);
-    sha256_add(&x->sum, buf, (size_t)got);
     x->offset += got;
     return true;
 }
@@ -164,7 +158,6 @@ static void copied(struct reader_job *job, int rc, const struct err *e)
         return;
     }
     x->bytes = end > 0 ? (int64_t)end : 0;
-    sha256_init(&x->sum);
     uv_timer_start(&x->timer, on_send, 0, 0);
 }
 

@@ -63,31 +63,13 @@ int damage_structure(struct store *s, const struct damage_sink *to, struct err *
 
 /* ---- blocks ------------------------------------------------------------------------------------- */
 
-/* Every value of every column: a part that ends early shows only there. */
-static int unpack(struct damage_walk *w, struct codec_view *v, struct err *e)
-{
-    bool whole = true;
-    (void)codec_time(v, v->n - 1);
-    for (uint32_t slot = 0; slot < v->channels; slot++) {
-        struct codec_cursor c = {.has_raw = false}; /* blobs of version 0 leave most of it alone */
-        codec_cursor_open(&c, v, slot);
-        for (uint32_t i = 0; i < v->n; i++) {
-            uint8_t state = 0;
-            (void)codec_cursor_next(&c, &state);
-        }
-        whole = whole && !c.bits.over;
-        w->values += v->n;
-    }
-    return whole && v->sound == v->n ? 0 : err_set(e, WATTQ_E_CORRUPT, "its values end early");
-}
-
+/* Values are not unpacked, that takes ten times as long: their checksum has been compared. */
 static int check_view(struct damage_walk *w, struct codec_view *v, const struct damage *d,
                       struct err *e)
 {
-    int rc = unpack(w, v, e);
-    if (rc < 0)
-        return rc;
-    if (v->n != d->ticks || codec_time(v, 0) != d->t0_ns || codec_time(v, v->n - 1) != d->t1_ns)
+    w->values += (int64_t)v->n * v->channels;
+    if (v->n != d->ticks || codec_time(v, 0) != d->t0_ns || codec_time(v, v->n - 1) != d->t1_ns ||
+        v->sound != v->n)
         return err_set(e, WATTQ_E_CORRUPT, "it is not that of its row");
     return 0;
 }

@@ -1,5 +1,5 @@
 /* What of a database is damaged: its pages, rows and indexes by SQLite's own check, and its samples, which SQLite
- * knows as bytes only, by their checksums and by unpacking all of them. Reads only; any connection, its thread.
+ * knows as bytes only, by their checksums and by whether they are those of their row. Reads only; any connection, its thread.
  * Nothing is repaired: what is damaged can be read no more, and the rest can. */
 #ifndef DAEMON_STORE_DAMAGE_H
 #define DAEMON_STORE_DAMAGE_H

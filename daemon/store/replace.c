@@ -90,8 +90,8 @@ static int refuse(const struct replace_ask *ask, const char *part, int rc, struc
     char why[sizeof(e->text)];
     const char *at = strstr(e->text, part);
     base_strcpy(why, sizeof(why), at ? at + strlen(part) : e->text);
-    err_set(e, rc, "%.200s is not restored: it%s%s",
-            strcmp(ask->from, "-") ? ask->from : "what came", at ? "" : " cannot be: ", why);
+    err_set(e, rc, "%.200s is not restored: %s%s", strcmp(ask->from, "-") ? ask->from : "what came",
+            at ? "it" : "", why);
     return err_next(e, rc == WATTQ_E_VERSION ? "use the newer wattqd; nothing was changed"
                                              : "try another backup; nothing was changed");
 }

@@ -2,7 +2,7 @@
  * wattqd runs; any thread.
  *
  * Nothing is touched before the new one is whole: it is copied beside the old one, brought to this version's schema there,
- * looked at page by page and sample by sample, and on the disk. Then the old one is set aside under a name with the time,
+ * looked at, every page and every block of samples, and on the disk. Then the old one is set aside under a name with the time,
  * with its log, and the new one gets its name; a power cut leaves one or the other.
  *
  * What happened since the backup was made did happen. So no run starts by itself because of it: those that waited then
