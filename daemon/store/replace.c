@@ -235,13 +235,17 @@ static void fold(const char *path)
     sqlite3_close(db);
 }
 
+/* A name that is free: one of this second may be left of a restore that was killed. */
 static void name_aside(const char *database, char *out, size_t cap)
 {
     char when[32];
     struct tm tm;
+    struct stat st;
     time_t now = time(NULL);
     (void)strftime(when, sizeof(when), "%Y%m%dT%H%M%SZ", gmtime_r(&now, &tm));
     (void)snprintf(out, cap, "%s.before-%s", database, when);
+    for (int n = 2; lstat(out, &st) == 0; n++)
+        (void)snprintf(out, cap, "%s.before-%s.%d", database, when, n);
 }
 
 /* A log that is left when this is a damaged one goes first: it must never be read into the new one. */
