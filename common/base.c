@@ -71,6 +71,42 @@ void base_fclosep(FILE **f)
         fclose(*f);
 }
 
+/* source: Unicode standard, table 3-7. */
+size_t base_utf8(const char *text, size_t left)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    static const struct {
+        uint8_t first_lo, first_hi, second_lo, second_hi, bytes;
+    } rows[] = {
+        {0x01, 0x7f, 0x00, 0x00, 1}, {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        size_t n = rows[i].bytes;
+        if (s[0] < rows[i].first_lo || s[0] > rows[i].first_hi)
+            continue;
+        if (n > left || (n > 1 && (s[1] < rows[i].second_lo || s[1] > rows[i].second_hi)))
+            return 0;
+        for (size_t k = 2; k < n; k++)
+            if ((s[k] & 0xc0u) != 0x80u)
+                return 0;
+        return n;
+    }
+    return 0;
+}
+
+void base_line(char *s)
+{
+    for (size_t left = strlen(s), n = 0; left > 0; s += n, left -= n) {
+        n = base_utf8(s, left);
+        bool control = n == 1 ? (unsigned char)*s < ' ' || *s == 0x7f
+                              : n == 2 && (unsigned char)s[0] == 0xc2 && (unsigned char)s[1] < 0xa0;
+        if (n == 0 || control)
+            memset(s, '?', n = n == 0 ? 1 : n);
+    }
+}
+
 int base_write_all(int fd, const void *data, size_t bytes)
 {
     const char *p = data;

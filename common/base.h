@@ -31,6 +31,12 @@ char *base_printf(const char *fmt, ...) PRINTF(1, 2) __attribute__((returns_nonn
 /* Copy with truncation, always terminated. Returns true when all of src fitted. */
 bool base_strcpy(char *dst, size_t cap, const char *src);
 
+/* Bytes of the UTF-8 sequence at s, of which there are left (1 or more); 0: it is none. NUL, overlong forms,
+ * surrogates and values over U+10FFFF are none. */
+size_t base_utf8(const char *s, size_t left);
+/* One line that a terminal can be shown: control characters, and bytes that are no UTF-8, become '?'. */
+void base_line(char *s);
+
 /* For CLEANUP(): each takes a pointer to the variable, and a NULL or -1 in it is fine. */
 void base_freep(void *pp);   /* char *s CLEANUP(base_freep) */
 void base_closep(int *fd);   /* int fd CLEANUP(base_closep) */

@@ -25,6 +25,7 @@ static void PRINTF(3, 0) fill(struct err *e, int code, const char *fmt, va_list 
     e->code = code;
     e->next[0] = '\0';
     vsnprintf(e->text, sizeof(e->text), fmt, ap);
+    base_line(e->text);
 }
 
 int(err_set)(struct err *e, int code, const char *fmt, ...)
@@ -48,6 +49,7 @@ int(err_errno)(struct err *e, int code, const char *fmt, ...)
         va_end(ap);
         size_t n = strlen(e->text);
         snprintf(e->text + n, sizeof(e->text) - n, ": %s", strerror(saved));
+        base_line(e->text);
     }
     errno = saved;
     return code;
@@ -60,6 +62,7 @@ int(err_next)(struct err *e, const char *fmt, ...)
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(e->next, sizeof(e->next), fmt, ap);
+    base_line(e->next);
     va_end(ap);
     return e->code;
 }

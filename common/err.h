@@ -36,7 +36,8 @@ struct err {
     char next[200]; /* what to type or do next; may be empty */
 };
 
-/* Fill e (NULL is allowed) and return code, so that `return err_set(...)` reads well. */
+/* Fill e (NULL is allowed) and return code, so that `return err_set(...)` reads well. What a peer or a file said may
+ * be put in: no more than one line of clean text comes of it (base_line). */
 int err_set(struct err *e, int code, const char *fmt, ...) PRINTF(3, 4);
 /* The same with ": " and errno's words appended. */
 int err_errno(struct err *e, int code, const char *fmt, ...) PRINTF(3, 4);

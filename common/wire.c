@@ -407,36 +407,10 @@ int wire_frame_bytes(const uint8_t *data, size_t have, size_t max, size_t *total
     return 0;
 }
 
-/* Bytes of the UTF-8 sequence at s, 0 when it is none. Overlong forms, surrogates and values over
- * U+10FFFF are none. source: Unicode standard, table 3-7. */
-static size_t utf8_sequence(const unsigned char *s, size_t left)
-{
-    static const struct {
-        uint8_t first_lo, first_hi, second_lo, second_hi, bytes;
-    } rows[] = {
-        {0x01, 0x7f, 0x00, 0x00, 1}, {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
-        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
-        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        size_t n = rows[i].bytes;
-        if (s[0] < rows[i].first_lo || s[0] > rows[i].first_hi)
-            continue;
-        if (n > left || (n > 1 && (s[1] < rows[i].second_lo || s[1] > rows[i].second_hi)))
-            return 0;
-        for (size_t k = 2; k < n; k++)
-            if ((s[k] & 0xc0u) != 0x80u)
-                return 0;
-        return n;
-    }
-    return 0;
-}
-
 bool wire_utf8_ok(const char *s, size_t bytes)
 {
-    const unsigned char *p = (const unsigned char *)s;
     for (size_t i = 0; i < bytes;) {
-        size_t n = utf8_sequence(p + i, bytes - i);
+        size_t n = base_utf8(s + i, bytes - i);
         if (n == 0)
             return false;
         i += n;

@@ -136,6 +136,8 @@ class Bad(unittest.TestCase):
 
     def test_operations(self):
         self.assertIn("frobnicate", self.refused("protocol", "frobnicate"))
+        self.assertIn("'a?b?[2J'", self.refused("protocol", "a\nb\x1b[2J"))
+        self.refused("protocol", "x" * 39 + "\u00e4")  # a letter that is cut in two
         for op in ("show", "logs", "phase", "exec_ready", "exec_abort", "sweep_release"):
             self.refused("usage", op)
             self.refused("usage", op, run="17")
