@@ -188,8 +188,8 @@ static double moved(const struct powers *p)
 static void judge(const struct baseline_want *q, struct powers *p, int64_t step,
                   struct baseline_row *r)
 {
-    int64_t least =
-        step > 1 ? (q->pieces_min / step > 3 ? q->pieces_min / step : 3) : q->pieces_min;
+    int64_t asked = q->pieces_min / step, fewest = step > 1 ? 3 : 1;
+    int64_t least = asked > fewest ? asked : fewest;
     if ((int64_t)p->n < least) {
         snprintf(r->reason, sizeof(r->reason),
                  "%zu calm pieces of %" PRId64 " s were measured; %" PRId64 " are needed", p->n,

@@ -39,7 +39,8 @@ struct baseline_want {
     int64_t cpus;           /* of the machine */
     int64_t busy_max_ppm;   /* of all their time */
     bool may_drift;         /* beside a run that is so: what it moved by joins the spread */
-    int64_t pieces_min; /* calm ones, at least 3; for a meter that is slower than a piece a third */
+    /* Calm ones, at least so many and never none; of a meter that is slower than a piece a third, at least 3. */
+    int64_t pieces_min;
     struct baseline_held held[BASELINE_HELD_MAX];
     size_t nheld;
 };

@@ -182,6 +182,19 @@ static void test_calm(void **state)
     rec_fini(&rec);
 }
 
+/* A bracket of less than a piece, of which none is asked for: no power is made of none. */
+static void test_too_short(void **state)
+{
+    (void)state;
+    struct baseline_set x;
+    record(&(struct machine){steady_power, no_load, no_gpu});
+    take(&x, 10, 10);
+    for (size_t i = 0; i < x.n; i++)
+        assert_true(!x.rows[i].known && x.rows[i].reason[0]);
+    baseline_set_fini(&x);
+    rec_fini(&rec);
+}
+
 /* Somebody compiles for a quarter of the time: those seconds are left out, not averaged in. */
 static double quarter(double t_s)
 {
@@ -518,6 +531,7 @@ int main(void)
         cmocka_unit_test(test_in_force),
         cmocka_unit_test(test_energy),
         cmocka_unit_test(test_calm),
+        cmocka_unit_test(test_too_short),
         cmocka_unit_test(test_busy_pieces),
         cmocka_unit_test(test_busy_is_refused),
         cmocka_unit_test(test_thermal_tail),
