@@ -163,6 +163,18 @@ void ops_drop(struct ops_ticket *t)
     t->p = NULL;
 }
 
+static bool peer_gone(const void *asker)
+{
+    return peer_closing(asker);
+}
+
+void ops_read(const struct ops_ticket *t, struct reader_job *job)
+{
+    job->gone = peer_gone;
+    job->asker = t->p;
+    storage_read(t->d->storage, job);
+}
+
 /* ---- lists -------------------------------------------------------------------------------------- */
 
 static void new_frame(struct ops_list *l)

@@ -107,7 +107,7 @@ static void flushed(struct storage_job *job, int rc, const struct err *e)
         audit_done(&j->job, WATTQ_E_UNAVAILABLE, &stopping);
         return;
     }
-    storage_read(j->t.d->storage, &j->job);
+    ops_read(&j->t, &j->job);
 }
 
 int op_audit(struct op_call *c, struct err *e)

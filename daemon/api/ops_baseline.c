@@ -109,7 +109,7 @@ int op_baselines(struct op_call *c, struct err *e)
     j->job = (struct reader_job){.work = list_work, .done = list_done};
     j->limit = limit;
     ops_keep(&j->t, c);
-    storage_read(c->d->storage, &j->job);
+    ops_read(&j->t, &j->job);
     return 0;
 }
 

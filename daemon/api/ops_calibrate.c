@@ -202,7 +202,7 @@ int op_calibrations(struct op_call *c, struct err *e)
     struct list_job *j = base_alloc(sizeof(*j));
     j->job = (struct reader_job){.work = list_work, .done = list_done};
     ops_keep(&j->t, c);
-    storage_read(c->d->storage, &j->job);
+    ops_read(&j->t, &j->job);
     return 0;
 }
 

@@ -248,6 +248,6 @@ int op_curves(struct op_call *c, struct err *e)
     }
     ops_keep(&j->t, c);
     ops_list_begin(&j->l, c->id, "curves");
-    storage_read(c->d->storage, &j->job);
+    ops_read(&j->t, &j->job);
     return 0;
 }

@@ -156,7 +156,7 @@ static void flushed(struct storage_job *job, int rc, const struct err *e)
         job_done(&j->job, WATTQ_E_UNAVAILABLE, &stopping);
         return;
     }
-    storage_read(j->t.d->storage, &j->job);
+    ops_read(&j->t, &j->job);
 }
 
 static struct energy_job *new_job(const struct op_call *c)

@@ -162,7 +162,7 @@ int op_export(struct op_call *c, struct err *e)
                                  .hi = wire_int(c->req, "t1_ns", INT64_MAX)};
     ops_keep(&j->t, c);
     ops_list_begin(&j->l, c->id, "rows");
-    storage_read(c->d->storage, &j->job);
+    ops_read(&j->t, &j->job);
     return 0;
 }
 

@@ -178,7 +178,7 @@ static void wait_done(struct reader_job *job, int rc, const struct err *e)
     if (j->sweep != RUN_NONE)
         queue_visit(j->t.d->queue, count_sweep, &p);
     else if (sort_targets(j, &p) == 1) {
-        storage_read(j->t.d->storage, &j->job);
+        ops_read(&j->t, &j->job);
         return;
     }
     send_frames(j, p.n > 0);
@@ -218,7 +218,7 @@ int op_wait(struct op_call *c, struct err *e)
     }
     ops_keep(&j->t, c);
     j->as = *peer_rights(c->p);
-    storage_read(c->d->storage, &j->job);
+    ops_read(&j->t, &j->job);
     return 0;
 }
 

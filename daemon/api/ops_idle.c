@@ -333,7 +333,7 @@ static void flushed(struct storage_job *job, int rc, const struct err *e)
         idle_done(&j->job, WATTQ_E_UNAVAILABLE, &stopping);
         return;
     }
-    storage_read(j->t.d->storage, &j->job);
+    ops_read(&j->t, &j->job);
 }
 
 static int find_busy(void *arg, const struct queue_run *r)

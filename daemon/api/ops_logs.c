@@ -150,7 +150,7 @@ static void ask_state(struct ops_log *l)
 {
     l->job = (struct reader_job){.work = state_work, .done = state_done};
     l->job_out = true;
-    storage_read(l->t.d->storage, &l->job);
+    ops_read(&l->t, &l->job);
 }
 
 static bool is_live(struct ops_log *l, bool *queued)

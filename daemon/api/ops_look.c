@@ -310,6 +310,6 @@ int op_sweeps(struct op_call *c, struct err *e)
     j->as = *peer_rights(c->p);
     ops_keep(&j->t, c);
     ops_list_begin(&j->l, c->id, "sweeps");
-    storage_read(c->d->storage, &j->job);
+    ops_read(&j->t, &j->job);
     return 0;
 }

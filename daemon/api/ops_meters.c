@@ -228,7 +228,7 @@ int op_meter(struct op_call *c, struct err *e)
     ops_keep(&j->t, c);
     ops_begin(&j->o, c->id);
     put_meter(&j->o, c, i, in[i] != 0);
-    storage_read(c->d->storage, &j->job);
+    ops_read(&j->t, &j->job);
     return 0;
 }
 
@@ -352,6 +352,6 @@ int op_power(struct op_call *c, struct err *e)
     j->coarse = !peer_rights(c->p)->raw;
     ops_keep(&j->t, c);
     ops_list_begin(&j->l, c->id, "series");
-    storage_read(c->d->storage, &j->job);
+    ops_read(&j->t, &j->job);
     return 0;
 }

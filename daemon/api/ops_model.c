@@ -316,6 +316,6 @@ int op_models(struct op_call *c, struct err *e)
     j->model = model;
     j->job = (struct reader_job){.work = list_work, .done = list_done};
     ops_keep(&j->t, c);
-    storage_read(c->d->storage, &j->job);
+    ops_read(&j->t, &j->job);
     return 0;
 }

@@ -62,6 +62,8 @@ struct ops_ticket {
 };
 void ops_keep(struct ops_ticket *t, const struct op_call *c);
 void ops_drop(struct ops_ticket *t);
+/* storage_read for that peer: of no use, and not begun, once it has gone. */
+void ops_read(const struct ops_ticket *t, struct reader_job *job);
 
 /* A list that may take several frames: built on any thread, sent on the loop. */
 struct ops_list {

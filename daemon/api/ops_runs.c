@@ -184,6 +184,6 @@ int op_runs(struct op_call *c, struct err *e)
     j->next = RUN_NONE;
     ops_keep(&j->t, c);
     ops_list_begin(&j->l, c->id, "runs");
-    storage_read(c->d->storage, &j->job);
+    ops_read(&j->t, &j->job);
     return 0;
 }

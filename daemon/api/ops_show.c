@@ -449,6 +449,6 @@ int op_show(struct op_call *c, struct err *e)
     j->snap.total = NULL;
     j->snap.gpus = NULL;
     ops_keep(&j->t, c);
-    storage_read(c->d->storage, &j->job);
+    ops_read(&j->t, &j->job);
     return 0;
 }

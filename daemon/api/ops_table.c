@@ -233,7 +233,7 @@ int op_table(struct op_call *c, struct err *e)
     j->q.where = j->where;
     ops_keep(&j->t, c);
     ops_list_begin(&j->l, c->id, "rows");
-    storage_read(c->d->storage, &j->job);
+    ops_read(&j->t, &j->job);
     j = NULL; /* the reader's from here on */
     return 0;
 }

@@ -144,7 +144,7 @@ int op_why(struct op_call *c, struct err *e)
     put_reasons(c, &y->o, run);
     put_before(c, &y->o, run);
     if (queue_forecast(c->d->queue, run, &y->f, &why) == 0) {
-        storage_read(c->d->storage, &y->job);
+        ops_read(&y->t, &y->job);
         return 0;
     }
     put_expected(&y->o, NULL, why.text);

@@ -57,6 +57,30 @@ static void on_work(uv_work_t *req)
     store_rollback(x->store); /* nothing was written: it only ends the snapshot */
 }
 
+/* Who waits for nobody any more, or must not begin now, is told so. */
+static void dismiss(struct readers *r)
+{
+    struct reader_job *out = NULL, **end = &out;
+    for (struct reader_job **at = &r->first; *at;) {
+        struct reader_job *job = *at;
+        if (!r->idle && !(job->gone && job->gone(job->asker))) {
+            at = &job->next;
+            continue;
+        }
+        *at = job->next;
+        job->next = NULL;
+        *end = job;
+        end = &job->next;
+    }
+    struct err e = {0};
+    err_set(&e, WATTQ_E_UNAVAILABLE, r->idle ? "wattqd is stopping" : "whoever asked has gone");
+    while (out) {
+        struct reader_job *job = out;
+        out = job->next;
+        job->done(job, WATTQ_E_UNAVAILABLE, &e);
+    }
+}
+
 static void pump(struct readers *r);
 
 static void on_worked(uv_work_t *req, int status)
@@ -71,6 +95,7 @@ static void on_worked(uv_work_t *req, int status)
     if (job->slow)
         r->slow_busy = false;
     job->done(job, job->rc, &job->err);
+    dismiss(r);
     pump(r);
     if (r->idle && r->busy == 0)
         finish_close(r);
@@ -119,6 +144,7 @@ void readers_close(struct readers *r, void (*idle)(void *arg), void *arg)
 {
     r->idle = idle;
     r->arg = arg;
+    dismiss(r);
     if (r->busy == 0)
         finish_close(r);
 }

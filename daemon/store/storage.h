@@ -72,11 +72,14 @@ void storage_close(struct storage *st, void (*closed)(void *arg),
                    void *arg);                                           /* after stop; async */
 void storage_get_status(struct storage *st, struct storage_status *out); /* any thread */
 
-/* Read-only connections for queries, used in the libuv pool. At most one job marked slow runs at once. */
+/* Read-only connections for queries, used in the libuv pool. At most one job marked slow runs at once. What still
+ * waits when its asker is gone, or when storage_close is called, is not worked any more: done says "unavailable". */
 struct reader_job {
     int (*work)(struct store *s, struct reader_job *job, struct err *e); /* pool thread */
     void (*done)(struct reader_job *job, int rc, const struct err *e);   /* loop thread */
     bool slow;
+    bool (*gone)(const void *asker); /* loop thread; NULL = the answer is always wanted */
+    const void *asker;
     uv_work_t req;         /* private */
     struct storage *owner; /* private */
     struct reader_job *next;

@@ -31,7 +31,7 @@ bool adopted_translate(const struct adopted *a, struct tick *t);
 struct readers;
 struct readers *readers_new(uv_loop_t *loop, const char *path);
 void readers_submit(struct readers *r, struct reader_job *job);
-/* When the last job has been answered, closes the connections, frees r and calls idle. */
+/* Dismisses who waits; when the last job at work has been answered, closes the connections, frees r and calls idle. */
 void readers_close(struct readers *r, void (*idle)(void *arg), void *arg);
 
 #endif

@@ -154,6 +154,7 @@ static void test_stop_answers_everybody(void **state)
 struct query {
     struct reader_job base;
     int64_t boot;
+    bool worked;
     int rc, order;
     unsigned sleep_us;
 };
@@ -168,6 +169,7 @@ static int on_query(struct store *s, struct reader_job *base, struct err *e)
             __atomic_store_n(&worst_slow, n, __ATOMIC_SEQ_CST);
     }
     usleep(q->sleep_us);
+    q->worked = true;
     q->boot = store_boot(s);
     if (base->slow)
         __atomic_sub_fetch(&running_slow, 1, __ATOMIC_SEQ_CST);
@@ -194,12 +196,45 @@ static void test_readers(void **state)
         q[i].sleep_us = i < 4 ? 50000 : 0;
         storage_read(r->storage, &q[i].base);
     }
-    rig_close(r); /* waits for them */
+    while (order < (int)ARRAY_LEN(q))
+        uv_run(&r->loop, UV_RUN_ONCE);
+    rig_close(r);
     for (size_t i = 0; i < ARRAY_LEN(q); i++)
         assert_true(q[i].order > 0 && q[i].rc == 0);
     assert_int_equal(worst_slow, 1);
     for (size_t i = 4; i < ARRAY_LEN(q); i++) /* quick ones pass the slow ones that wait */
         assert_true(q[i].order < q[3].order);
+}
+
+static bool never_wanted(const void *asker)
+{
+    (void)asker;
+    return true;
+}
+
+/* A slow one is at work: those behind it whose asker has gone are not begun, nor is any at a stop. */
+static void test_readers_dismiss(void **state)
+{
+    struct rig *r = *state;
+    struct query q[4] = {0};
+    rig_open(r);
+    order = 0;
+    for (size_t i = 0; i < ARRAY_LEN(q); i++) {
+        q[i].base.work = on_query;
+        q[i].base.done = on_answer;
+        q[i].base.slow = true;
+        q[i].base.gone = i == 1 ? never_wanted : NULL;
+        q[i].sleep_us = 50000;
+        storage_read(r->storage, &q[i].base);
+    }
+    while (!q[0].order)
+        uv_run(&r->loop, UV_RUN_ONCE);
+    rig_close(r);
+    assert_int_equal(q[1].rc, WATTQ_E_UNAVAILABLE);
+    assert_int_equal(q[1].order, 2);
+    assert_int_equal(q[3].rc, WATTQ_E_UNAVAILABLE);
+    for (size_t i = 0; i < ARRAY_LEN(q); i++)
+        assert_true(q[i].order > 0 && q[i].worked == (q[i].rc == 0));
 }
 
 /* ---- kill -9 ------------------------------------------------------------------------------------ */
@@ -273,8 +308,8 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_kills),   T(test_tick_before_job),        T(test_savepoints_and_order),
-        T(test_readers), T(test_stop_answers_everybody),
+        T(test_kills),   T(test_tick_before_job), T(test_savepoints_and_order),
+        T(test_readers), T(test_readers_dismiss), T(test_stop_answers_everybody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
