@@ -154,6 +154,10 @@ class Requests:
             return {"columns": rng.sample(COLUMNS, 4), "sort": ["-energy"], "limit": 50}
         return {"group_by": rng.sample(COLUMNS, 2), "agg": ["n", "mean:energy", "ci:time"], "where": rng.choice(FILTERS)}
 
+    def leaver(self):
+        """Who leaves: the owner, whose runs are seldom all over; the other user; who has left; nobody."""
+        return {"uid": self.rng.choice((0, 65534, -1, -2, self.some("uid") or 1)), "name": self.rng.choice(("root", "x"))}
+
     def valid(self):
         """Every operation with keys that make sense."""
         rng, some, runs = self.rng, self.some, self.runs
@@ -207,6 +211,10 @@ class Requests:
                                   "report": "{}", "runs": [{"run": some("run"), "used": True}], "terms": [
                                       {"part": "time", "name": "n", "unit": "s", "meaning": "m", "value": 1.5}]},
             "models": lambda: rng.choice(({}, {"model": 1})),
+            "check": dict, "compact": dict, "backup": dict,
+            "retire": lambda: self.leaver(), "forget": lambda: self.leaver(),
+            "admin_log": lambda: {"limit": rng.choice((1, 100, 10000))},
+            "gpu": lambda: {"gpu": rng.choice(("gpu0", "0", "GPU-1")), "on": rng.random() < 0.5, "reason": "fuzz"},
         }
 
     # ---- changed ones -----------------------------------------------------------------------------
