@@ -97,6 +97,8 @@ class Talk:
                     raise Wrong(f"a reply of {n} bytes whose message ends at {used}")
                 self.count["replies"] += 1
                 self.check(frame)
+            if time.monotonic() > end + 1:
+                return True  # a log without end, read as fast as it comes
             self.sock.settimeout(max(0.001, end - time.monotonic()))
             try:
                 data = self.sock.recv(1 << 18)

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The page on measurement names, for each way in which energy figures went wrong elsewhere, the test that would
-catch it here. A name that is nowhere in the tree, or a case that is missing, fails."""
+catch it here; the page on security, for each thing that a user cannot do, the test that tries it. A name that is nowhere
+in the tree, or a case that is missing, fails."""
 import glob
 import os
 import re
@@ -9,6 +10,7 @@ import unittest
 SRC = os.environ.get("WATTQ_SRC", ".")
 CASES = 66
 TESTED_AT_LEAST = 50
+CANNOT_AT_LEAST = 25
 
 
 def rows():
@@ -42,6 +44,29 @@ class Cases(unittest.TestCase):
             for file, name in refs:
                 self.assertRegex(names(file), rf"\b{name}\b", f"case {number}")
         self.assertGreaterEqual(tested, TESTED_AT_LEAST)
+
+
+class Cannot(unittest.TestCase):
+    """The table "A user cannot" of docs/security.md."""
+
+    def rows(self):
+        with open(os.path.join(SRC, "docs", "security.md"), encoding="utf-8") as f:
+            part = f.read().split("\n## A user cannot\n", 1)[1].split("\n## ", 1)[0]
+        rows = [[c.strip() for c in line.strip("|").split("|")] for line in part.splitlines() if line.startswith("|")][2:]
+        self.assertGreaterEqual(len(rows), CANNOT_AT_LEAST)
+        return rows
+
+    def test_every_row_is_tried(self):
+        for row in self.rows():
+            self.assertEqual(len(row), 3, row)
+            refs = re.findall(r"`(\w+)\.(\w+)`", row[2])
+            self.assertTrue(refs, row)
+            for file, name in refs:
+                self.assertRegex(names(file), rf"(?m)^ *(def|static void|int) {name}\(", row[0])
+
+    def test_every_test_has_its_row(self):
+        named = {name for row in self.rows() for file, name in re.findall(r"`(\w+)\.(\w+)`", row[2]) if file == "test_cannot"}
+        self.assertEqual(set(re.findall(r"(?m)^    def (test_\w+)\(", names("test_cannot"))), named)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,7 @@
 """The launcher, asked in its own records: what it refuses, whom a run becomes, and who knows how it ended
 when its shepherd or the launcher itself is killed. Needs root; users are those every Debian has."""
-import array
 import contextlib
 import fcntl
-import hashlib
 import os
 import pwd
 import resource
@@ -16,70 +14,17 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from launchproto import (  # noqa: E402
+    ALIVE, DRAINING, ENDED, EXEC_DIR, F_ADD_SEALS, FRAME, FRAME_MAGIC, GATE, GO, KILLED, METER, PAUSE, PAUSED, PHASE_ENDED,
+    REFUSED, RESUME, RUNNING, SEALS, SECOND, START, STATUS, STOP, UNKNOWN, WITNESSED, Order, Refused, Warrant, ask, sign)
+
 BIN = os.path.join(os.environ["WATTQ_BIN"], "daemon")
 DAEMON, USER, OTHER = "backup", "games", "news"
-RECORD_MAGIC, BLOCK_MAGIC, FRAME_MAGIC = 0x71746C77, 0x71746C32, 0x71747477
-SIGN, START, STATUS, METER, EXEC_DIR, OK, REFUSED = 1, 2, 3, 4, 5, 64, 65
-UNKNOWN, ALIVE, ENDED, WITNESSED, KILLED = range(5)
-GO, STOP, PAUSE, RESUME = 32, 33, 34, 35
-GATE, RUNNING, PAUSED, DRAINING, PHASE_ENDED = range(5)
-TRAIN = 4
-HEAD = struct.Struct("=IIqqqiiiiq240s240s")
-WARRANT = struct.Struct("=IIqqqII16s32s")
-FRAME = struct.Struct("=IHHqqqqqqii")
-F_ADD_SEALS = 1033
-SEALS = 0x2 | 0x4 | 0x8 | 0x1  # shrink, grow, write, seal
-SECOND = 10**9
 
 
 def uid_of(name):
     return pwd.getpwnam(name).pw_uid
-
-
-class Refused(Exception):
-    def __init__(self, code, text):
-        super().__init__(text)
-        self.code, self.text = code, text
-
-
-# ---- orders, warrants, blocks ----------------------------------------------------------------------
-
-
-class Order:
-    def __init__(self, argv, env=("PATH=/usr/bin:/bin", "A=b"), cwd="/", stdin="", umask=0o027, kind=0):
-        self.argv, self.env, self.cwd, self.stdin, self.umask, self.kind = (
-            list(argv), list(env), cwd, stdin, umask, kind)
-
-    def leaf(self):
-        def text(s):
-            return struct.pack("<Q", len(s)) + s
-
-        env = hashlib.sha256(b"".join(v.encode() + b"\0" for v in self.env)).hexdigest()
-        data = text(b"wattq order 1") + struct.pack("<QQ", self.kind, self.umask)
-        data += b"".join(text(s.encode()) for s in (self.cwd, self.stdin, env))
-        data += struct.pack("<Q", len(self.argv)) + b"".join(text(a.encode()) for a in self.argv)
-        return hashlib.sha256(data).digest()
-
-    def block(self, run, token, extra=(), rlimits=(), nice=0, flags=0, linger=SECOND // 2, mem=0, pids=0):
-        argv = (["somewhere/else"] if self.kind else []) + self.argv
-        flags |= TRAIN if self.kind else 0
-        parts = argv + self.env + list(extra) + [self.cwd, self.stdin, "/sys/fs/cgroup/not/yours"]
-        text = b"".join(p.encode() + b"\0" for p in parts)
-        limits = b"".join(struct.pack("=iiq", r, 0, soft) for r, soft in rlimits)
-        return struct.pack("=IIqqqqqqqqiIIIIIII", BLOCK_MAGIC, 104 + len(limits) + len(text), run, token,
-                           SECOND, linger, 0, 0, mem, pids, nice, self.umask, flags, len(argv), len(self.env),
-                           len(extra), len(rlimits), 0) + limits + text
-
-
-class Warrant:
-    def __init__(self, data):
-        (self.version, self.n, self.uid, self.made, self.until, self.starts, self.reserved, self.id,
-         self.mac) = WARRANT.unpack(data[:WARRANT.size])
-        self.leaves = data[WARRANT.size:]
-
-    def bytes(self):
-        return WARRANT.pack(self.version, self.n, self.uid, self.made, self.until, self.starts,
-                            self.reserved, self.id, self.mac) + self.leaves
 
 
 class Run:
@@ -197,27 +142,13 @@ class Rig:
             os.setegid(0)
         return s
 
-    def ask(self, sock, kind, run=0, token=0, uid=0, text="", warrant=b"", fds=()):
-        head = HEAD.pack(RECORD_MAGIC, kind, run, token, uid, 0, 0, 0, 0, 0, text.encode(), b"")
-        control = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
-        sock.sendmsg([head, warrant], control)
-        data, got, _, _ = socket.recv_fds(sock, 16384, 4)
-        assert data, "no answer"
-        f = HEAD.unpack(data[:HEAD.size])
-        if f[1] == REFUSED:
-            raise Refused(f[5], f[10].rstrip(b"\0").decode())
-        return {"state": f[6], "status": f[7], "pid": f[8], "t_ns": f[9], "fds": list(got),
-                "warrant": data[HEAD.size:]}
-
     def reconnect(self):
         self.control.close()
         self.control = self.connect("control", DAEMON)
 
     def sign(self, orders, user=USER, starts=None):
-        leaves = b"".join(o.leaf() for o in orders)
-        asked = WARRANT.pack(1, len(orders), 0, 0, 0, starts or len(orders), 0, bytes(16), bytes(32)) + leaves
         with self.connect("sign", user) as s:
-            return Warrant(self.ask(s, SIGN, warrant=asked)["warrant"])
+            return sign(s, orders, starts)
 
     def prepare(self):
         """A run's directory, as wattqd makes it."""
@@ -240,7 +171,7 @@ class Rig:
             os.write(fd, order.block(self.number, token, **block))
             if seal:
                 fcntl.fcntl(fd, F_ADD_SEALS, SEALS)
-            a = self.ask(self.control, START, self.number, token, uid_of(user), warrant=warrant.bytes(),
+            a = ask(self.control, START, self.number, token, uid_of(user), warrant=warrant.bytes(),
                          fds=[fd, theirs.fileno()])
         except Refused:
             ours.close()
@@ -258,7 +189,7 @@ class Rig:
     def status(self, token, *states):
         end = time.monotonic() + 20
         while True:
-            a = self.ask(self.control, STATUS, token=token)
+            a = ask(self.control, STATUS, token=token)
             if not states or a["state"] in states:
                 return a
             assert time.monotonic() < end, f"state stays {a['state']}: {self.log()}"
@@ -343,7 +274,7 @@ def some_are_never_run(rig):
 def sockets_are_kept_apart(rig):
     with contextlib.ExitStack() as stack:
         s = stack.enter_context(rig.connect("sign", USER))
-        refused("signed, and nothing else", lambda: rig.ask(s, STATUS, token=1))
+        refused("signed, and nothing else", lambda: ask(s, STATUS, token=1))
         try:
             rig.connect("control", USER).close()
             raise AssertionError("a user reached the control socket")
@@ -370,7 +301,7 @@ def sockets_are_kept_apart(rig):
 def meters_from_a_list(rig):
     for name in ("/etc/shadow", "/sys/class/powercap/../../../etc/shadow", "/sys/kernel/uevent_seqnum",
                  "perf:cpu:cycles:0", "perf:power:../type:0", "/dev/mem"):
-        refused("no meter", lambda name=name: rig.ask(rig.control, METER, text=name))
+        refused("no meter", lambda name=name: ask(rig.control, METER, text=name))
         rig.reconnect()
 
 
@@ -568,13 +499,13 @@ def a_directory_for_a_client(rig):
     path = rig.prepare()
     with open(os.path.join(path, "log"), "w"):
         pass
-    refused("", lambda: rig.ask(rig.control, EXEC_DIR, run=rig.number, uid=0))
+    refused("", lambda: ask(rig.control, EXEC_DIR, run=rig.number, uid=0))
     rig.reconnect()
-    rig.ask(rig.control, EXEC_DIR, run=rig.number, uid=uid_of(USER))
+    ask(rig.control, EXEC_DIR, run=rig.number, uid=uid_of(USER))
     st = os.stat(path)
     assert (st.st_uid, st.st_gid, st.st_mode & 0o7777) == (uid_of(USER), pwd.getpwnam(DAEMON).pw_gid, 0o2770)
     assert os.listdir(path) == []
-    refused("not the daemon's", lambda: rig.ask(rig.control, EXEC_DIR, run=rig.number, uid=uid_of(OTHER)))
+    refused("not the daemon's", lambda: ask(rig.control, EXEC_DIR, run=rig.number, uid=uid_of(OTHER)))
     rig.reconnect()
 
 
