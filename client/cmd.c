@@ -69,10 +69,12 @@ const struct cmd cmd_table[] = {
     {"bump", NULL, "[OPTIONS] RUN...",
      "move queued runs to the front of their owner's; whose turn it is does not change",
      "wattq bump 21 20 --before 18", OPT(BEFORE) | OPT(FIRST), OPT_MIXED, -1, false, cmd_bump},
-    {"runs", NULL, "[OPTIONS] [RUN...|FILTER...]", "past and present runs with time and energy",
+    {"runs", NULL, "[OPTIONS] [RUN...|FILTER...] | pin RUN... | unpin RUN...",
+     "past and present runs with time and energy; keep the samples of some",
      "wattq runs 'state=failed and energy > 2kJ'",
      OPT(COUNT) | OPT(STATE) | OPT(SWEEP) | OPT(LABEL) | OPT(SINCE) | OPT(UNTIL) | OPT(ALL) |
-         OPT(COLUMNS) | OPT(SORT) | OPT(TOP) | OPT(GROUP_BY) | OPT(AGG) | OPT(CSV) | OPT(JSONL),
+         OPT(COLUMNS) | OPT(SORT) | OPT(TOP) | OPT(GROUP_BY) | OPT(AGG) | OPT(CSV) | OPT(JSONL) |
+         OPT(REASON),
      OPT_MIXED, -1, false, cmd_runs},
     {"compare", NULL, "[OPTIONS] RUN RUN... | [OPTIONS] RUN --by COLUMN",
      "groups of runs against the first: effect with interval, test and verdict",

@@ -95,6 +95,8 @@ int cmd_show(struct app *app, struct err *e);
 int cmd_logs(struct app *app, struct err *e);
 int cmd_wait(struct app *app, struct err *e);
 int cmd_runs(struct app *app, struct err *e);
+/* cmd_pin.c: `wattq runs pin|unpin RUN...` */
+int runs_pinning(struct app *app, bool keep, struct err *e);
 /* cmd_table.c: wattq runs where the columns are chosen, and in every form but the usual table. where: the
  * selection as a filter, NULL = every run. Is one of its options given? */
 bool runs_table_wanted(const struct app *app);

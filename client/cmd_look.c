@@ -302,11 +302,17 @@ static void show_sampling(FILE *f, const struct wire_val *sampling)
 
 static void show_storage(FILE *f, const struct wire_val *storage)
 {
-    char a[40];
+    char a[40], b[40];
     int64_t log_bytes = wire_int(storage, "log_bytes", 0);
-    (void)fprintf(f, "database %s, %s, %lld samples stored\n", wire_str(storage, "path", "?"),
+    int64_t budget = wire_int(storage, "budget_bytes", PRINT_NONE);
+    (void)fprintf(f, "database %s, %s%s%s, %lld samples stored\n", wire_str(storage, "path", "?"),
                   print_bytes(a, sizeof a, wire_int(storage, "bytes", PRINT_NONE)),
+                  budget == PRINT_NONE ? "" : " of ",
+                  budget == PRINT_NONE ? "" : print_bytes(b, sizeof b, budget),
                   (long long)wire_int(storage, "samples", 0));
+    if (wire_bool(storage, "over_budget", false))
+        (void)fprintf(f,
+                      "it is above its budget, and no samples are left that may be thinned out\n");
     if (log_bytes >= LOG_SAY_BYTES)
         (void)fprintf(f, "its log has grown to %s: some program reads it without end\n",
                       print_bytes(a, sizeof a, log_bytes));

@@ -199,6 +199,13 @@ static int chosen_table(struct app *app, struct err *e)
 
 int cmd_runs(struct app *app, struct err *e)
 {
+    const char *verb = app->args.npos > 0 ? app->args.pos[0] : "";
+    if (strcmp(verb, "pin") == 0 || strcmp(verb, "unpin") == 0)
+        return runs_pinning(app, verb[0] == 'p', e);
+    if (args_has(&app->args, OPT_REASON)) {
+        err_set(e, WATTQ_E_USAGE, "--reason says why samples are kept");
+        return err_next(e, "wattq runs pin 17 --reason 'figure 2'");
+    }
     if (runs_table_wanted(app))
         return chosen_table(app, e);
     struct list l = {.app = app, .json = json_array()};

@@ -304,8 +304,8 @@ static void put_parts(FILE *f, const struct wire_val *parts, const struct scale 
 /* What the reader must know about the figure, in one bracket. */
 static void put_flags(FILE *f, const struct wire_val *figure)
 {
-    static const char *const told[] = {"bridged",    "unknown", "reset",   "suspend",
-                                       "clock_step", "stalled", "overlap", "provisional"};
+    static const char *const told[] = {"bridged", "unknown", "reset",       "suspend", "clock_step",
+                                       "stalled", "overlap", "provisional", "thinned"};
     bool any = false;
     for (size_t i = 0; i < ARRAY_LEN(told); i++) {
         if (!has_flag(figure, told[i]))

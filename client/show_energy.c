@@ -259,6 +259,8 @@ static void show_flags(const struct app *app, const struct wire_val *f)
         {"below_resolution", "too short or too small for these meters: a bound, not a number"},
         {"estimate", "guessed from CPU time, not measured"},
         {"provisional", "the register had not moved on at an edge; it may still change"},
+        {"thinned",
+         "its samples are gone; at an edge the nearest tick that was kept stands for them"},
         {"coarse", "the bounds are further apart than a tenth of the figure"},
         {"part_time",
          "the sensor looks at a part of the time only; a load in step with it misleads"},

@@ -105,6 +105,10 @@ const struct config_option config_options[] = {
      0, 600 * NS_PER_S},
     {"durability", CONFIG_STR, AT(durability), "normal", "",
      "normal: a power cut may lose 10 s of samples; full: none", "normal|full", 0, 0},
+    {"budget", CONFIG_BYTES, AT(budget_bytes), "1GiB", "size",
+     "of the database: above it the oldest samples are thinned out, but those of pinned runs; 0B = "
+     "any, and they go by age only",
+     NULL, 0, INT64_C(1) << 50},
     {"visibility", CONFIG_STR, AT(visibility), "private", "",
      "what other users of this machine may see", "private|summary|full", 0, 0},
     {"meter-group", CONFIG_STR, AT(meter_group), "", "group",

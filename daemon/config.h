@@ -37,6 +37,7 @@ struct config {
     int64_t disturbed_percent; /* of all CPUs used by others: more, and a run is `disturbed` */
     int64_t idle_busy_percent; /* idle power is learned from seconds that are no busier */
     int64_t idle_learn_ns;     /* ... of so long an idle time; 0 = never */
+    int64_t budget_bytes;      /* of the database; 0 = any */
     char *durability;          /* "normal" or "full" */
     int64_t reprobe_ns;        /* how often to look for meters that came or went; default 60 s */
     char *visibility;          /* "private", "summary", "full", and two groups: api/rights.h */

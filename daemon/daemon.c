@@ -343,6 +343,7 @@ static int start_measuring(struct daemon *d, struct err *e)
     if (rc < 0)
         return rc;
     storage_set_full(d->storage, !strcmp(c->durability, "full"));
+    storage_set_budget(d->storage, c->budget_bytes);
     const struct storage_feed feed = {daemon_on_tick, daemon_on_due, daemon_on_flushed, d};
     storage_set_feed(d->storage, &feed);
     rc = storage_start(d->storage, e);

@@ -56,6 +56,7 @@ const struct op ops_table[] = {
     {"who", RIGHTS_ANY, op_who},
     {"export", RIGHTS_RAW, op_export},
     {"pin", RIGHTS_OWN, op_pin},
+    {"unpin", RIGHTS_OWN, op_unpin},
     {"settle", RIGHTS_OWN, op_settle},
     {"import_begin", RIGHTS_SUBMIT, op_import_begin},
     {"import_rows", RIGHTS_SUBMIT, op_import_rows},

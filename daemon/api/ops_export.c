@@ -1,4 +1,4 @@
-/* export: the database's tables, page by page (store/export.h); pin: keep the raw samples of runs; settle:
+/* export: the database's tables, page by page (store/export.h); pin, unpin: keep the samples of runs; settle:
  * figures again, from all samples there are now. */
 #include <stdlib.h>
 #include <string.h>
@@ -166,14 +166,16 @@ int op_export(struct op_call *c, struct err *e)
     return 0;
 }
 
-/* ---- pin, settle --------------------------------------------------------------------------------- */
+/* ---- pin, unpin, settle --------------------------------------------------------------------------------- */
+
+enum pin_act { PIN_KEEP, PIN_DROP, PIN_SETTLE };
 
 struct pin_job {
     struct storage_job job;
     struct ops_ticket t;
     int64_t *runs;
     size_t n;
-    bool settle;
+    enum pin_act act;
     enum share_policy policy;
     int64_t changed;
     struct energy_figure *totals; /* settle: one per run; channel < 0 = unchanged */
@@ -181,17 +183,31 @@ struct pin_job {
     char reason[200];
 };
 
+static int pin_one(struct store *s, struct pin_job *j, size_t i, struct err *e)
+{
+    switch (j->act) {
+    case PIN_KEEP:
+        return runs_pin(s, j->runs[i], j->by.uid, clock_utc_ns(), j->reason, e);
+    case PIN_DROP:
+        return runs_unpin(s, j->runs[i], e);
+    case PIN_SETTLE:
+        break;
+    }
+    int rc = queue_settle(s, j->runs[i], j->policy, &j->totals[i], e);
+    if (rc <= 0)
+        j->totals[i].channel = -1;
+    return rc;
+}
+
 static int pin_work(struct store *s, struct storage_job *job, struct err *e)
 {
+    static const char *const events[] = {"pinned", "unpinned", "figures again"};
     struct pin_job *j = container_of(job, struct pin_job, job);
     int rc = 0;
     for (size_t i = 0; rc >= 0 && i < j->n; i++) {
-        rc = runs_act(s, j->runs[i], j->by, j->settle ? "figures again" : "pinned", e);
+        rc = runs_act(s, j->runs[i], j->by, events[j->act], e);
         if (rc == 0)
-            rc = j->settle ? queue_settle(s, j->runs[i], j->policy, &j->totals[i], e)
-                           : runs_pin(s, j->runs[i], j->by.uid, clock_utc_ns(), j->reason, e);
-        if (j->settle && rc <= 0)
-            j->totals[i].channel = -1;
+            rc = pin_one(s, j, i, e);
         j->changed += rc > 0;
     }
     return rc < 0 ? rc : 0;
@@ -202,11 +218,11 @@ static void pin_done(struct storage_job *job, int rc, const struct err *e)
     struct pin_job *j = container_of(job, struct pin_job, job);
     struct wire_out o = {0};
     ops_begin(&o, j->t.id);
-    if (j->settle)
+    if (j->act == PIN_SETTLE)
         wire_put_int(&o, "settled", j->changed);
     else
-        wire_put_int(&o, "pinned", (int64_t)j->n);
-    for (size_t i = 0; rc >= 0 && j->settle && !j->t.d->stopping && i < j->n; i++)
+        wire_put_int(&o, j->act == PIN_KEEP ? "pinned" : "unpinned", (int64_t)j->n);
+    for (size_t i = 0; rc >= 0 && j->act == PIN_SETTLE && !j->t.d->stopping && i < j->n; i++)
         if (j->totals[i].channel == 0)
             queue_refresh(j->t.d->queue, j->runs[i], &j->totals[i]);
     ops_answer(&j->t, &o, rc, e);
@@ -215,8 +231,9 @@ static void pin_done(struct storage_job *job, int rc, const struct err *e)
     free(j);
 }
 
-static int submit(struct op_call *c, bool settle, struct err *e)
+static int submit(struct op_call *c, enum pin_act act, struct err *e)
 {
+    bool settle = act == PIN_SETTLE;
     struct pin_job *j = base_alloc(sizeof(*j));
     int rc = ops_need_runs(c, &j->runs, &j->n, e);
     if (rc == 0 && settle && j->n > SETTLE_MAX)
@@ -227,7 +244,7 @@ static int submit(struct op_call *c, bool settle, struct err *e)
         return rc;
     }
     j->job = (struct storage_job){.work = pin_work, .done = pin_done};
-    j->settle = settle;
+    j->act = act;
     j->totals = settle ? base_alloc((j->n + 1) * sizeof(*j->totals)) : NULL;
     j->policy = SHARE_EQUAL;
     (void)share_policy_parse(c->d->config.share_policy, &j->policy); /* checked with the options */
@@ -240,10 +257,15 @@ static int submit(struct op_call *c, bool settle, struct err *e)
 
 int op_pin(struct op_call *c, struct err *e)
 {
-    return submit(c, false, e);
+    return submit(c, PIN_KEEP, e);
+}
+
+int op_unpin(struct op_call *c, struct err *e)
+{
+    return submit(c, PIN_DROP, e);
 }
 
 int op_settle(struct op_call *c, struct err *e)
 {
-    return submit(c, true, e);
+    return submit(c, PIN_SETTLE, e);
 }

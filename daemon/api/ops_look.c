@@ -76,6 +76,8 @@ static void put_storage(struct op_call *c, struct wire_out *o)
     wire_put_int(o, "dropped", (int64_t)st.dropped_ticks);
     wire_put_str(o, "path", peer_rights(c->p)->details ? path : NULL);
     wire_put_int(o, "bytes", file_bytes(path, "") + file_bytes(path, "-wal"));
+    encode_opt(o, "budget_bytes", st.budget_bytes > 0 ? st.budget_bytes : RUN_NONE);
+    wire_put_bool(o, "over_budget", st.over_budget);
     wire_end(o);
 }
 

@@ -190,6 +190,7 @@ int op_idle_measure(struct op_call *c, struct err *e);
 int op_baselines(struct op_call *c, struct err *e);
 int op_export(struct op_call *c, struct err *e);
 int op_pin(struct op_call *c, struct err *e);
+int op_unpin(struct op_call *c, struct err *e);
 int op_settle(struct op_call *c, struct err *e);
 int op_import_begin(struct op_call *c, struct err *e);
 int op_import_rows(struct op_call *c, struct err *e);

@@ -219,6 +219,8 @@ static int fill(struct store *s, const struct channel_row *ch, const struct ener
     f->known = true;
     if (a->at.provisional || b->at.provisional)
         energy_flag(f, "provisional");
+    if (a->at.thinned || b->at.thinned)
+        energy_flag(f, "thinned");
     const struct wrap_span span = {w->boot, a->t_ns, b->t_ns, a->at.e_uj, b->at.e_uj};
     int rc = flag_gaps(s, w, f, b->at.bridged_ns - a->at.bridged_ns, e);
     if (rc == 0)

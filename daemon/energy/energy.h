@@ -31,7 +31,7 @@ const char *energy_method_name(enum energy_method m); /* "counter" */
 
 /* Words in `flags`, space separated: bridged, unknown, reset, suspend, clock_step, stalled, overlap,
  * below_resolution, estimate, provisional, coarse, part_time (the sensor looks at a part of the time
- * only), disturbed, wrap (the register passed its range inside), throttled and power_capped (companions.h). */
+ * only), disturbed, thinned (an edge lies where only kept ticks are left of the samples, store/tiers.h), wrap (the register passed its range inside), throttled and power_capped (companions.h). */
 struct energy_figure {
     int64_t channel;   /* 0 = the total */
     bool known;        /* false: energy_uj means nothing, reason says why */

@@ -12,6 +12,7 @@ struct tally {
     int64_t n, max_gap_ns;
     int64_t most; /* largest reading in [t0, t1] */
     double steps_uj;
+    bool gone; /* samples were thinned out: they cannot be counted */
 };
 
 static void stretch(struct tally *x, int64_t from_ns, int64_t to_ns)
@@ -49,8 +50,9 @@ static int tally_epoch(struct tally *x, struct curve *c, struct err *e)
         struct walk_piece p[2];
         int n;
         int rc = curve_next(c, p, &n, e);
-        if (rc <= 0)
-            return rc;
+        x->gone |= c->thinned;
+        if (rc <= 0 || x->gone)
+            return rc < 0 ? rc : 0;
         if (c->state.last_ns > x->prev_ns)
             take(x, c->state.last_ns, c->state.last_value);
     }
@@ -65,7 +67,7 @@ static int tally_all(struct tally *x, struct store *s, int64_t channel, int64_t 
     int rc = rows_begin_at(s, channel, boot, from, &next, e);
     if (rc == 1)
         rc = rows_begin_after(s, channel, boot, from, &next, e);
-    while (rc == 0 && next.state.last_ns < x->t1_ns) {
+    while (rc == 0 && !x->gone && next.state.last_ns < x->t1_ns) {
         if (next.state.last_ns > from)
             from = next.state.last_ns;
         curve_close(&c);
@@ -141,6 +143,8 @@ static int count(struct store *s, const struct channel_row *ch, const struct ene
     int rc = tally_all(&x, s, ch->id, w->boot, e);
     if (rc < 0)
         return rc;
+    if (x.gone)
+        return 0;
     if (x.prev_ns != WALK_NONE && x.prev_ns < w->t1_ns)
         stretch(&x, x.prev_ns > w->t0_ns ? x.prev_ns : w->t0_ns, w->t1_ns);
     f->samples = x.n;

@@ -208,12 +208,13 @@ static int next_chunk(struct blocks_iter *it, struct err *e)
     stmt_bind_int(st, 1, it->grp);
     stmt_bind_int(st, 2, it->epoch);
     stmt_bind_int(st, 3, it->next_ns);
+    stmt_bind_int(st, 4, it->tier);
     int rc = stmt_step(st, e);
     if (rc <= 0)
         return rc;
     it->row =
         (struct blocks_row){stmt_int(st, 0), stmt_int(st, 1), stmt_int(st, 2), stmt_int(st, 3)};
-    it->next_ns = it->row.t0_ns + 1;
+    it->next_ns = it->row.t1_ns > it->row.t0_ns ? it->row.t1_ns : it->row.t0_ns + 1;
     return 1;
 }
 

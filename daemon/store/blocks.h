@@ -27,6 +27,7 @@ struct blocks_iter {
     struct store *store;
     int64_t grp, epoch;
     int64_t next_ns; /* the next chunk starts at or after it */
+    int tier; /* thinned chunks up to this tier are taken before what they were made of; 0 = the finest there is */
     bool in_tail;
     struct blocks_row row;   /* what blocks_next returned last */
     struct blocks_row *tail; /* loaded when the chunks are through */

@@ -19,6 +19,7 @@
 #define CODEC_TICKS_MAX    (1u << 16)
 #define CODEC_CHANNELS_MAX 4096u
 #define CODEC_TIME_MAX     (INT64_C(1) << 62) /* ns; a stamp beyond it is damage */
+#define CODEC_THIN         1u /* flag: kept ticks, three columns for each channel (thin.h) */
 #define CODEC_SHARED       2u /* flag: tick 0 repeats the last tick of the chunk before */
 /* Stamps and widths of sweeps that are all multiples of up to 2^12 ns take fewer bits. */
 #define CODEC_UNIT_BITS 12u

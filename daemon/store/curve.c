@@ -11,11 +11,19 @@ void curve_close(struct curve *c)
 
 static void restart(struct curve *c, const struct walk_state *state, int64_t from_ns)
 {
+    int tier = c->it.tier;
     blocks_stop(&c->it);
     blocks_start(&c->it, c->store, c->begin.grp, c->begin.epoch, from_ns);
+    c->it.tier = tier;
     c->state = *state;
-    c->loaded = false;
+    c->loaded = c->thinned = false;
+    c->resumed = true;
     c->blocks = 0;
+}
+
+void curve_prefer(struct curve *c, int tier)
+{
+    c->it.tier = tier;
 }
 
 /* Resume at a head of this epoch. */
@@ -45,40 +53,62 @@ int curve_open(struct curve *c, struct store *s, int64_t channel, int64_t boot, 
     return rc ? rc : open_epoch(c, t_ns, e);
 }
 
+/* Kept ticks do not say all that samples did - when a register moved last, what a gauge showed - so where they
+ * begin or end the chunk's head says how the curve stands. */
+static int realign(struct curve *c, struct err *e)
+{
+    struct rows_head h;
+    int rc = rows_head_in(c->store, &c->begin, c->it.row.t0_ns, &h, e);
+    if (rc || h.t0_ns != c->it.row.t0_ns || !h.begun)
+        return rc < 0 ? rc : 0; /* its first sample is inside: the state is that */
+    if (!rows_state_ok(&c->begin.rule, &h.state))
+        return err_set(e, WATTQ_E_CORRUPT, "a row of the table 'head' is damaged");
+    c->state = h.state;
+    return 0;
+}
+
 /* The next block into the view. 1, 0 = none, < 0. */
 static int load(struct curve *c, struct err *e)
 {
     int rc = blocks_next(&c->it, &c->view, e);
     if (rc <= 0)
         return rc;
-    if (c->begin.slot >= c->view->channels)
+    if (c->begin.slot >= thin_channels(c->view))
         return err_set(e, WATTQ_E_CORRUPT, "a stored block of samples lacks a channel");
-    codec_cursor_open(&c->column, c->view, c->begin.slot);
-    c->at = 0;
+    bool was = c->thinned;
+    c->thinned = thin_is(c->view);
+    if ((c->thinned || was) && !c->resumed && !c->it.in_tail) {
+        rc = realign(c, e);
+        if (rc < 0)
+            return rc;
+    }
+    thin_cursor_open(&c->column, c->view, c->begin.slot);
     c->loaded = true;
+    c->resumed = false;
     c->blocks++;
     return 1;
 }
 
-static struct walk_sample next_sample(struct curve *c)
+static bool at_end(const struct curve *c)
 {
-    struct walk_sample x = {.t_ns = codec_time(c->view, c->at),
-                            .flags = codec_flags(c->view, c->at)};
-    x.value = codec_cursor_next(&c->column, &x.state);
-    c->at++;
-    return x;
+    return c->column.at == c->view->n;
 }
 
 int curve_next(struct curve *c, struct walk_piece out[2], int *n, struct err *e)
 {
     *n = 0;
-    while (!c->loaded || c->at == c->view->n) {
+    while (!c->loaded || at_end(c)) {
         int rc = load(c, e);
         if (rc <= 0)
             return rc;
     }
-    struct walk_sample x = next_sample(c);
-    *n = walk_step(&c->begin.rule, &c->state, &x, out);
+    if (c->thinned) {
+        c->kept = thin_cursor_kept(&c->column);
+        *n = walk_kept(&c->begin.rule, &c->state, &c->kept, out);
+    } else {
+        struct walk_sample x = thin_cursor_sample(&c->column);
+        *n = walk_step(&c->begin.rule, &c->state, &x, out);
+    }
     return 1;
 }
 
@@ -100,8 +130,8 @@ static int jump(struct curve *c, struct err *e)
 /* The samples of this block before t: no piece that they complete holds it. */
 static void pass(struct curve *c, int64_t t_ns)
 {
-    while (c->loaded && c->at < c->view->n && codec_time(c->view, c->at) < t_ns) {
-        struct walk_sample x = next_sample(c);
+    while (c->loaded && !c->thinned && !at_end(c) && codec_time(c->view, c->column.at) < t_ns) {
+        struct walk_sample x = thin_cursor_sample(&c->column);
         walk_pass(&c->begin.rule, &c->state, &x);
     }
 }
@@ -111,7 +141,7 @@ static int search(struct curve *c, int64_t t_ns, struct walk_piece *out, struct 
 {
     for (;;) {
         pass(c, t_ns);
-        if (c->loaded && c->at == c->view->n && c->blocks >= JUMP_AFTER && !c->it.in_tail) {
+        if (c->loaded && at_end(c) && c->blocks >= JUMP_AFTER && !c->it.in_tail) {
             int rc = jump(c, e);
             if (rc)
                 return rc;
@@ -206,6 +236,7 @@ int samples_curve(struct store *s, int64_t channel, int64_t boot, int64_t t_ns,
         point_of(&c.state, out);
     }
     out->provisional = !settled;
+    out->thinned = c.thinned;
     return 0;
 }
 
@@ -252,7 +283,7 @@ int curve_last_raw(struct store *s, const struct rows_begin *b, int64_t last_ns,
     if (rc)
         return rc;
     rc = blocks_chunk(s, h.chunk, &v, e);
-    if (rc == WATTQ_E_CORRUPT || (rc == 0 && b->slot >= v->channels))
+    if (rc == WATTQ_E_CORRUPT || (rc == 0 && b->slot >= thin_channels(v)))
         return 1;
     if (rc)
         return rc;

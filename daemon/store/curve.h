@@ -5,23 +5,28 @@
 
 #include "daemon/store/blocks.h"
 #include "daemon/store/rows.h"
+#include "daemon/store/thin.h"
 
 struct curve {
     struct store *store;
     struct rows_begin begin; /* the epoch it is in */
     struct walk_state state;
     struct blocks_iter it;
-    struct codec_view *view; /* the cache's */
-    struct codec_cursor column;
-    uint32_t at; /* next sample of the view */
-    bool loaded; /* view is a block */
-    int blocks;  /* taken since the last jump */
+    struct codec_view *view;   /* the cache's */
+    struct thin_cursor column; /* column.at: the next sample of the view */
+    struct walk_kept kept;     /* the newest one of a thinned block */
+    bool loaded;               /* view is a block */
+    bool thinned;              /* and a thinned one */
+    bool resumed;              /* state is that of a head, and no block was taken since */
+    int blocks;                /* taken since the last jump */
 };
 
 /* Stand at or before t. 0; 1 = the channel has no sample at or before t in that boot; < 0. */
 int curve_open(struct curve *c, struct store *s, int64_t channel, int64_t boot, int64_t t_ns,
                struct err *e) MUST_USE;
 void curve_close(struct curve *c); /* CLEANUP-able */
+/* Before anything was taken: thinned chunks up to that tier (tiers.h) will do, although there is more. */
+void curve_prefer(struct curve *c, int tier);
 /* The piece that holds t (t not before where the cursor stands). 0; 1 = t is after the newest sample:
  * c->state is that sample. `settled` is false where t lies after the newest change and may still move.
  * WATTQ_E_CORRUPT when the block that holds t is damaged. */

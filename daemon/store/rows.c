@@ -26,14 +26,14 @@ static int damaged(struct err *e, const char *table)
 
 /* ---- epoch_channel ------------------------------------------------------------------------------ */
 
-static int kind_of(const char *name, enum channel_kind *out)
+bool rows_kind(const char *name, enum channel_kind *out)
 {
     for (int k = CHANNEL_COUNTER; k <= CHANNEL_CPU_TIME; k++) {
         *out = (enum channel_kind)k;
         if (name && strcmp(name, channel_kind_name(*out)) == 0)
-            return 0;
+            return true;
     }
-    return 1;
+    return false;
 }
 
 static int read_begin(sqlite3_stmt *st, struct rows_begin *out, struct err *e)
@@ -57,7 +57,7 @@ static int read_begin(sqlite3_stmt *st, struct rows_begin *out, struct err *e)
     };
     int64_t slot = stmt_int(st, 5);
     if (slot < 0 || slot >= CODEC_CHANNELS_MAX || stmt_int(st, 13) < 0 ||
-        kind_of(stmt_text(st, 14), &out->rule.kind) || !rows_state_ok(&out->rule, &out->state))
+        !rows_kind(stmt_text(st, 14), &out->rule.kind) || !rows_state_ok(&out->rule, &out->state))
         return damaged(e, "epoch_channel");
     out->slot = (uint32_t)slot;
     return 0;

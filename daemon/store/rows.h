@@ -7,6 +7,8 @@
 #include "daemon/store/store.h"
 #include "daemon/store/walk.h"
 
+/* A column `kind`; false = it is none (or NULL). */
+bool rows_kind(const char *name, enum channel_kind *out);
 /* Can these numbers be walked on from? A head is checked again when its channel's kind is known. */
 bool rows_state_ok(const struct walk_rule *r, const struct walk_state *s);
 

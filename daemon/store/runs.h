@@ -126,6 +126,8 @@ int runs_param_put(struct store *s, int64_t run, const char *key, const char *va
  * WATTQ_E_NOT_FOUND where there is no such run. */
 int runs_pin(struct store *s, int64_t run, int64_t uid, int64_t utc_ns, const char *reason,
              struct err *e) MUST_USE;
+/* From now on they may go with those of other runs. Not pinned: done. WATTQ_E_NOT_FOUND as above. */
+int runs_unpin(struct store *s, int64_t run, struct err *e) MUST_USE;
 /* part "window", "main" or "phase:NAME"; figure "machine", "attributed" or "marginal".
  * Every figure of a set for one run; older figures of the same run and part are superseded. The total of
  * machine and window is copied to run_total. */

@@ -70,22 +70,38 @@ int runs_param_put(struct store *s, int64_t run, const char *key, const char *va
     return stmt_run(st, e);
 }
 
+/* 0; WATTQ_E_NOT_FOUND */
+static int need_run(struct store *s, int64_t run, struct err *e)
+{
+    STMT_USE(st, s, RUN_STATE_OF);
+    stmt_bind_int(st, 1, run);
+    int rc = stmt_step(st, e);
+    if (rc == 0)
+        return err_set(e, WATTQ_E_NOT_FOUND, "there is no run %lld", (long long)run);
+    return rc < 0 ? rc : 0;
+}
+
 int runs_pin(struct store *s, int64_t run, int64_t uid, int64_t utc_ns, const char *reason,
              struct err *e)
 {
-    {
-        STMT_USE(st, s, RUN_STATE_OF);
-        stmt_bind_int(st, 1, run);
-        int rc = stmt_step(st, e);
-        if (rc <= 0)
-            return rc < 0 ? rc
-                          : err_set(e, WATTQ_E_NOT_FOUND, "there is no run %lld", (long long)run);
-    }
+    int rc = need_run(s, run, e);
+    if (rc)
+        return rc;
     STMT_USE(st, s, PIN_PUT);
     stmt_bind_int(st, 1, run);
     stmt_bind_int(st, 2, uid);
     stmt_bind_int(st, 3, utc_ns);
     stmt_bind_text(st, 4, reason);
+    return stmt_run(st, e);
+}
+
+int runs_unpin(struct store *s, int64_t run, struct err *e)
+{
+    int rc = need_run(s, run, e);
+    if (rc)
+        return rc;
+    STMT_USE(st, s, PIN_DROP);
+    stmt_bind_int(st, 1, run);
     return stmt_run(st, e);
 }
 

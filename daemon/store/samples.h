@@ -117,7 +117,8 @@ struct sample {
     int64_t value;
     enum reading_state state;
 };
-/* Newest valid sample with after_ns <= t, oldest valid one with before_ns >= t. 0; 1 = none. */
+/* Newest valid sample with after_ns <= t, oldest valid one with before_ns >= t. 0; 1 = none. Where samples were
+ * thinned out (tiers.h) these are of those that were kept; of gauges none were. */
 int samples_before(struct store *s, int64_t channel, int64_t boot, int64_t t_ns, struct sample *out,
                    struct err *e) MUST_USE;
 int samples_after(struct store *s, int64_t channel, int64_t boot, int64_t t_ns, struct sample *out,
@@ -136,6 +137,8 @@ struct curve_point {
     int64_t bridged_uj; /* energy before t that went through bridged gaps */
     int64_t bridged_ns;
     bool provisional; /* t lies after the newest change: may still move */
+    bool
+        thinned; /* the samples around t are gone; of the ticks that were kept the nearest stand for them */
 };
 /* 0; 1 = t is before the first sample or after the newest one of that boot (out holds the nearest end). */
 int samples_curve(struct store *s, int64_t channel, int64_t boot, int64_t t_ns,

@@ -55,6 +55,7 @@ static int insert_chunk(struct store *s, const struct chunk_job *j, struct codec
     stmt_bind_int(st, 4, codec_time(v, v->n - 1));
     stmt_bind_int(st, 5, v->n);
     stmt_bind_blob(st, 6, j->blob, j->bytes);
+    stmt_bind_int(st, 7, 0);
     int rc = stmt_run(st, e);
     if (rc == 0)
         *id = stmt_last_id(s);

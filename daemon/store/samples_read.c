@@ -6,6 +6,7 @@
 #include "daemon/store/rows.h"
 #include "daemon/store/samples_internal.h"
 #include "daemon/store/stmt.h"
+#include "daemon/store/thin.h"
 
 /* ---- channels ----------------------------------------------------------------------------------- */
 
@@ -231,7 +232,14 @@ static bool take(const struct rows_begin *b, struct codec_view *v, struct codec_
         .value = x.value,
         .state = (enum reading_state)(x.state & TICK_STATE_MASK),
     };
-    return walk_valid(&b->rule, &x);
+    return thin_is(v) ? walk_kept_valid(&x) : walk_valid(&b->rule, &x);
+}
+
+/* Of a gauge a thinned block has the integral, not what it showed. */
+static bool has_samples(const struct rows_begin *b, const struct codec_view *v)
+{
+    bool gauge = b->rule.kind == CHANNEL_GAUGE || b->rule.kind == CHANNEL_AVERAGE;
+    return b->slot < thin_channels(v) && !(thin_is(v) && gauge);
 }
 
 /* Which stamp of a sweep is compared. */
@@ -250,7 +258,7 @@ static bool scan_back(const struct rows_begin *b, struct codec_view *v, const st
     struct codec_cursor col;
     struct sample x;
     bool found = false;
-    if (b->slot >= v->channels)
+    if (!has_samples(b, v))
         return false;
     codec_cursor_open(&col, v, b->slot);
     for (uint32_t i = 0; i < v->n && codec_time(v, i) <= q->t_ns; i++) {
@@ -267,7 +275,7 @@ static bool scan_on(const struct rows_begin *b, struct codec_view *v, const stru
                     struct sample *out)
 {
     struct codec_cursor col;
-    if (b->slot >= v->channels)
+    if (!has_samples(b, v))
         return false;
     codec_cursor_open(&col, v, b->slot);
     for (uint32_t i = 0; i < v->n; i++)
@@ -294,7 +302,9 @@ static int before_in_tail(struct store *s, const struct rows_begin *b, const str
     return rc ? rc : 1;
 }
 
-/* 0; 1 = none in the chunks of this epoch. Follows `last_ns` of the heads over stretches without any. */
+#define GONE 2 /* all older samples were thinned out */
+
+/* 0; 1 = none in the chunks of this epoch; GONE. Follows `last_ns` of the heads over stretches without any. */
 static int before_in_chunks(struct store *s, const struct rows_begin *b, const struct want *q,
                             struct sample *out, struct err *e)
 {
@@ -310,6 +320,8 @@ static int before_in_chunks(struct store *s, const struct rows_begin *b, const s
             return rc;
         if (scan_back(b, v, q, out))
             return 0;
+        if (!has_samples(b, v))
+            return GONE;
         if (!h.begun)
             return 1;
         at = h.state.last_ns < h.t0_ns ? h.state.last_ns : h.t0_ns - 1;
@@ -329,8 +341,8 @@ static int find_before(struct store *s, int64_t channel, int64_t boot, const str
             return rc;
         if (rc == 1)
             rc = before_in_chunks(s, &b, q, out, e);
-        if (rc <= 0)
-            return rc;
+        if (rc != 1)
+            return rc < 0 ? rc : rc == GONE;
         at = b.state.last_ns - 1; /* the epoch before */
     }
 }

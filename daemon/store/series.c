@@ -3,6 +3,7 @@
 #include "common/units.h"
 #include "daemon/store/curve.h"
 #include "daemon/store/stmt.h"
+#include "daemon/store/tiers.h"
 
 /* Pixels being filled while the curve is walked once from left to right. */
 struct canvas {
@@ -70,14 +71,19 @@ static void paint(struct canvas *v, const struct walk_piece *p)
         paint_part(v, i, p);
 }
 
-static void paint_sample(struct canvas *v, int64_t t_ns, int64_t value)
+/* The newest sample of a companion; a kept one stands for those since the one before it. */
+static void paint_sample(struct canvas *v, const struct curve *c)
 {
+    int64_t t_ns = c->state.last_ns, lo = c->state.last_value, hi = lo;
     if (t_ns < v->t0_ns || t_ns >= v->t1_ns)
         return;
+    if (c->thinned && c->kept.powered) {
+        lo = c->kept.lo;
+        hi = c->kept.hi;
+    }
     size_t i = pixel_of(v, t_ns);
-    double x = (double)value * v->scale;
-    extend(&v->px[i], x, x);
-    v->px[i].mean_w += x;
+    extend(&v->px[i], (double)lo * v->scale, (double)hi * v->scale);
+    v->px[i].mean_w += (double)c->state.last_value * v->scale;
     v->known[i]++; /* companions: a count of samples */
 }
 
@@ -108,7 +114,7 @@ static int paint_epoch(struct canvas *v, struct curve *c, struct err *e)
             paint(v, &p[i]);
         if (companion && c->state.last_ns != seen) {
             seen = c->state.last_ns;
-            paint_sample(v, seen, c->state.last_value);
+            paint_sample(v, c);
         }
         if (c->state.knot_ns > v->t1_ns)
             return 0;
@@ -149,6 +155,7 @@ static int paint_all(struct canvas *v, struct store *s, int64_t channel, int64_t
             from = next.state.last_ns;
         curve_close(&c);
         rc = curve_open(&c, s, channel, boot, from, e);
+        curve_prefer(&c, tiers_for((v->t1_ns - v->t0_ns) / (int64_t)v->n));
         if (rc == 0)
             rc = paint_epoch(v, &c, e);
         if (rc == 0)

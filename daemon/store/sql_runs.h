@@ -87,6 +87,7 @@
     X(RUN_IMPORTED, "SELECT origin IS NOT NULL FROM run WHERE id = ?1")                            \
     X(PIN_PUT, "INSERT INTO pin(run, uid, utc_ns, reason) VALUES(?1, ?2, ?3, ?4)"                  \
                " ON CONFLICT(run) DO NOTHING")                                                     \
+    X(PIN_DROP, "DELETE FROM pin WHERE run = ?1")                                                  \
     X(PARAMS, "SELECT key, type, value FROM run_param WHERE run = ?1 ORDER BY key")                \
     X(ENERGY_PUT,                                                                                  \
       "INSERT INTO energy(run, channel, figure, part, method, algo, energy_uj, lo_uj, hi_uj,"      \

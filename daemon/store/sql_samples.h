@@ -13,6 +13,11 @@
     " failed, unknown0_ns, bridged0_ns, bridged0_uj, valid, min, max FROM head WHERE channel"      \
     " = ?1 AND boot = ?2"
 
+/* Chunks of all tiers begin where chunks of finer ones do: of those that begin first one is taken. */
+#define CHUNK_OF_TIER(N)                                                                           \
+    "SELECT * FROM (SELECT id, t0_ns, t1_ns, n, tier FROM chunk WHERE grp = ?1 AND tier = " N      \
+    " AND epoch = ?2 AND t0_ns >= ?3 ORDER BY t0_ns LIMIT 1)"
+
 #define CHANNEL_COLUMNS                                                                            \
     "SELECT c.id, c.uid, c.label, c.unit, s.name, c.covers, c.kind, c.quality, c.scope,"           \
     " c.quantum, c.wrap_uj, c.period_ns, c.period_learned_ns, c.period_declared, c.lag_ns,"        \
@@ -80,11 +85,15 @@
     X(EC_AFTER, EC_COLUMNS " AND ec.boot = ?2 AND ec.t_ns > ?3 ORDER BY ec.t_ns LIMIT 1")          \
     X(EC_LAST, EC_COLUMNS " ORDER BY ec.boot DESC, ec.t_ns DESC LIMIT 1")                          \
     X(CHUNK_INSERT,                                                                                \
-      "INSERT INTO chunk(grp, tier, epoch, t0_ns, t1_ns, n, b) VALUES(?1, 0, ?2, ?3, ?4,"          \
+      "INSERT INTO chunk(grp, tier, epoch, t0_ns, t1_ns, n, b) VALUES(?1, ?7, ?2, ?3, ?4,"         \
       " ?5, ?6)")                                                                                  \
     X(CHUNK_NEXT,                                                                                  \
-      "SELECT id, t0_ns, t1_ns, n FROM chunk WHERE grp = ?1 AND tier = 0 AND epoch = ?2 AND"       \
-      " t0_ns >= ?3 ORDER BY t0_ns LIMIT 1")                                                       \
+      "SELECT id, t0_ns, t1_ns, n FROM (" CHUNK_OF_TIER("0") " UNION ALL " CHUNK_OF_TIER(          \
+          "1") " UNION ALL " CHUNK_OF_TIER("2") " UNION ALL " CHUNK_OF_TIER("3") ") ORDER BY "     \
+                                                                                 "t0_ns, "         \
+                                                                                 "iif(tier <= "    \
+                                                                                 "?4, ?4 - tier, " \
+                                                                                 "tier) LIMIT 1")  \
     X(CHUNK_LAST,                                                                                  \
       "SELECT id, t0_ns, t1_ns, n FROM chunk WHERE grp = ?1 AND tier = 0 AND epoch = ?2"           \
       " ORDER BY t0_ns DESC LIMIT 1")                                                              \

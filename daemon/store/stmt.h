@@ -37,6 +37,7 @@
 #include "daemon/store/sql_runs.h"
 #include "daemon/store/sql_samples.h"
 #include "daemon/store/sql_store.h"
+#include "daemon/store/sql_tiers.h"
 #include "daemon/store/store.h"
 
 /* X(NAME, "sql"): parameters are ?1, ?2 ... */
@@ -50,7 +51,8 @@
     SQL_MODELS(X)                                                                                  \
     SQL_ACCOUNTS(X)                                                                                \
     SQL_BASELINES(X)                                                                               \
-    SQL_OTHERS(X) SQL_BESIDE(X) SQL_FORMER(X) SQL_DAMAGE(X) SQL_GPU_OUT(X) SQL_REPLACE(X)
+    SQL_OTHERS(X)                                                                                  \
+    SQL_BESIDE(X) SQL_FORMER(X) SQL_DAMAGE(X) SQL_GPU_OUT(X) SQL_REPLACE(X) SQL_TIERS(X)
 
 enum stmt_id {
 #define STMT_ID(name, sql) STMT_##name,

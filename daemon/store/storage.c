@@ -8,6 +8,7 @@
 #include "daemon/store/opinions.h"
 #include "daemon/store/reserve.h"
 #include "daemon/store/storage_internal.h"
+#include "daemon/store/upkeep.h"
 
 #define FLUSH_NS (800 * NS_PER_MS) /* a kill costs what came since: < 1 s */
 #define REST_NS  (5 * NS_PER_S)    /* nothing is pending: the sampler says when to look */
@@ -26,6 +27,7 @@ struct storage {
     struct adopted *adopted;   /* which of the meter's channels are written, and as what */
     struct storage_feed feed;
     struct health *health; /* storage thread while it runs */
+    struct upkeep upkeep;  /* likewise */
     struct readers *readers;
     uv_async_t async; /* done jobs wait for the loop */
     uv_thread_t thread;
@@ -105,6 +107,18 @@ static void grow(struct storage *st)
     adopted_update(st->adopted, st->samples);
     if (st->feed.due)
         st->feed.due(st->feed.arg, st->store, st->samples);
+}
+
+/* Likewise, when nobody waits: tiers, and what is too old or too much. */
+static void tend(struct storage *st)
+{
+    if (health_degraded(st->health))
+        return;
+    upkeep_run(&st->upkeep, st->store, clock_mono_ns());
+    uv_mutex_lock(&st->lock);
+    st->status.used_bytes = st->upkeep.state.used_bytes;
+    st->status.over_budget = st->upkeep.state.over;
+    uv_mutex_unlock(&st->lock);
 }
 
 static int fail_back(struct storage *st, int rc, const struct err *e)
@@ -324,6 +338,8 @@ static void run(void *arg)
         else if (wait_ns(st) == 0)
             flush(st);
         store_checkpoint(st->store);
+        if (!stopping && !jobs.first)
+            tend(st);
     }
     end_epoch(st);
 }
@@ -415,6 +431,11 @@ int storage_open(struct storage **out, uv_loop_t *loop, const char *path, struct
 void storage_set_full(struct storage *st, bool always)
 {
     store_set_full(st->store, always);
+}
+
+void storage_set_budget(struct storage *st, int64_t bytes)
+{
+    st->upkeep.budget_bytes = st->status.budget_bytes = bytes;
 }
 
 void storage_set_feed(struct storage *st, const struct storage_feed *feed)

@@ -38,6 +38,8 @@ struct storage_status {
     int64_t commits, samples, jobs;
     int64_t last_commit_ns;
     uint64_t dropped_ticks;
+    int64_t used_bytes, budget_bytes; /* of the database; budget 0 = none */
+    bool over_budget;                 /* and nothing may be thinned out any more */
 };
 
 /* Takes the meter's channels into the database (rows, groups, epoch, bases -> meter_set_base), so it
@@ -47,6 +49,8 @@ int storage_open(struct storage **out, uv_loop_t *loop, const char *path, struct
                  struct err *e) MUST_USE;
 /* `durability = full`: samples too are on the disk with every commit. Before storage_start. */
 void storage_set_full(struct storage *st, bool always);
+/* What the database may take on the disk (retention.h); 0 = as much as it likes. Before storage_start. */
+void storage_set_budget(struct storage *st, int64_t bytes);
 /* Who writes curves of its own from what the meter says (accounts). Storage thread. tick: each tick of the
  * meter in order, on its way into the samples; borrowed. Its group and slots are the meter's
  * (meter_channel), whatever the writer's numbers are. due: after the ring is empty, between transactions;

@@ -176,6 +176,72 @@ int walk_step(const struct walk_rule *r, struct walk_state *s, const struct walk
     return counts(r) ? step_counter(r, s, x, out) : step_gauge(r, s, x, out);
 }
 
+/* ---- ticks that were kept ------------------------------------------------------------------------ */
+
+bool walk_kept_valid(const struct walk_sample *x)
+{
+    return (x->state & TICK_STATE_MASK) == READING_OK && x->value >= -WALK_VALUE_MAX &&
+           x->value <= WALK_VALUE_MAX;
+}
+
+static void shape_kept(struct walk_piece *p, const struct walk_kept *k)
+{
+    int64_t rise = saturate((wide)p->e1_uj - p->e0_uj), ns = p->t1_ns - p->t0_ns;
+    p->shape = WALK_KEPT;
+    p->p0_uw = k->powered ? k->lo : units_muldiv_floor(rise, NS_PER_S, ns);
+    p->p1_uw = k->powered ? k->hi : units_muldiv_ceil(rise, NS_PER_S, ns);
+}
+
+static int kept_counter(struct walk_state *s, const struct walk_kept *k, struct walk_piece out[2])
+{
+    const struct walk_sample *x = &k->x;
+    if ((x->state & TICK_RESET) || x->value < s->last_value)
+        return step_counter_gap(s, x, WALK_RESET, out);
+    if (x->state & TICK_BRIDGED)
+        return step_counter_gap(s, x, WALK_FAILED, out);
+    if (x->value == s->last_value) {
+        take(s, x);
+        return 0;
+    }
+    out[0] = piece_from(s, WALK_LINEAR, s->knot_ns, x->t_ns);
+    s->e_uj = out[0].e1_uj = saturate((wide)s->e_uj + x->value - s->last_value);
+    shape_kept(&out[0], k);
+    s->knot_ns = x->t_ns;
+    take(s, x);
+    return 1;
+}
+
+static int kept_gauge(struct walk_state *s, const struct walk_kept *k, struct walk_piece out[2])
+{
+    bool gap = (k->x.state & (TICK_RESET | TICK_BRIDGED)) != 0;
+    out[0] = piece_from(s, WALK_UNKNOWN, s->last_ns, k->x.t_ns);
+    out[0].cause = gap ? WALK_FAILED : WALK_REGULAR;
+    if (gap) {
+        s->unknown_ns = saturate((wide)s->unknown_ns + (k->x.t_ns - s->last_ns));
+    } else {
+        s->e_uj = out[0].e1_uj = k->x.value;
+        shape_kept(&out[0], k);
+    }
+    s->knot_ns = k->x.t_ns;
+    take(s, &k->x);
+    s->last_value = s->rem = 0;
+    return 1;
+}
+
+int walk_kept(const struct walk_rule *r, struct walk_state *s, const struct walk_kept *k,
+              struct walk_piece out[2])
+{
+    if ((s->last_ns != WALK_NONE && k->x.t_ns <= s->last_ns) || !walk_kept_valid(&k->x))
+        return 0;
+    if (s->last_ns != WALK_NONE && counts(r))
+        return kept_counter(s, k, out);
+    if (s->last_ns != WALK_NONE && integrates(r))
+        return kept_gauge(s, k, out);
+    s->knot_ns = k->x.t_ns;
+    take(s, &k->x);
+    return 0;
+}
+
 /* No gap lies before x, and what comes of it surely fits 64 bits. */
 static bool is_plain(const struct walk_rule *r, const struct walk_state *s,
                      const struct walk_sample *x)
@@ -251,6 +317,7 @@ void walk_at(const struct walk_piece *p, int64_t t_ns, struct curve_point *out)
         out->bridged_uj = saturate((wide)p->bridged0_uj + out->e_uj - p->e0_uj);
         break;
     case WALK_LINEAR:
+    case WALK_KEPT:
         out->e_uj = saturate(p->e0_uj + floor_div(rise * x, p->t1_ns - p->t0_ns));
         break;
     case WALK_BOX:
@@ -271,6 +338,10 @@ bool walk_power(const struct walk_piece *p, int64_t *lo_uw, int64_t *hi_uw)
     case WALK_FLAT:
         *lo_uw = units_muldiv_floor(rise, NS_PER_S, p->t1_ns - p->t0_ns);
         *hi_uw = units_muldiv_ceil(rise, NS_PER_S, p->t1_ns - p->t0_ns);
+        return true;
+    case WALK_KEPT:
+        *lo_uw = p->p0_uw;
+        *hi_uw = p->p1_uw;
         return true;
     case WALK_BOX:
         *lo_uw = *hi_uw = p->p1_uw;

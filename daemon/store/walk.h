@@ -36,7 +36,15 @@ struct walk_state {
     bool failed; /* reads failed after last_ns */
 };
 
-enum walk_shape { WALK_FLAT, WALK_LINEAR, WALK_BOX, WALK_TRAPEZOID, WALK_BRIDGED, WALK_UNKNOWN };
+enum walk_shape {
+    WALK_FLAT,
+    WALK_LINEAR,
+    WALK_BOX,
+    WALK_TRAPEZOID,
+    WALK_KEPT, /* linear between two ticks that were kept of more */
+    WALK_BRIDGED,
+    WALK_UNKNOWN
+};
 enum walk_cause { WALK_REGULAR, WALK_STALL, WALK_FAILED, WALK_RESET };
 
 struct walk_piece {
@@ -45,7 +53,7 @@ struct walk_piece {
     int64_t t0_ns, t1_ns;
     int64_t e0_uj, e1_uj;
     int64_t rem0;
-    int64_t p0_uw, p1_uw;                          /* gauges */
+    int64_t p0_uw, p1_uw; /* gauges: power at t0 and t1; WALK_KEPT: lowest and highest inside */
     int64_t unknown0_ns, bridged0_ns, bridged0_uj; /* sums at t0 */
 };
 
@@ -60,6 +68,18 @@ bool walk_valid(const struct walk_rule *r, const struct walk_sample *x);
 /* Take one sample; returns how many pieces it completed (0 .. 2), oldest first. Samples up to
  * s->last_ns are skipped, so that a shared tick may be walked twice. */
 int walk_step(const struct walk_rule *r, struct walk_state *s, const struct walk_sample *x,
+              struct walk_piece out[2]);
+/* A tick that was kept when the others were thinned out (thin.h). value: counters and companions as read,
+ * gauges E in uJ. Gaps are where TICK_RESET (unknown) or TICK_BRIDGED say that one ends, and nowhere else. */
+struct walk_kept {
+    struct walk_sample x;
+    bool
+        powered; /* lo and hi are known: the lowest and highest power (companions: value) since the one before */
+    int64_t lo, hi;
+};
+bool walk_kept_valid(const struct walk_sample *x);
+/* As walk_step. Of a gauge last_value is 0 afterwards, and rem: both went with the readings. */
+int walk_kept(const struct walk_rule *r, struct walk_state *s, const struct walk_kept *k,
               struct walk_piece out[2]);
 /* As walk_step, but nobody wants the pieces. */
 void walk_pass(const struct walk_rule *r, struct walk_state *s, const struct walk_sample *x);

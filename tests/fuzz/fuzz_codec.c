@@ -5,6 +5,7 @@
 
 #include "daemon/store/codec.h"
 #include "daemon/store/crc32c.h"
+#include "daemon/store/thin.h"
 #include "daemon/store/walk.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -42,6 +43,30 @@ static int64_t walk_column(struct codec_view *v, uint32_t slot)
     return sum;
 }
 
+/* The same of what was kept of samples: pieces hang together, and their power is no nonsense. */
+static int64_t walk_thinned(struct codec_view *v, uint32_t slot)
+{
+    struct thin_cursor c;
+    thin_cursor_open(&c, v, slot);
+    struct walk_rule r = {c.value.kind, walk_stall_ns(0)};
+    struct walk_state s = {.last_ns = WALK_NONE};
+    int64_t sum = 0;
+    for (uint32_t i = 0; i < v->n; i++) {
+        struct walk_piece p[2];
+        struct walk_kept k = thin_cursor_kept(&c);
+        int n = walk_kept(&r, &s, &k, p);
+        for (int j = 0; j < n; j++) {
+            struct curve_point at;
+            int64_t lo, hi;
+            walk_at(&p[j], p[j].t0_ns + (p[j].t1_ns - p[j].t0_ns) / 3, &at);
+            sum ^= at.e_uj;
+            if (walk_power(&p[j], &lo, &hi) && lo > hi)
+                abort();
+        }
+    }
+    return sum;
+}
+
 static void try_open(const uint8_t *data, size_t size)
 {
     struct codec_view v;
@@ -54,6 +79,8 @@ static void try_open(const uint8_t *data, size_t size)
     volatile int64_t sink = 0;
     for (uint32_t slot = 0; slot < v.channels; slot++)
         sink ^= walk_column(&v, slot);
+    for (uint32_t slot = 0; thin_is(&v) && slot < thin_channels(&v); slot++)
+        sink ^= walk_thinned(&v, slot);
     (void)sink;
     codec_close(&v);
 }

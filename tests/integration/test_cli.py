@@ -272,6 +272,19 @@ class Look(Base):
         self.assertIn("9999", self.err("show", "9999", code=1))
         self.assertIn("names 4 runs", self.err("logs", f"{ids[0]}-{ids[-1]}", code=2))
 
+    def test_pin(self):
+        run = self.submit("--", "true")
+        self.out("wait", run)
+        self.assertIn("1 run: their samples are kept", self.run_wattq("runs", "pin", run).stderr)
+        self.assertEqual(["by hand" in r for r in self.d.call("export", table="pin")["rows"] if run in r], [True])
+        self.assertEqual(self.json("runs", "pin", run, "--reason", "figure 2")["pinned"], 1)  # the first reason stays
+        self.assertEqual(self.json("runs", "unpin", run)["unpinned"], 1)
+        self.assertFalse([r for r in self.d.call("export", table="pin")["rows"] if run in r])
+        self.assertIn("wattq runs pin 17", self.err("runs", "pin", code=2))
+        self.assertIn("9999", self.err("runs", "unpin", "9999", code=1))
+        self.assertIn("--reason", self.err("runs", "--reason", "x", code=2))
+        self.assertRegex(self.out("info"), r"database .* of 1.07 GB, ")
+
     def test_logs(self):
         run = self.sh("for i in 1 2 3 4 5; do echo line $i; sleep 0.1; done; printf tail")
         p = self.run_wattq("logs", "-f", run)

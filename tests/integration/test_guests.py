@@ -135,7 +135,7 @@ class Summary(Guests):
                 ("pause", {"runs": [self.live]}), ("tag", {"runs": [self.done], "add": ["x"]}),
                 ("note", {"runs": [self.done], "text": "x"}), ("label", {"runs": [self.done], "label": "x"}),
                 ("metric", {"runs": [self.done], "values": {"x": 1.0}}),
-                ("phase", {"run": self.live, "name": "x"}), ("pin", {"runs": [self.done]}),
+                ("phase", {"run": self.live, "name": "x"}), ("pin", {"runs": [self.done]}), ("unpin", {"runs": [self.done]}),
                 ("settle", {"runs": [self.done]}), ("retry", {"runs": [self.done]}),
                 ("submit", {"run": spec}), ("sweep_begin", {}), ("exec_begin", {"run": {**spec, "kind": "exec"}}),
                 ("export", {"table": "run"}), ("export", {"table": "tail"}), ("models", {}), ("audit", {}),

@@ -203,6 +203,7 @@ class Requests:
             "export": lambda: {"table": rng.choice("run metric energy event sweep boot channel epoch tail chunk head gap".split()),
                                "boot": some("boot"), "t0_ns": 0, "t1_ns": 2**62, "runs": runs()},
             "pin": lambda: {"runs": runs(), "reason": "keep"},
+            "unpin": lambda: {"runs": runs()},
             "settle": lambda: {"runs": runs()},
             "import_begin": lambda: {"machine": "m", "format": "wattq", "sha256": "ab" * 32, "facts": "{}"},
             "import_rows": self.rows,

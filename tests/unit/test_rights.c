@@ -251,6 +251,7 @@ static const struct {
     {"who", RIGHTS_ANY},
     {"export", RIGHTS_RAW},
     {"pin", RIGHTS_OWN},
+    {"unpin", RIGHTS_OWN},
     {"settle", RIGHTS_OWN},
     {"import_begin", RIGHTS_SUBMIT},
     {"import_rows", RIGHTS_SUBMIT},

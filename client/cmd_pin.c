@@ -1,0 +1,48 @@
+/* runs pin, runs unpin: whether the samples of a run's time are kept. */
+#include "client/cmd.h"
+#include "client/json.h"
+#include "client/sel.h"
+
+#define PIN_AT_ONCE 10000
+
+/* The runs from `from` on, as many as one request may name. */
+static int tell_some(struct app *app, struct conn *c, bool keep, const struct sel *runs,
+                     size_t from, struct err *e)
+{
+    struct wire_msg *m CLEANUP(wire_msg_freep) = NULL;
+    size_t n = runs->n - from < PIN_AT_ONCE ? runs->n - from : PIN_AT_ONCE;
+    const struct sel some = {.ids = runs->ids + from, .n = n};
+    struct wire_out *o = conn_begin(c, keep ? "pin" : "unpin");
+    sel_put(&some, o);
+    if (keep)
+        wire_put_str(o, "reason", args_str(&app->args, OPT_REASON, "by hand"));
+    return conn_call(c, &m, e);
+}
+
+int runs_pinning(struct app *app, bool keep, struct err *e)
+{
+    struct conn *c CLEANUP(conn_closep) = NULL;
+    struct sel runs CLEANUP(sel_finip) = {0};
+    const struct args *a = &app->args;
+    if (a->npos < 2) {
+        err_set(e, WATTQ_E_USAGE, "which runs' samples?");
+        return err_next(e, "wattq runs %s 17", keep ? "pin" : "unpin");
+    }
+    int rc = cmd_connect(app, &c, e);
+    if (rc == 0)
+        rc = sel_runs(&runs, c, a->pos + 1, a->npos - 1, e);
+    for (size_t i = 0; rc == 0 && i < runs.n; i += PIN_AT_ONCE)
+        rc = tell_some(app, c, keep, &runs, i, e);
+    if (rc < 0)
+        return rc;
+    if (app->json) {
+        json_t *doc = json_object();
+        json_put(doc, "schema", json_string(keep ? "wattq.pin/1" : "wattq.unpin/1"));
+        json_put(doc, keep ? "pinned" : "unpinned", json_integer((json_int_t)runs.n));
+        return json_write(app->print.out, doc, false, e);
+    }
+    cmd_say(app, "%zu run%s: their samples %s", runs.n, runs.n == 1 ? "" : "s",
+            keep ? "are kept, whatever the database's budget says"
+                 : "may be thinned out when they are old, like all others");
+    return 0;
+}
