@@ -46,6 +46,13 @@ static void show_origin(const struct app *app, const struct wire_val *run)
                       wire_str(run, "machine", "another machine"), (long long)origin);
 }
 
+static void show_pin(const struct app *app, const struct wire_val *run)
+{
+    const char *why = wire_str(run, "pinned", NULL);
+    if (why)
+        (void)fprintf(app->print.out, "  %-10s its samples are kept: %s\n", "pinned", why);
+}
+
 static void show_tags(const struct app *app, const struct wire_val *run)
 {
     const struct wire_val *tags = wire_get(run, "tags");
@@ -197,6 +204,7 @@ static void show_what(const struct app *app, const struct wire_val *run)
                       (long long)left);
     line(app, "uuid", wire_str(run, "uuid", ""));
     show_origin(app, run);
+    show_pin(app, run);
 }
 
 /* ---- energy -------------------------------------------------------------------------------------- */

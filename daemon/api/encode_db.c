@@ -218,6 +218,7 @@ static int put_place(struct store *s, struct wire_out *o, int64_t run, struct er
     wire_put_str(o, "machine", p.machine[0] ? p.machine : NULL);
     encode_opt(o, "origin", p.origin);
     encode_opt(o, "first_batch_ns", p.first_batch_ns);
+    wire_put_str(o, "pinned", p.is_pinned ? p.pinned : NULL);
     return rc;
 }
 

@@ -210,6 +210,8 @@ struct run_place {
     int64_t origin;         /* RUN_NONE = measured here */
     char machine[128];      /* host name; "" = not known */
     int64_t first_batch_ns; /* RUN_NONE = no such phase is known */
+    bool is_pinned;         /* its samples are kept */
+    char pinned[208];       /* why */
 };
 int runs_place(struct store *s, int64_t run, struct run_place *out, struct err *e) MUST_USE;
 /* Who acts on runs. */

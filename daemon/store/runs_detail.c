@@ -103,6 +103,9 @@ int runs_place(struct store *s, int64_t run, struct run_place *out, struct err *
     out->origin = stmt_opt(st, 0);
     base_strcpy(out->machine, sizeof(out->machine), stmt_text(st, 1));
     out->first_batch_ns = stmt_opt(st, 2);
+    out->is_pinned = !stmt_is_null(st, 3);
+    if (out->is_pinned)
+        base_strcpy(out->pinned, sizeof(out->pinned), stmt_text(st, 3));
     return 0;
 }
 

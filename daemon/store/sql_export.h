@@ -14,14 +14,18 @@
     " AND id <= coalesce((SELECT min(id) FROM epoch WHERE boot = ?4 AND t0_ns > ?2), 1 << 62))"
 
 /* Chunks of those that reach into the window, and one more on either side: the samples that bounds are
- * made of stand outside of it. */
+ * made of stand outside of it. Where they were thinned out, what stands for them, an hour more on either side. */
 #define EXPORT_CHUNKS                                                                              \
     "(SELECT c.* FROM grp g JOIN " EXPORT_EPOCHS                                                   \
     " x JOIN chunk c ON c.grp = g.id AND c.tier = 0 AND c.epoch = x.id"                            \
     " AND c.t0_ns >= coalesce((SELECT p.t0_ns FROM chunk p WHERE p.grp = g.id AND p.tier = 0"      \
     " AND p.epoch = x.id AND p.t0_ns <= ?1 ORDER BY p.t0_ns DESC LIMIT 1 OFFSET 1), -1)"           \
     " AND c.t0_ns <= coalesce((SELECT n.t0_ns FROM chunk n WHERE n.grp = g.id AND n.tier = 0"      \
-    " AND n.epoch = x.id AND n.t0_ns >= ?2 ORDER BY n.t0_ns LIMIT 1 OFFSET 1), 1 << 62))"
+    " AND n.epoch = x.id AND n.t0_ns >= ?2 ORDER BY n.t0_ns LIMIT 1 OFFSET 1), 1 << 62)"           \
+    " UNION ALL SELECT c.* FROM grp g JOIN " EXPORT_EPOCHS                                         \
+    " x JOIN chunk c ON c.grp = g.id AND c.tier IN (1, 2, 3) AND c.epoch = x.id"                   \
+    " AND c.t0_ns <= ?2 + 3600000000000 AND c.t1_ns >= ?1 - 3600000000000"                         \
+    " AND EXISTS(SELECT 1 FROM head h WHERE h.chunk = c.id))"
 
 /* Parts 0 .. 63 of a blob of at most 32 MiB. */
 #define EXPORT_PARTS                                                                               \

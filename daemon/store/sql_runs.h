@@ -126,7 +126,8 @@
       "SELECT origin, coalesce((SELECT machine FROM origin o WHERE o.id = r.origin),"              \
       " (SELECT json_extract(machine, '$.host') FROM boot b WHERE b.id = r.boot), ''),"            \
       " (SELECT t0_ns FROM phase p WHERE p.run = r.id AND p.name IN ('train', 'warmup')"           \
-      " ORDER BY t0_ns LIMIT 1) FROM run r WHERE id = ?1")                                         \
+      " ORDER BY t0_ns LIMIT 1), (SELECT reason FROM pin WHERE pin.run = r.id)"                    \
+      " FROM run r WHERE id = ?1")                                                                 \
     X(RUN_GET, "SELECT " SQL_RUN_COLS " FROM run WHERE id = ?1")                                   \
     X(RUN_LIVE_ALL, "SELECT " SQL_RUN_COLS " FROM run WHERE state IN " SQL_LIVE " ORDER BY id")    \
     X(RUN_RECENT, "SELECT " SQL_RUN_COLS " FROM run WHERE ended_utc_ns IS NOT NULL"                \

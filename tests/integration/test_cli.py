@@ -277,7 +277,9 @@ class Look(Base):
         self.out("wait", run)
         self.assertIn("1 run: their samples are kept", self.run_wattq("runs", "pin", run).stderr)
         self.assertEqual(["by hand" in r for r in self.d.call("export", table="pin")["rows"] if run in r], [True])
+        self.assertIn("its samples are kept: by hand", self.out("show", run))
         self.assertEqual(self.json("runs", "pin", run, "--reason", "figure 2")["pinned"], 1)  # the first reason stays
+        self.assertEqual(self.json("show", run)["run"]["pinned"], "by hand")
         self.assertEqual(self.json("runs", "unpin", run)["unpinned"], 1)
         self.assertFalse([r for r in self.d.call("export", table="pin")["rows"] if run in r])
         self.assertIn("wattq runs pin 17", self.err("runs", "pin", code=2))

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "daemon/store/export.h"
 #include "daemon/store/retention.h"
 #include "daemon/store/thin.h"
 #include "daemon/store/tiers.h"
@@ -329,6 +330,49 @@ static void test_pinned(void **state)
     rec_fini(&world->rec);
 }
 
+struct handed_out {
+    int64_t id[200];
+    size_t n;
+};
+
+static int take_chunk(void *arg, int64_t run, const struct export_cell *cells, size_t n)
+{
+    struct handed_out *x = arg;
+    (void)run;
+    assert_true(n > 3 && x->n < ARRAY_LEN(x->id));
+    x->id[x->n++] = cells[0].i;
+    return 0;
+}
+
+/* Who takes a stretch of time away gets what stands for its samples. */
+static void test_export(void **state)
+{
+    (void)state;
+    struct retention_state left;
+    struct err e = {0};
+    record(world, rec_seed(), 8000, 0, 0);
+    end_epoch(world);
+    int64_t t0 = world->ref[0].s[3000].t, t1 = world->ref[0].s[3500].t;
+    for (int pass = 0; pass < 3; pass++) {
+        struct handed_out x = {.n = 0};
+        char sql[300];
+        (void)thin_out(&world->rec, pass == 0 ? 0 : pass == 1 ? 25 : 60, 0, &left);
+        const struct export_ask ask = {.table = "chunk", .lo = t0, .hi = t1, .boot = 1};
+        rec_must(export_rows(world->rec.store, &ask, take_chunk, &x, &e), &e, "export_rows");
+        assert_true(x.n > 0);
+        for (size_t i = 0; i < x.n; i++) {
+            (void)snprintf(sql, sizeof(sql), "SELECT count(*) FROM head WHERE chunk = %lld",
+                           (long long)x.id[i]);
+            assert_true(rec_ask(&world->rec, sql) > 0);
+        }
+        (void)snprintf(sql, sizeof(sql),
+                       "SELECT count(DISTINCT chunk) FROM head WHERE t0_ns < %lld AND t1_ns > %lld",
+                       (long long)t1, (long long)t0);
+        assert_true(rec_ask(&world->rec, sql) <= (int64_t)x.n);
+    }
+    rec_fini(&world->rec);
+}
+
 static void spoil(struct recorder *r, const char *which)
 {
     char sql[200];
@@ -440,6 +484,7 @@ int main(void)
         cmocka_unit_test(test_epoch_goes_on),
         cmocka_unit_test(test_series_bounds),
         cmocka_unit_test(test_pinned),
+        cmocka_unit_test(test_export),
         cmocka_unit_test(test_damaged),
         cmocka_unit_test(test_three_years),
     };
