@@ -14,7 +14,7 @@ void spec_init(struct spec *s)
         .kind = SPEC_COMMAND,
         .umask = 0022,
         .grace_ns = 30 * NS_PER_S,
-        .log_cap_bytes = INT64_C(256) << 20,
+        .log_cap_bytes = SPEC_LOG_CAP,
         .gpus = SPEC_GPUS_DEFAULT,
         .exclusive = true,
     };

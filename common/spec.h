@@ -12,6 +12,7 @@
 #define SPEC_ENV_MAX      8192
 #define SPEC_ENV_BYTES    (512u << 10)
 #define SPEC_LABEL_MAX    100
+#define SPEC_LOG_CAP      (INT64_C(256) << 20) /* of a run that does not say */
 #define SPEC_PARAMS_MAX   64
 #define SPEC_KEY_MAX      64
 #define SPEC_SWEEP_RUNS   100000
@@ -46,7 +47,7 @@ struct spec {
     int priority;          /* larger first; -1000 .. 1000 */
     int64_t time_limit_ns; /* 0 = none */
     int64_t grace_ns;      /* between TERM and KILL; default 30 s */
-    int64_t log_cap_bytes; /* 0 = none; default 256 MiB */
+    int64_t log_cap_bytes; /* 0 = none; default SPEC_LOG_CAP */
     int64_t quiet_ppm;     /* starts only when others have used at most this part of all CPUs ... */
     int64_t quiet_ns;      /* ... for so long; 0 = whenever it is its turn */
     int64_t pause_ns;      /* starts only after that long without any run; exclusive ones only */

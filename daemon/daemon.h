@@ -45,7 +45,8 @@ struct daemon {
     int stop_step;        /* how far the stop has come: daemon.c */
     int lock_fd;
     int64_t started_boot_ns;
-    bool backing_up; /* there is one at a time */
+    struct ops_log *logs; /* that are being read: api/ops_logs.c */
+    bool backing_up;      /* there is one at a time */
     bool stopping;
 };
 

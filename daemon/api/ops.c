@@ -173,6 +173,7 @@ void ops_read(const struct ops_ticket *t, struct reader_job *job)
 {
     job->gone = peer_gone;
     job->asker = t->p;
+    job->uid = peer_uid(t->p);
     storage_read(t->d->storage, job);
 }
 

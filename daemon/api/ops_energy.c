@@ -179,7 +179,8 @@ int op_energy(struct op_call *c, struct err *e)
     if (run == RUN_NONE && w.boot == RUN_NONE && since == RUN_NONE)
         return err_set(e, WATTQ_E_USAGE,
                        "name a 'run', 'since_utc_ns', or 'boot' with 't0_ns' and 't1_ns'");
-    if (w.boot != RUN_NONE ? w.t1_ns <= w.t0_ns : since != RUN_NONE && until <= since)
+    if (w.boot != RUN_NONE ? w.t0_ns < 0 || w.t1_ns <= w.t0_ns
+                           : since != RUN_NONE && until <= since)
         return err_set(e, WATTQ_E_USAGE, "the window ends before it begins");
     enum share_policy policy;
     const char *word = wire_str(c->req, "policy", c->d->config.share_policy);

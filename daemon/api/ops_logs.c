@@ -11,9 +11,12 @@
 #define QUEUED_MAX  (1u << 20) /* bytes that wait for a slow reader before we stop reading */
 #define BUSY_MS     5
 #define FOLLOW_MS   100
+#define LOGS_PEER   32  /* that one connection reads at a time: each is an open file */
+#define LOGS_UID    128 /* that one user reads, by all connections */
 
 struct ops_log {
-    struct ops_log *next;
+    struct ops_log *next;     /* of this connection */
+    struct ops_log *next_all; /* of all: struct daemon */
     struct ops_ticket t;
     struct rights as;
     int64_t run;
@@ -34,6 +37,10 @@ static void maybe_free(struct ops_log *l)
 {
     if (!l->timer_closed || l->job_out)
         return;
+    struct ops_log **at = &l->t.d->logs;
+    while (*at != l)
+        at = &(*at)->next_all;
+    *at = l->next_all;
     base_closep(&l->fd);
     ops_drop(&l->t);
     free(l);
@@ -194,6 +201,20 @@ static void on_timer(uv_timer_t *t)
     uv_timer_start(&l->timer, on_timer, BUSY_MS, 0);
 }
 
+static int check_room(const struct op_call *c, const struct ops_peer *s, struct err *e)
+{
+    int mine = 0, of_uid = 0;
+    for (const struct ops_log *l = s->logs; l; l = l->next)
+        mine++;
+    for (const struct ops_log *l = c->d->logs; l; l = l->next_all)
+        of_uid += l->as.uid == peer_uid(c->p);
+    if (mine < LOGS_PEER && (peer_rights(c->p)->admin || of_uid < LOGS_UID))
+        return 0;
+    err_set(e, WATTQ_E_LIMIT, "%d logs are being read at a time already",
+            mine < LOGS_PEER ? of_uid : mine);
+    return err_next(e, "try again when some have been read to their end");
+}
+
 int op_logs(struct op_call *c, struct err *e)
 {
     int64_t run = 0;
@@ -201,8 +222,13 @@ int op_logs(struct op_call *c, struct err *e)
     if (rc < 0)
         return rc;
     struct ops_peer *s = ops_peer(c->p);
+    rc = check_room(c, s, e);
+    if (rc < 0)
+        return rc;
     struct ops_log *l = base_alloc(sizeof(*l));
     ops_keep(&l->t, c);
+    l->next_all = c->d->logs;
+    c->d->logs = l;
     l->run = run;
     l->as = *peer_rights(c->p);
     l->fd = -1;

@@ -45,8 +45,11 @@ struct peer *peer_ref(struct peer *p)
 void peer_unref(struct peer *p)
 {
     assert(p->refs > 0);
-    if (--p->refs > 0)
+    if (--p->refs > 0) {
+        if (p->server)
+            server_resume(p->server);
         return;
+    }
     for (struct chunk *c = p->head; c;) {
         struct chunk *next = c->next;
         free(c);
@@ -143,7 +146,7 @@ static void append(struct peer *p, struct chunk *c)
         p->stream_bytes += c->bytes;
         drop_streams(p);
     }
-    if (p->out_bytes > SERVER_REPLY_MAX) {
+    if (p->out_bytes > SERVER_REPLY_MAX || !server_unread_fits(p->server, p)) {
         log_warn("peer closed: it does not read its replies pid=%ld uid=%ld queued_bytes=%zu",
                  (long)p->pid, (long)p->uid, p->out_bytes);
         peer_close(p);

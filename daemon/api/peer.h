@@ -25,6 +25,7 @@ struct peer {
     unsigned refs;
     bool hello;    /* said it, in our version */
     bool draining; /* ends when the output is written */
+    bool stalled;  /* not read from: too much that it asked for is under way */
     bool closing;
     int64_t since_mono_ns; /* of the connection without hello, half frame or draining; 0 = none */
     uint8_t *in;           /* half frame */
@@ -42,6 +43,10 @@ void peer_close(struct peer *p);
 void peer_refuse(struct peer *p, int64_t id, const struct err *e);
 
 /* server.c */
+void server_resume(
+    struct server *s); /* something that was under way is done: who was stalled may go on */
+bool server_unread_fits(struct server *s,
+                        const struct peer *p);   /* what waits for peers of that uid */
 void server_watch(struct server *s);             /* some peer has a deadline */
 void server_on_peer_closed(uv_handle_t *handle); /* last close callback of a peer */
 

@@ -26,11 +26,13 @@ struct server {
     dev_t dev;
     ino_t ino;
     uv_pipe_t listener;
-    uv_timer_t timer; /* runs while some peer has a deadline */
+    uv_timer_t timer;  /* runs while some peer has a deadline */
+    uv_timer_t resume; /* at once, for peers that are stalled */
+    size_t stalled;
     struct peer *peers;
     size_t npeers;
     size_t receive_bytes; /* memory that half frames take */
-    unsigned handles;     /* listener, timer, peers that are not closed yet */
+    unsigned handles;     /* listener, timers, peers that are not closed yet */
     bool closing;
     void (*closed)(void *arg);
     void *closed_arg;
@@ -75,7 +77,9 @@ void server_on_peer_closed(uv_handle_t *handle)
     if (p->next)
         p->next->prev = p->prev;
     s->npeers--;
+    s->stalled -= p->stalled;
     release_input(p);
+    server_resume(s); /* what it had under way counts no more */
     if (p->hello && s->cfg.on_close)
         s->cfg.on_close(s->cfg.arg, p);
     p->data = NULL;
@@ -105,7 +109,7 @@ static void server_on_timer(uv_timer_t *timer)
     bool more = false;
     for (struct peer *p = s->peers, *next; p; p = next) {
         next = p->next;
-        if (p->closing || p->since_mono_ns == 0)
+        if (p->closing || p->since_mono_ns == 0 || (p->stalled && !p->draining))
             continue;
         more = true;
         if (now - p->since_mono_ns < s->cfg.patience_ns)
@@ -166,7 +170,32 @@ static void take_frame(struct peer *p, const uint8_t *body, size_t bytes)
         s->cfg.on_request(s->cfg.arg, p, wire_msg_root(m));
 }
 
-/* Every whole frame at data. Returns how many bytes were used up. */
+/* Of what is under way, a peer has as many references as requests, and its own. */
+static size_t pending_of(const struct server *s, uid_t uid)
+{
+    size_t n = 0;
+    for (const struct peer *p = s->peers; p; p = p->next)
+        n += p->uid == uid ? p->refs - 1 : 0;
+    return n;
+}
+
+static bool may_ask(const struct peer *p)
+{
+    return p->refs <= SERVER_PENDING_MAX &&
+           (p->rights.admin || pending_of(p->server, p->uid) < SERVER_PENDING_UID);
+}
+
+bool server_unread_fits(struct server *s, const struct peer *p)
+{
+    size_t bytes = 0;
+    if (!s || p->rights.admin)
+        return true;
+    for (const struct peer *x = s->peers; x; x = x->next)
+        bytes += x->uid == p->uid ? x->out_bytes : 0;
+    return bytes <= SERVER_UNREAD_UID;
+}
+
+/* Every whole frame at data that may be taken now. Returns how many bytes were used up. */
 static size_t take_frames(struct peer *p, const uint8_t *data, size_t bytes)
 {
     size_t used = 0;
@@ -180,6 +209,12 @@ static size_t take_frames(struct peer *p, const uint8_t *data, size_t bytes)
         }
         if (total == 0 || total > bytes - used)
             break;
+        if (!may_ask(p)) {
+            p->server->stalled += !p->stalled;
+            p->stalled = true;
+            uv_read_stop((uv_stream_t *)&p->pipe);
+            break;
+        }
         take_frame(p, data + used + WIRE_HEADER_BYTES, total - WIRE_HEADER_BYTES);
         used += total;
     }
@@ -251,6 +286,41 @@ static void take_bytes(struct peer *p, const uint8_t *data, size_t bytes)
     if (p->in_bytes == 0)
         release_input(p);
     set_deadline(p, used > 0);
+}
+
+static void server_on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf);
+static void server_on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf);
+
+/* What it had sent before comes first; then it is read from again. */
+static void go_on(struct peer *p)
+{
+    p->stalled = false;
+    p->server->stalled--;
+    size_t used = take_frames(p, p->in, p->in_bytes);
+    memmove(p->in, p->in + used, p->in_bytes - used);
+    p->in_bytes -= used;
+    if (p->in_bytes == 0)
+        release_input(p);
+    set_deadline(p, true);
+    if (!p->stalled && !peer_closing(p) &&
+        uv_read_start((uv_stream_t *)&p->pipe, server_on_alloc, server_on_read) < 0)
+        peer_close(p);
+}
+
+static void server_on_resume(uv_timer_t *timer)
+{
+    struct server *s = container_of(timer, struct server, resume);
+    for (struct peer *p = s->peers, *next; p; p = next) {
+        next = p->next;
+        if (p->stalled && !peer_closing(p) && may_ask(p))
+            go_on(p);
+    }
+}
+
+void server_resume(struct server *s)
+{
+    if (s->stalled > 0 && !s->closing && !uv_is_active((uv_handle_t *)&s->resume))
+        uv_timer_start(&s->resume, server_on_resume, 0, 0);
 }
 
 static void server_on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
@@ -454,7 +524,8 @@ int server_open(struct server **out, uv_loop_t *loop, const struct server_config
     }
     uv_pipe_init(loop, &s->listener, 0);
     uv_timer_init(loop, &s->timer);
-    s->handles = 2;
+    uv_timer_init(loop, &s->resume);
+    s->handles = 3;
     int rc = listen_on(s, fd, e);
     if (rc < 0)
         server_close(s, NULL, NULL);
@@ -486,8 +557,10 @@ void server_close(struct server *s, void (*closed)(void *arg), void *arg)
     remove_path(s);
     s->listener.data = s;
     s->timer.data = s;
+    s->resume.data = s;
     for (struct peer *p = s->peers; p; p = p->next)
         peer_close(p);
     uv_close((uv_handle_t *)&s->listener, server_on_closed);
     uv_close((uv_handle_t *)&s->timer, server_on_closed);
+    uv_close((uv_handle_t *)&s->resume, server_on_closed);
 }

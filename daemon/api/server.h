@@ -4,7 +4,10 @@
  * together SERVER_PEERS_GUEST, so that no guest keeps the owner out; 10 s for hello
  * and for the rest of a frame that was begun. A frame that breaks a limit is answered with one error,
  * then the connection ends.
- * A peer that reads slowly: replies to its requests are queued up to SERVER_REPLY_MAX, then it is closed;
+ * A peer that asks faster than it is answered is not read from while SERVER_PENDING_MAX of its requests, or
+ * SERVER_PENDING_UID of its uid's, are under way: references to it (peer_ref) are what counts them.
+ * A peer that reads slowly: replies to its requests are queued up to SERVER_REPLY_MAX, and up to SERVER_UNREAD_UID of
+ * one uid, then it is closed;
  * stream frames are dropped, oldest first, beyond SERVER_STREAM_MAX and counted.
  * Idle peers cost a few hundred bytes: everybody is read into one buffer, only half frames are kept. */
 #ifndef DAEMON_API_SERVER_H
@@ -22,6 +25,9 @@
 #define SERVER_RECEIVE_MAX (16u << 20) /* half frames of all peers together */
 #define SERVER_REPLY_MAX   (8u << 20)  /* unread replies of one peer */
 #define SERVER_STREAM_MAX  (64u << 10) /* unread stream frames of one peer */
+#define SERVER_UNREAD_UID  (64u << 20) /* unread output of all peers of one uid that is no admin */
+#define SERVER_PENDING_MAX 64          /* requests of one peer that are not answered yet */
+#define SERVER_PENDING_UID 256         /* and of all peers of one uid that is no admin */
 #define SERVER_PATIENCE_NS (10 * NS_PER_S)
 
 struct server;

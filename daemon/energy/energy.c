@@ -257,9 +257,9 @@ int energy_of_channel(struct store *s, const struct channel_row *ch, const struc
     struct edge a, b;
     struct energy_window at;
     init_figure(out, ch);
-    out->unknown_ns = w->t1_ns - w->t0_ns;
     if (w->t0_ns < 0 || w->t1_ns < w->t0_ns)
         return err_set(e, WATTQ_E_USAGE, "the window ends before it starts");
+    out->unknown_ns = w->t1_ns - w->t0_ns;
     if (ch->quality == QUALITY_NONE || ch->kind == CHANNEL_COMPANION ||
         ch->kind == CHANNEL_CPU_TIME)
         return unknown(out, "this channel does not measure energy");

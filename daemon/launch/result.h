@@ -13,7 +13,8 @@
 
 #include "common/err.h"
 
-#define RESULT_NONE INT64_MIN
+#define RESULT_NONE        INT64_MIN
+#define RESULT_METRICS_MAX (INT64_C(256) << 20) /* bytes of metrics that are read, and kept */
 
 enum result_cause {
     RESULT_EXITED,      /* by itself */

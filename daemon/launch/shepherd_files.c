@@ -1,4 +1,4 @@
-/* What the run writes, watched from outside: stamps for its metrics, a cap for its log. */
+/* What the run writes, watched from outside: stamps for its metrics, a cap for what its files take of the disk. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -12,7 +12,8 @@
 #include "daemon/launch/shepherd_private.h"
 
 #define LOOK_NS        (100 * NS_PER_MS)
-#define MARKS_A_STEP   10000 /* marks after which their least distance doubles */
+#define LARGE_LOOK_NS  NS_PER_S /* at files with holes */
+#define MARKS_A_STEP   10000    /* marks after which their least distance doubles */
 #define MARK_STEPS_MAX 20
 #define BLOCK          4096
 
@@ -106,26 +107,72 @@ static bool mark(struct files *f, bool last)
     return false;
 }
 
-/* Frees the middle once more than the cap is allocated. Half of the cap stays as the tail, a quarter as
- * the head, so that it takes another quarter until the next hole. */
-static void cap_log(struct files *f)
+/* What of a file may stay, its first and its last bytes. */
+struct keep {
+    int64_t cap_bytes; /* on the disk */
+    int64_t head_bytes, tail_bytes;
+};
+
+static int64_t on_disk(const struct stat *st)
+{
+    return (int64_t)st->st_blocks * 512;
+}
+
+/* What is reserved behind a file's end goes with a truncation to where it ends. Of what is written in that instant a
+ * part may be lost, so only where there is such a reserve. */
+static void cut_reserve(int fd, const struct keep *k, int64_t hole_to)
 {
     struct stat st;
-    if (fstat(f->log_fd, &st) < 0)
+    if (fstat(fd, &st) < 0 || on_disk(&st) <= k->cap_bytes)
         return;
+    int64_t within = hole_to > k->head_bytes ? k->head_bytes + st.st_size - hole_to : st.st_size;
+    if (on_disk(&st) > within + k->cap_bytes / 4 + 16 * BLOCK)
+        (void)!ftruncate(fd, st.st_size);
+}
+
+/* Frees the middle once more than the cap is allocated, all of it each time: the file is its user's, who may cut it short,
+ * write into the hole, or reserve room behind the end. Returns where the hole ends, or 0 when there was nothing to do. */
+static int64_t cap_file(struct files *f, int fd, const struct stat *st, const struct keep *k)
+{
+    if (f->cannot_punch || on_disk(st) <= k->cap_bytes)
+        return 0;
+    int64_t to = (st->st_size - k->tail_bytes) / BLOCK * BLOCK;
+    if (to > k->head_bytes && fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                        k->head_bytes, to - k->head_bytes) < 0) {
+        f->cannot_punch = errno == EOPNOTSUPP || errno == ENOSYS;
+        return 0;
+    }
+    cut_reserve(fd, k, to);
+    return to;
+}
+
+/* Half of the cap stays as the tail, a quarter as the head, so that it takes another quarter until the next hole. True =
+ * larger than its cap: what is written into the hole by a mapping makes no event. */
+static bool cap_log(struct files *f)
+{
+    const struct keep keep = {f->cap_bytes, f->head_bytes, f->cap_bytes / 2};
+    struct stat st;
+    if (fstat(f->log_fd, &st) < 0)
+        return false;
     if (st.st_size != f->log_bytes)
         note_disk(f);
     f->log_bytes = st.st_size;
-    if (!f->cap_bytes || f->cannot_punch || (int64_t)st.st_blocks * 512 <= f->cap_bytes)
-        return;
-    int64_t to = (st.st_size - f->cap_bytes / 2) / BLOCK * BLOCK;
-    if (to <= f->punched_to)
-        return;
-    if (fallocate(f->log_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, f->punched_to,
-                  to - f->punched_to) == 0)
-        f->punched_to = to;
-    else if (errno == EOPNOTSUPP || errno == ENOSYS)
-        f->cannot_punch = true;
+    if (!f->cap_bytes)
+        return false;
+    int64_t to = cap_file(f, f->log_fd, &st, &keep);
+    f->punched_to = to > f->punched_to ? to : f->punched_to;
+    return st.st_size > f->cap_bytes;
+}
+
+/* Beyond what is read of metrics nothing has to stay. */
+static bool cap_metrics(struct files *f)
+{
+    static const struct keep keep = {RESULT_METRICS_MAX, RESULT_METRICS_MAX, 0};
+    struct stat st;
+    if (!f->cap_bytes || fstat(f->metrics_fd, &st) < 0)
+        return false;
+    (void)cap_file(f, f->metrics_fd, &st, &keep);
+    return st.st_size > keep.cap_bytes;
 }
 
 void files_look(struct files *f, int64_t now_ns)
@@ -134,14 +181,19 @@ void files_look(struct files *f, int64_t now_ns)
     /* Armed before looking: what is written in between is seen by one of the two. */
     bool armed = arm(f, f->metrics_fd) && arm(f, f->log_fd);
     bool owed = mark(f, false);
-    cap_log(f);
-    f->due_ns = armed && !owed ? NEVER : now_ns + LOOK_NS;
+    bool large = cap_log(f);
+    large |= cap_metrics(f);
+    if (!armed || owed)
+        f->due_ns = now_ns + LOOK_NS;
+    else
+        f->due_ns = large ? now_ns + LARGE_LOOK_NS : NEVER;
 }
 
 void files_finish(struct files *f)
 {
     mark(f, true);
-    cap_log(f);
+    (void)cap_log(f);
+    (void)cap_metrics(f);
 }
 
 int64_t files_dropped(const struct files *f)

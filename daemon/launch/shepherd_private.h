@@ -28,7 +28,7 @@ struct files {
     int64_t marks;
     int64_t log_bytes;
     int64_t cap_bytes;              /* 0 = none */
-    int64_t head_bytes, punched_to; /* the hole is [head_bytes, punched_to) */
+    int64_t head_bytes, punched_to; /* the log's hole was at most [head_bytes, punched_to) */
     bool cannot_punch;
     bool disk_full; /* was seen while the log or the marks were growing */
 };

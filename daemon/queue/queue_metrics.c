@@ -14,7 +14,7 @@
 
 #define LINE_MAX_BYTES (16 << 10)
 #define PIECE_BYTES    (64 << 10)
-#define BYTES_MAX      (INT64_C(256) << 20) /* of one run's file; the rest is counted as skipped */
+#define BYTES_MAX      RESULT_METRICS_MAX /* of one run's file; the rest is counted as skipped */
 #define ROWS_MAX       1000000
 #define KEYS_MAX       64   /* numbers of one line */
 #define MARKS_MAX      4096 /* kept at a time: those around what is read */

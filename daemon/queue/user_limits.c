@@ -19,6 +19,23 @@ void user_limits_settle(const struct user_limits *l, int64_t machine_mem_bytes, 
     s->mem_bytes = machine_mem_bytes > 0 ? least(mem, machine_mem_bytes) : mem;
 }
 
+/* The log of a foreground run is its terminal. */
+static int check_log(const struct user_limits *l, struct spec *s, struct err *e)
+{
+    char most[40], asked[40];
+    int64_t cap = s->log_cap_bytes;
+    if (l->max_log_bytes == 0 || s->kind == SPEC_EXEC || (cap > 0 && cap <= l->max_log_bytes))
+        return 0;
+    if (cap == SPEC_LOG_CAP) {
+        s->log_cap_bytes = l->max_log_bytes;
+        return 0;
+    }
+    units_show_size(most, sizeof(most), l->max_log_bytes);
+    err_set(e, WATTQ_E_USAGE, "the log of a run may keep %s at most here, and %s asked for", most,
+            cap == 0 ? "no cap was" : units_show_size(asked, sizeof(asked), cap));
+    return err_next(e, "ask for less with --log-cap; its head and its tail are kept");
+}
+
 int user_limits_check(const struct user_limits *l, struct spec *s, struct err *e)
 {
     char most[40], asked[40];
@@ -37,7 +54,7 @@ int user_limits_check(const struct user_limits *l, struct spec *s, struct err *e
                 most, units_show_size(asked, sizeof(asked), s->mem_bytes));
         return err_next(e, "ask for less with --mem");
     }
-    return 0;
+    return check_log(l, s, e);
 }
 
 int user_limits_room(const struct user_limits *l, int64_t waiting, int64_t more, struct err *e)

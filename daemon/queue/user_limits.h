@@ -12,13 +12,15 @@ struct user_limits { /* 0 = none, of each */
     int64_t default_mem_bytes;
     int64_t max_mem_bytes; /* of one run */
     int64_t max_time_ns;   /* of one run */
+    int64_t max_log_bytes; /* of one run's log; less where a run has the usual cap */
     int64_t max_queued;    /* runs of a user that wait, held ones too */
     int64_t max_running;   /* runs of a user at once */
 };
 
 /* Memory that it does not say: the default, else the maximum; never more than the machine has. */
 void user_limits_settle(const struct user_limits *l, int64_t machine_mem_bytes, struct spec *s);
-/* Settled otherwise, with the default time. A time that nobody said is the maximum. */
+/* Settled otherwise, with the default time. A time that nobody said is the maximum, and a log's cap that is the usual
+ * one at most that. */
 int user_limits_check(const struct user_limits *l, struct spec *s, struct err *e) MUST_USE;
 /* May `more` runs join the `waiting` ones of their user? */
 int user_limits_room(const struct user_limits *l, int64_t waiting, int64_t more,

@@ -10,11 +10,17 @@ struct reader {
     struct store *store; /* opened by its first job */
     struct reader_job *job;
 };
+/* Somebody whose jobs wait, oldest first. */
+struct reader_user {
+    struct reader_user *next;
+    int64_t uid;
+    struct reader_job *first, **end;
+};
 struct readers {
     uv_loop_t *loop;
     char path[WATTQ_PATH_MAX];
     struct reader reader[READERS];
-    struct reader_job *first; /* waiting, oldest first */
+    struct reader_user *users; /* whose turn is next comes first; nobody without a job */
     int busy;
     bool slow_busy;
     void (*idle)(void *arg);
@@ -57,20 +63,73 @@ static void on_work(uv_work_t *req)
     store_rollback(x->store); /* nothing was written: it only ends the snapshot */
 }
 
+/* ---- who waits ---------------------------------------------------------------------------------- */
+
+/* The user's oldest for which `wanted` holds, taken out. */
+static struct reader_job *take_first(struct readers *r, struct reader_user *u,
+                                     bool (*wanted)(const struct readers *r,
+                                                    const struct reader_job *job))
+{
+    for (struct reader_job **at = &u->first; *at; at = &(*at)->next) {
+        struct reader_job *job = *at;
+        if (!wanted(r, job))
+            continue;
+        *at = job->next;
+        if (!*at)
+            u->end = at;
+        job->next = NULL;
+        return job;
+    }
+    return NULL;
+}
+
+static struct reader_user *user_of(struct readers *r, int64_t uid)
+{
+    struct reader_user **at = &r->users;
+    while (*at && (*at)->uid != uid)
+        at = &(*at)->next;
+    if (!*at) {
+        *at = base_alloc(sizeof(**at));
+        (*at)->uid = uid;
+        (*at)->end = &(*at)->first;
+    }
+    return *at;
+}
+
+/* Out of the turn; back at its end while there is more. */
+static void had_turn(struct reader_user **at)
+{
+    struct reader_user *u = *at, **end = at;
+    *at = u->next;
+    u->next = NULL;
+    if (!u->first) {
+        free(u);
+        return;
+    }
+    while (*end)
+        end = &(*end)->next;
+    *end = u;
+}
+
+static bool is_useless(const struct readers *r, const struct reader_job *job)
+{
+    return r->idle || (job->gone && job->gone(job->asker));
+}
+
 /* Who waits for nobody any more, or must not begin now, is told so. */
 static void dismiss(struct readers *r)
 {
     struct reader_job *out = NULL, **end = &out;
-    for (struct reader_job **at = &r->first; *at;) {
-        struct reader_job *job = *at;
-        if (!r->idle && !(job->gone && job->gone(job->asker))) {
-            at = &job->next;
+    for (struct reader_user **at = &r->users; *at;) {
+        struct reader_user *u = *at;
+        while ((*end = take_first(r, u, is_useless)))
+            end = &(*end)->next;
+        if (u->first) {
+            at = &u->next;
             continue;
         }
-        *at = job->next;
-        job->next = NULL;
-        *end = job;
-        end = &job->next;
+        *at = u->next;
+        free(u);
     }
     struct err e = {0};
     err_set(&e, WATTQ_E_UNAVAILABLE, r->idle ? "wattqd is stopping" : "whoever asked has gone");
@@ -113,30 +172,42 @@ static void start(struct readers *r, struct reader *x, struct reader_job *job)
     (void)rc;
 }
 
-/* Free connections take the oldest jobs that may run. */
+static bool may_begin(const struct readers *r, const struct reader_job *job)
+{
+    return !job->slow || !r->slow_busy;
+}
+
+static struct reader_job *next_job(struct readers *r)
+{
+    for (struct reader_user **at = &r->users; *at; at = &(*at)->next) {
+        struct reader_job *job = take_first(r, *at, may_begin);
+        if (!job)
+            continue;
+        had_turn(at);
+        return job;
+    }
+    return NULL;
+}
+
+/* Free connections take what may run, of each user in turn. */
 static void pump(struct readers *r)
 {
     for (int i = 0; i < READERS; i++) {
-        struct reader_job **at = &r->first;
         if (r->reader[i].job)
             continue;
-        while (*at && (*at)->slow && r->slow_busy)
-            at = &(*at)->next;
-        if (!*at)
+        struct reader_job *job = next_job(r);
+        if (!job)
             return;
-        struct reader_job *job = *at;
-        *at = job->next;
         start(r, &r->reader[i], job);
     }
 }
 
 void readers_submit(struct readers *r, struct reader_job *job)
 {
-    struct reader_job **at = &r->first;
-    while (*at)
-        at = &(*at)->next;
+    struct reader_user *u = user_of(r, job->uid);
     job->next = NULL;
-    *at = job;
+    *u->end = job;
+    u->end = &job->next;
     pump(r);
 }
 

@@ -84,6 +84,7 @@ struct reader_job {
     bool slow;
     bool (*gone)(const void *asker); /* loop thread; NULL = the answer is always wanted */
     const void *asker;
+    int64_t uid;           /* who asks: users take turns, each with the oldest of theirs */
     uv_work_t req;         /* private */
     struct storage *owner; /* private */
     struct reader_job *next;

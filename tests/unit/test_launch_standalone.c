@@ -95,8 +95,11 @@ static void result_and_states(void **state)
         .on_state = on_state, .on_tick = on_tick, .tick_ns = 50 * NS_PER_MS, .arg = &seen};
     struct result r;
     struct err e;
+    int64_t began_ns = clock_boot_ns();
     if (shepherd_standalone(&b, &w, &r, &e) != 0)
         fail_msg("%s", e.text);
+    int64_t ticks_due =
+        (clock_boot_ns() - began_ns) / w.tick_ns; /* a busy machine takes its time */
     assert_int_equal(r.cause, RESULT_EXITED);
     assert_int_equal(r.exit_code, 5);
     assert_true(r.t0_ns >= seen.gate_ns);
@@ -105,7 +108,7 @@ static void result_and_states(void **state)
     assert_int_equal(seen.phases[1], SHEPHERD_RUNNING);
     assert_int_equal(seen.phases[2], SHEPHERD_DRAINING);
     assert_int_equal(seen.phases[3], SHEPHERD_ENDED);
-    assert_in_range(seen.ticks, 3, 7);
+    assert_in_range(seen.ticks, 1, ticks_due + 1);
 }
 
 /* stdin, stdout and stderr are ours. */

@@ -60,6 +60,32 @@ static void test_maxima(void **state)
     assert_int_equal(s.time_limit_ns, 9 * DAY); /* nothing is cut down in silence */
 }
 
+static void test_logs(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t max, said, gets; /* -1: refused */
+    } rows[] = {
+        {0, 0, 0},        {0, 1 << 20, 1 << 20},      {0, SPEC_LOG_CAP, SPEC_LOG_CAP},
+        {4096, 100, 100}, {4096, 4096, 4096},         {4096, 4097, -1},
+        {4096, 0, -1},    {4096, SPEC_LOG_CAP, 4096}, {GIB, SPEC_LOG_CAP, SPEC_LOG_CAP},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const struct user_limits l = {.max_log_bytes = rows[i].max};
+        struct spec s = {.log_cap_bytes = rows[i].said};
+        struct err e = {0};
+        int rc = user_limits_check(&l, &s, &e);
+        assert_int_equal(rc, rows[i].gets < 0 ? WATTQ_E_USAGE : 0);
+        if (rc == 0)
+            assert_int_equal(s.log_cap_bytes, rows[i].gets);
+        else
+            assert_non_null(strstr(e.next, "--log-cap"));
+    }
+    const struct user_limits l = {.max_log_bytes = 4096};
+    struct spec s = {.kind = SPEC_EXEC, .log_cap_bytes = GIB}; /* its log is a terminal */
+    assert_int_equal(user_limits_check(&l, &s, NULL), 0);
+}
+
 static void test_numbers(void **state)
 {
     (void)state;
@@ -81,6 +107,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_memory_that_is_not_said),
         cmocka_unit_test(test_maxima),
+        cmocka_unit_test(test_logs),
         cmocka_unit_test(test_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
