@@ -18,11 +18,12 @@
 const struct cmd cmd_table[] = {
     {"submit", "add", "[OPTIONS] -- COMMAND [ARG...]", "queue a command; prints its run id",
      "wattq submit -J nightly -t 2h -- python train.py --lr 0.1",
-     RUN_OPTIONS | OPT(CPUS) | OPT(WAIT) | OPT(HOLD) | OPT(REQUEUE), OPT_COMMAND, -1, true,
-     cmd_submit},
+     RUN_OPTIONS | OPT(CPUS) | OPT(WAIT) | OPT(HOLD) | OPT(REQUEUE) | OPT(ON_END), OPT_COMMAND, -1,
+     true, cmd_submit},
     {"script", NULL, "[OPTIONS] FILE [ARG...]",
      "queue a script as it is now, by the #WATTQ and #SBATCH lines in it", "wattq script job.sh",
-     RUN_OPTIONS | OPT(CPUS) | OPT(WAIT) | OPT(HOLD) | OPT(REQUEUE) | OPT(ARRAY) | OPT(SLURM_ENV),
+     RUN_OPTIONS | OPT(CPUS) | OPT(WAIT) | OPT(HOLD) | OPT(REQUEUE) | OPT(ON_END) | OPT(ARRAY) |
+         OPT(SLURM_ENV),
      OPT_COMMAND, -1, true, cmd_script},
     {"exec", "run", "[OPTIONS] -- COMMAND [ARG...]",
      "run a command here and now, metered; its exit code is passed on", "wattq exec -- make -j8",
@@ -31,13 +32,15 @@ const struct cmd cmd_table[] = {
     {"train", NULL, "[OPTIONS] --dataset D --shape S --depth N --size P [TRAINER OPTIONS]",
      "queue the built-in trainer; options not listed here go to wattq-train",
      "wattq train --dataset standin:mnist --shape rectangle --depth 3 --size 2^12 --epochs 5",
-     RUN_OPTIONS | OPT(WAIT) | OPT(HOLD) | OPT(DATA_DIR), OPT_PASS, -1, true, cmd_train},
+     RUN_OPTIONS | OPT(WAIT) | OPT(HOLD) | OPT(ON_END) | OPT(DATA_DIR), OPT_PASS, -1, true,
+     cmd_train},
     {"sweep", NULL, "[OPTIONS] -p K=V,V... -- COMMAND {K} | [OPTIONS] train --dataset D,D ...",
      "queue a family of runs: every combination of the given values",
      "wattq sweep -p lr=0.1,0.01 -p seed=1..5 -- python train.py --lr {lr} --seed {seed}",
-     RUN_OPTIONS | OPT(CPUS) | OPT(HOLD) | OPT(REQUEUE) | OPT(REPEAT) | OPT(CANARY_EVERY) |
-         OPT(CANARY_NET) | OPT(WARMUP) | OPT(PAUSE) | OPT(REL_ERROR) | OPT(ORDER) | OPT(SEED) |
-         OPT(DRY_RUN) | OPT(MAX_FAILS) | OPT(MAX_RUNNING) | OPT(YES) | OPT(DATA_DIR),
+     RUN_OPTIONS | OPT(CPUS) | OPT(HOLD) | OPT(REQUEUE) | OPT(ON_END) | OPT(REPEAT) |
+         OPT(CANARY_EVERY) | OPT(CANARY_NET) | OPT(WARMUP) | OPT(PAUSE) | OPT(REL_ERROR) |
+         OPT(ORDER) | OPT(SEED) | OPT(DRY_RUN) | OPT(MAX_FAILS) | OPT(MAX_RUNNING) | OPT(YES) |
+         OPT(DATA_DIR),
      OPT_COMMAND, -1, false, cmd_sweep},
     {"study", NULL, "plan [OPTIONS] | cache [OPTIONS | RUN...] | canary [RUN...]",
      "repeat the study here: what to run, its caches put to the test, its control runs",

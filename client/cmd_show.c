@@ -181,6 +181,7 @@ static void show_what(const struct app *app, const struct wire_val *run)
     else
         line(app, "command", command);
     line(app, "in", wire_str(run, "cwd", ""));
+    line(app, "on end", wire_str(run, "on_end", ""));
     line(app, "user", wire_str(run, "user", ""));
     show_time(app, "submitted", run, "submitted_utc_ns");
     show_time(app, "started", run, "started_utc_ns");

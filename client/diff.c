@@ -179,7 +179,7 @@ static void put_outcome(struct diff *d, const struct wire_val *a, const struct w
 
 void diff_init(struct diff *d, const struct wire_val *a, const struct wire_val *b)
 {
-    static const char *const command[] = {"kind", "cwd", "stdin", "umask"};
+    static const char *const command[] = {"kind", "cwd", "stdin", "on_end", "umask"};
     static const char *const machine[] = {"machine", "mode", "user", "meter"};
     *d = (struct diff){0};
     put(d, "command", "command", print_command(a), print_command(b));

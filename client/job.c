@@ -223,6 +223,21 @@ static int capture_limits(struct spec *s, const struct args *a, struct err *e)
     return rc;
 }
 
+static int capture_on_end(struct spec *s, const struct args *a, struct err *e)
+{
+    const char *text = args_str(a, OPT_ON_END, NULL);
+    if (!text)
+        return 0;
+    if (!*text || strlen(text) > SPEC_ON_END_MAX) {
+        err_set(e, WATTQ_E_USAGE,
+                *text ? "--on-end: longer than %d bytes" : "--on-end: nothing to run",
+                SPEC_ON_END_MAX);
+        return err_next(e, "write --on-end 'notify-send \"run $WATTQ_RUN_ID: $WATTQ_STATE\"'");
+    }
+    s->on_end = base_strdup(text);
+    return 0;
+}
+
 static int capture_options(struct spec *s, const struct args *a, struct err *e)
 {
     int64_t priority = 0;
@@ -257,6 +272,8 @@ static int capture_options(struct spec *s, const struct args *a, struct err *e)
         rc = args_int(a, OPT_CPUS, 1, SPEC_CPUS_MAX, &s->cpus, e);
     if (rc == 0)
         rc = capture_limits(s, a, e);
+    if (rc == 0)
+        rc = capture_on_end(s, a, e);
     s->priority = (int)priority;
     s->exclusive = !args_has(a, OPT_SHARED);
     s->wait_children = args_has(a, OPT_WAIT_CHILDREN);

@@ -45,6 +45,8 @@
     X(LOG_CAP, "log-cap", 0, "BYTES", 0, "keep at most this much output (default 256M)")           \
     X(WAIT_CHILDREN, "wait-children", 0, NULL, 0, "the run ends when its last process does")       \
     X(REQUEUE, "requeue", 0, NULL, 0, "submit it again if the machine goes down under it")         \
+    X(ON_END, "on-end", 0, "COMMAND", 0,                                                           \
+      "a shell command run once after it has ended, with WATTQ_RUN_ID and WATTQ_STATE set")        \
     X(STANDALONE, "standalone", 0, NULL, 0, "run and meter without any daemon; needs --out")       \
     X(OUT, "out", 'o', "FILE", 0,                                                                  \
       "file to write: a page (- = standard output), a picture, a standalone record")               \

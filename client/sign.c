@@ -14,6 +14,7 @@ static void leaf_of(const struct spec *s, const char *env_hash, uint8_t out[SHA2
                             .umask = s->umask,
                             .cwd = s->cwd,
                             .stdin_path = s->stdin_path,
+                            .on_end = s->on_end,
                             .argv = s->argv,
                             .env_hash = env_hash};
     order_hash(&o, out);

@@ -38,6 +38,7 @@ void spec_fini(struct spec *s)
     free(s->rlimits);
     free(s->cwd);
     free(s->stdin_path);
+    free(s->on_end);
     *s = (struct spec){0};
 }
 
@@ -144,6 +145,24 @@ static int take_path(const struct wire_val *map, const char *key, bool required,
     if (wire_len(v) >= WATTQ_PATH_MAX)
         return err_set(e, WATTQ_E_LIMIT, "'%s' is longer than %d bytes", key, WATTQ_PATH_MAX - 1);
     *out = base_strdup(path);
+    return 0;
+}
+
+static int take_on_end(struct spec *s, const struct wire_val *map, struct err *e)
+{
+    const struct wire_val *v = wire_get(map, "on_end");
+    const char *text = wire_as_str(v, NULL);
+    if (wire_type(v) == WIRE_NIL)
+        return 0;
+    if (!text || !*text)
+        return err_set(e, WATTQ_E_USAGE, "'on_end' must be a command, as text");
+    if (strlen(text) > SPEC_ON_END_MAX) {
+        err_set(e, WATTQ_E_LIMIT, "'on_end' is longer than %d bytes", SPEC_ON_END_MAX);
+        return err_next(e, "put it into a script and name that");
+    }
+    if (s->kind == SPEC_EXEC)
+        return err_set(e, WATTQ_E_USAGE, "'on_end' is for runs that wattqd starts, not for exec");
+    s->on_end = base_strdup(text);
     return 0;
 }
 
@@ -377,6 +396,8 @@ static int take_all(struct spec *s, const struct wire_val *map, struct err *e)
     if (rc == 0)
         rc = take_path(map, "stdin", false, &s->stdin_path, e);
     if (rc == 0)
+        rc = take_on_end(s, map, e);
+    if (rc == 0)
         rc = take_label(map, "label", s->label, e);
     if (rc == 0)
         rc = take_label(map, "project", s->project, e);
@@ -428,6 +449,8 @@ void spec_put_wire(const struct spec *s, struct wire_out *o)
         put_list(o, "env", s->env, s->envc);
     if (s->stdin_path)
         wire_put_str(o, "stdin", s->stdin_path);
+    if (s->on_end)
+        wire_put_str(o, "on_end", s->on_end);
     wire_put_str(o, "label", s->label);
     wire_put_str(o, "project", s->project);
     wire_put_int(o, "umask", s->umask);

@@ -22,6 +22,7 @@
 #define SPEC_GPUS_DEFAULT (-1)
 #define SPEC_CPUS_MAX     65536
 #define SPEC_PRIORITY_MAX 1000
+#define SPEC_ON_END_MAX   4096 /* bytes of its command, without the NUL */
 
 enum spec_kind { SPEC_COMMAND, SPEC_TRAIN, SPEC_EXEC };
 
@@ -41,6 +42,8 @@ struct spec {
     size_t envc;
     char *cwd;        /* absolute */
     char *stdin_path; /* absolute, or NULL for /dev/null */
+    char *
+        on_end; /* for /bin/sh -c once it has ended (shepherd.h); NULL = nothing; not of SPEC_EXEC */
     char label[SPEC_LABEL_MAX + 1];
     char project[SPEC_LABEL_MAX + 1];
     unsigned umask;

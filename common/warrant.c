@@ -36,6 +36,8 @@ void order_hash(const struct order *o, uint8_t out[SHA256_BYTES])
     add_number(&s, argc);
     for (size_t i = 0; i < argc; i++)
         add_string(&s, o->argv[i]);
+    if (o->on_end && *o->on_end)
+        add_string(&s, o->on_end);
     sha256_end(&s, out);
 }
 

@@ -10,7 +10,7 @@
  *                                                            warrant's, checks mac, time and number of starts
  *
  * What is hashed is all that gives authority over the user's account: program, arguments, environment,
- * directory, input, umask. What wattqd may choose itself (limits, grace, the GPU that was given) is not.
+ * directory, input, umask, the command that is run after it. What wattqd may choose itself (limits, grace, the GPU that was given) is not.
  * Pure, any thread. No msgpack, no libuv: the launcher links it. */
 #ifndef COMMON_WARRANT_H
 #define COMMON_WARRANT_H
@@ -34,8 +34,10 @@ struct order {
     char *const *argv;
     const char
         *env_hash; /* SHA-256 in hex of the environment block "K=V\0K=V\0", as queue_env has it */
+    const char *on_end; /* command that is run once it has ended; NULL or "" = none */
 };
-/* Each field is hashed with its length in front, so that no two orders have the same bytes. */
+/* Each field is hashed with its length in front, so that no two orders have the same bytes. on_end is the last and
+ * only there where there is one: orders without are what they were before there was any. */
 void order_hash(const struct order *o, uint8_t out[SHA256_BYTES]);
 /* env is NULL-terminated or NULL. */
 void order_env_hash(char *const *env, char out[SHA256_HEX]);

@@ -57,6 +57,7 @@ static void put_spec(struct wire_out *o, const struct run_row *row)
     put_argv(o, &s);
     wire_put_str(o, "cwd", s.cwd);
     wire_put_str(o, "stdin", s.stdin_path);
+    wire_put_str(o, "on_end", s.on_end);
     wire_put_int(o, "umask", (int64_t)s.umask);
     wire_put_int(o, "grace_ns", s.grace_ns);
     wire_put_int(o, "log_cap_bytes", s.log_cap_bytes);

@@ -41,6 +41,9 @@ int cgroup_add(const struct cgroup *c, pid_t pid, struct err *e) MUST_USE;
  * that cannot be done: then fork and cgroup_add. Only for programs without threads: the child runs no
  * atfork handlers. */
 pid_t cgroup_fork(const struct cgroup *c);
+/* The same for a child whose end sends no signal and that waitpid sees with __WALL only, until it execs; c->fd -1 =
+ * wherever we are. *inside = it is in the leaf; else cgroup_add. */
+pid_t cgroup_fork_unseen(const struct cgroup *c, bool *inside);
 bool cgroup_has_self(const struct cgroup *c); /* is this process in it */
 /* Lets uid end and freeze what is in it, and everybody read what it counts. 0, or -1 with errno. */
 int cgroup_hand_over(const struct cgroup *c, uid_t uid);

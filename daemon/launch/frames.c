@@ -15,7 +15,7 @@
 bool frame_ok(const struct frame *f)
 {
     bool from_shepherd = f->kind >= FRAME_STATE && f->kind <= FRAME_NACK;
-    bool to_shepherd = f->kind >= FRAME_GO && f->kind <= FRAME_ABORT;
+    bool to_shepherd = f->kind >= FRAME_GO && f->kind <= FRAME_FILED;
     return f->magic == FRAME_MAGIC && (from_shepherd || to_shepherd) && f->phase <= SHEPHERD_ENDED;
 }
 
@@ -104,8 +104,8 @@ int frame_connect(int dirfd, const char *name, struct err *e)
 
 /* ---- the launch block --------------------------------------------------------------------------- */
 
-/* What stands before the strings: argv, env, extra_env, then cwd, stdin_path, cgroup; the rlimits are in
- * between. */
+/* What stands before the strings: argv, env, extra_env, then cwd, stdin_path, cgroup, with LAUNCH_HAS_ON_END also
+ * on_end; the rlimits are in between. */
 struct block_header {
     uint32_t magic;
     uint32_t bytes; /* of all of it */
@@ -171,8 +171,10 @@ static int seal(int fd, const char *data, size_t bytes, struct err *e)
 
 int launch_block_write(const struct launch_block *b, int *memfd, struct err *e)
 {
+    bool on_end = b->on_end && *b->on_end;
     const char *tail[] = {b->cwd ? b->cwd : "/", b->stdin_path ? b->stdin_path : "",
-                          b->cgroup ? b->cgroup : ""};
+                          b->cgroup ? b->cgroup : "", on_end ? b->on_end : NULL};
+    size_t ntail = on_end ? ARRAY_LEN(tail) : ARRAY_LEN(tail) - 1;
     size_t bytes = sizeof(struct block_header);
     struct block_header h = {.magic = LAUNCH_MAGIC,
                              .run_id = b->run_id,
@@ -185,14 +187,15 @@ int launch_block_write(const struct launch_block *b, int *memfd, struct err *e)
                              .pids_max = b->pids_max,
                              .nice = b->nice,
                              .umask = b->umask,
-                             .flags = b->flags,
+                             .flags =
+                                 (b->flags & ~LAUNCH_HAS_ON_END) | (on_end ? LAUNCH_HAS_ON_END : 0),
                              .argc = (uint32_t)count(b->argv, &bytes),
                              .envc = (uint32_t)count(b->env, &bytes),
                              .extrac = (uint32_t)count(b->extra_env, &bytes),
                              .nrlimits = (uint32_t)b->nrlimits};
     size_t limits = b->nrlimits * sizeof(*b->rlimits);
     bytes += limits;
-    for (size_t i = 0; i < ARRAY_LEN(tail); i++)
+    for (size_t i = 0; i < ntail; i++)
         bytes += strlen(tail[i]) + 1;
     int rc = check_bounds(&h, bytes, e);
     if (rc)
@@ -207,7 +210,7 @@ int launch_block_write(const struct launch_block *b, int *memfd, struct err *e)
     for (size_t k = 0; k < ARRAY_LEN(lists); k++)
         for (char **v = lists[k]; v && *v; v++)
             p = put(p, *v);
-    for (size_t i = 0; i < ARRAY_LEN(tail); i++)
+    for (size_t i = 0; i < ntail; i++)
         p = put(p, tail[i]);
     int fd CLEANUP(base_closep) = memfd_create("wattq-launch", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
@@ -254,7 +257,8 @@ static bool in_range(const struct block_header *h)
            h->time_limit_ns >= 0 && h->time_limit_ns <= 100 * year && h->umask <= 0777 &&
            h->mem_max_bytes >= 0 && h->pids_max >= 0 && h->nice >= 0 && h->nice <= 19 &&
            h->reserved == 0 &&
-           (h->flags & ~(LAUNCH_WAIT_CHILDREN | LAUNCH_FOREGROUND | LAUNCH_TRAIN)) == 0;
+           (h->flags &
+            ~(LAUNCH_WAIT_CHILDREN | LAUNCH_FOREGROUND | LAUNCH_TRAIN | LAUNCH_HAS_ON_END)) == 0;
 }
 
 static bool take_rlimits(const struct block_header *h, struct launch_block *b)
@@ -293,7 +297,9 @@ static int take_strings(const struct block_header *h, struct launch_block *b, si
     b->cwd = take(&p, &left);
     b->stdin_path = b->cwd ? take(&p, &left) : NULL;
     b->cgroup = b->stdin_path ? take(&p, &left) : NULL;
-    bool whole = b->extra_env && b->cgroup && left == 0;
+    bool on_end = h->flags & LAUNCH_HAS_ON_END;
+    b->on_end = b->cgroup && on_end ? take(&p, &left) : NULL;
+    bool whole = b->extra_env && b->cgroup && on_end == (b->on_end != NULL) && left == 0;
     if (whole && all_allowed(b->extra_env))
         return 0;
     launch_block_fini(b);

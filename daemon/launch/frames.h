@@ -18,7 +18,8 @@ enum frame_kind {
                          nothing runs, the result says so. cause: RESULT_ENERGY_LIMIT, else stopped */
     FRAME_PAUSE, /* freeze the tree */
     FRAME_RESUME,
-    FRAME_ABORT /* only before GO: give up, nothing has run, no result is left */
+    FRAME_ABORT, /* only before GO: give up, nothing has run, no result is left */
+    FRAME_FILED /* its end and its figures are in the database: on_end, if it has one, may be run */
 };
 
 enum shepherd_phase {
@@ -27,7 +28,8 @@ enum shepherd_phase {
     SHEPHERD_PAUSED,
     SHEPHERD_DRAINING, /* main process gone at main_exit_ns, others still there */
     SHEPHERD_ENDED /* all gone at t1_ns, `result` is on disk; the shepherd exits without waiting:
-                          what it knew is durable, so there is nothing left to acknowledge */
+                          what it knew is durable, so there is nothing left to acknowledge. With an on_end
+                          command it stays for FRAME_FILED, runs that and exits then */
 };
 
 struct frame {
@@ -92,6 +94,7 @@ struct launch_block {
                           daemon's in system mode; not written */
     char *cwd;
     char *stdin_path; /* "" or NULL = /dev/null */
+    char *on_end;     /* for /bin/sh -c, once, after the run has ended; "" or NULL = nothing */
     char *cgroup;     /* directory of a cgroup v2 subtree we may create children in; "none" = use
                                none; "" or NULL = the shepherd looks for its own (cgroup.h) */
     void *storage;    /* the bytes the strings of a block that was read lie in; else NULL */
@@ -99,6 +102,8 @@ struct launch_block {
 #define LAUNCH_WAIT_CHILDREN 1u
 #define LAUNCH_FOREGROUND    2u /* keep tty, session and stdio: `wattq exec` */
 #define LAUNCH_TRAIN         4u /* argv[0] is the built-in trainer; under a launcher, the one it names */
+#define LAUNCH_HAS_ON_END                                                                          \
+    8u /* of the block as it is written: on_end is there; set by launch_block_write */
 
 /* May wattqd set that variable ("NAME=value") in a run whose user has not asked for it: WATTQ_*, the GPUs
  * that a run was given (CUDA_VISIBLE_DEVICES, CUDA_DEVICE_ORDER, ROCR_VISIBLE_DEVICES, ZE_AFFINITY_MASK), and

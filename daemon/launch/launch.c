@@ -144,7 +144,7 @@ static bool is_not_ours(const struct launch_run *r)
     return r->l->root.dir && lstat(r->dir, &st) == 0 && st.st_uid != geteuid();
 }
 
-static struct launch_run *add(struct launch *l, int64_t id, int64_t token, enum launch_how how)
+struct launch_run *launch_add(struct launch *l, int64_t id, int64_t token, enum launch_how how)
 {
     struct launch_run *old = launch_find(l, id);
     if (old)
@@ -302,7 +302,7 @@ int launch_start(struct launch *l, const struct launch_block *b, const struct la
         rc = clear_stale(l, b->run_id, e);
     if (rc)
         return rc;
-    struct launch_run *r = add(l, b->run_id, b->token, HOW_STARTED);
+    struct launch_run *r = launch_add(l, b->run_id, b->token, HOW_STARTED);
     r->by_systemd = l->systemd;
     r->time_limit_ns = b->time_limit_ns;
     r->grace_ns = b->grace_ns;
@@ -323,13 +323,13 @@ int launch_adopt(struct launch *l, int64_t run_id, int64_t token, struct err *e)
     struct launch_run *old = launch_find(l, run_id);
     if (old && !old->over)
         return err_set(e, WATTQ_E_CONFLICT, "run %" PRId64 " is being supervised already", run_id);
-    conn_seek(add(l, run_id, token, HOW_ADOPTED), 0);
+    conn_seek(launch_add(l, run_id, token, HOW_ADOPTED), 0);
     return 0;
 }
 
 void launch_reattach(struct launch *l, int64_t run_id, int64_t token)
 {
-    conn_seek(add(l, run_id, token, HOW_REATTACHED), 0);
+    conn_seek(launch_add(l, run_id, token, HOW_REATTACHED), 0);
 }
 
 /* ---- what is asked of it ------------------------------------------------------------------------ */

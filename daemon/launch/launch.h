@@ -11,7 +11,7 @@
  * launcher's, which outlives us likewise.
  *
  * Events come through `on_event`, on the loop, never from inside a call of this module; the last one of
- * a run is LAUNCH_ENDED or LAUNCH_LOST. After it launch_ack forgets the run.
+ * a run is LAUNCH_ENDED or LAUNCH_LOST. After it launch_ack forgets the run, or launch_filed brings LAUNCH_ON_END.
  *
  * If a shepherd is killed that this process had started, and this process is a subreaper, the run's processes
  * become our children: the run goes on, can be stopped and paused, and its main process's status makes the
@@ -40,7 +40,8 @@ enum launch_event_kind {
     LAUNCH_LOST, /* no shepherd and no result: text says what was found, untouched whether it can start anew */
     LAUNCH_REFUSED, /* by the launcher, and nothing has run: text and next; the last event, or in place
                        of LAUNCH_HANDED */
-    LAUNCH_HANDED /* launch_hand_over is done */
+    LAUNCH_HANDED, /* launch_hand_over is done */
+    LAUNCH_ON_END /* after launch_filed: what became of its on_end command, in text; launch_ack may follow */
 };
 struct launch_event {
     int64_t run_id;
@@ -107,6 +108,10 @@ int launch_pause(struct launch *l, int64_t run_id, bool pause, struct err *e) MU
 void launch_reaped(struct launch *l, pid_t pid, int status);
 /* Before GO: the shepherd goes, nothing has run, and no event follows; the run may be started anew. */
 int launch_abort(struct launch *l, int64_t run_id, struct err *e) MUST_USE;
+/* The result of a run with an on_end command is committed: now it may be run, if its shepherd is still there.
+ * LAUNCH_ON_END follows, at the latest when its time is over. Also of a run that is not known here, after a
+ * restart. In place of launch_ack, which follows LAUNCH_ON_END. */
+void launch_filed(struct launch *l, int64_t run_id, int64_t token);
 /* The result is committed: drop what is known of the run here; all its files stay. */
 void launch_ack(struct launch *l, int64_t run_id);
 

@@ -69,6 +69,7 @@ static void learn(struct launch_run *r)
     snprintf(r->mode, sizeof(r->mode), "%s+%s", launch_whose(r->l),
              strcmp(s.mode, "cgroup") == 0 ? "cgroup" : "subreaper");
     r->tree.root = r->not_ours ? peer_pid_of(r) : s.pid;
+    r->tree.apart = r->not_ours ? 0 : s.on_end_pid;
     if (s.cgroup[0] && !r->not_ours && cgroup_open(&r->tree.cg, s.cgroup, NULL) < 0)
         r->tree.cg.fd = -1;
 }
@@ -134,6 +135,8 @@ static void on_frame(struct launch_conn *c)
         conn_seek(r, WAIT_MAX_MS);
         return;
     }
+    if (r->over) /* it waits for what launch_filed says */
+        return;
     if (first)
         send_again(r, (enum shepherd_phase)f.phase);
     on_state(r, &f);
@@ -215,7 +218,7 @@ void conn_end(struct launch_run *r, const struct result *res)
     /* A shepherd that was killed behind its result has not tidied up. */
     learn(r);
     cgroup_remove(&r->tree.cg);
-    conn_close(r);
+    on_end_hold(r);
     r->over = true;
     snprintf(r->mode, sizeof(r->mode), "%s+%s", launch_whose(r->l),
              strcmp(res->mode, "cgroup") == 0 ? "cgroup" : "subreaper");
@@ -296,6 +299,8 @@ static void seek(struct launch_run *r)
 static void on_timer(uv_timer_t *timer)
 {
     struct launch_run *r = container_of(timer, struct launch_run, timer);
+    if (r->filed)
+        on_end_step(r);
     if (r->over)
         return;
     if (r->orphan != ORPHAN_NOT)

@@ -43,6 +43,7 @@ struct launch_run {
     bool at_gate, started, paused, main_exited; /* events that were sent */
     bool over;                                  /* ENDED, LOST or REFUSED was sent */
     bool aborted;
+    bool filed;              /* launch_filed: LAUNCH_ON_END is still to come */
     int64_t go_ns;           /* when GO was asked for; 0 = not by us */
     bool want_go, want_stop; /* kept, to be sent again on a new connection */
     enum frame_kind
@@ -112,6 +113,7 @@ struct launch {
 struct launch_run *launch_find(const struct launch *l, int64_t id);
 const char *launch_whose(const struct launch *l); /* "user" or "system" */
 void launch_handle_closed(struct launch *l);
+struct launch_run *launch_add(struct launch *l, int64_t id, int64_t token, enum launch_how how);
 int launch_spawn(struct launch_run *r, struct err *e) MUST_USE; /* a shepherd with r->block_fd */
 
 /* launch_conn.c */
@@ -122,6 +124,11 @@ int conn_send(struct launch_run *r, enum frame_kind kind, int64_t a, int64_t b,
 void conn_seek(struct launch_run *r, uint64_t after_ms); /* look for the shepherd or its result */
 void conn_event(struct launch_run *r, enum launch_event_kind kind, int64_t t_ns);
 void conn_end(struct launch_run *r, const struct result *res); /* LAUNCH_ENDED */
+
+/* launch_on_end.c */
+void on_end_step(struct launch_run *r); /* by the timer, while r->filed */
+void on_end_hold(
+    struct launch_run *r); /* so that a shepherd that waits for FRAME_FILED knows of us */
 
 /* launch_lost.c: no shepherd and no result. */
 void lost_begin(struct launch_run *r);

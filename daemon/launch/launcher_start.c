@@ -44,6 +44,7 @@ static int take_order(const struct launcher *l, struct launch_block *b, char *tr
                             .umask = b->umask,
                             .cwd = b->cwd,
                             .stdin_path = b->stdin_path,
+                            .on_end = b->on_end,
                             .argv = train ? b->argv + 1 : b->argv,
                             .env_hash = env};
     order_hash(&o, leaf);

@@ -41,6 +41,25 @@ const char *result_cause_name(enum result_cause c)
     return (size_t)c < ARRAY_LEN(cause_names) ? cause_names[c] : "unknown";
 }
 
+const char *result_end_name(const struct result *r)
+{
+    switch (r->cause) {
+    case RESULT_STOPPED:
+        return "cancelled";
+    case RESULT_TIMED_OUT:
+        return "timeout";
+    case RESULT_OOM:
+        return "oom";
+    case RESULT_ENERGY_LIMIT:
+        return "energy_limit";
+    case RESULT_NOT_STARTED:
+        return "failed";
+    case RESULT_EXITED:
+        break;
+    }
+    return r->exit_code == 0 ? "done" : "failed";
+}
+
 void result_init(struct result *r)
 {
     memset(r, 0, sizeof(*r));
@@ -202,8 +221,8 @@ int result_shepherd_write(int fd, const struct result_shepherd *s, struct err *e
 {
     char *text CLEANUP(base_freep) = base_printf(
         "run_id=%" PRId64 "\ntoken=%" PRId64 "\npid=%d\nmain_pid=%d\nboot_id=%s\nmode=%s\n"
-        "cgroup=%s\nend=1\n",
-        s->run_id, s->token, s->pid, s->main_pid, s->boot_id, s->mode, s->cgroup);
+        "cgroup=%s\non_end_pid=%d\nend=1\n",
+        s->run_id, s->token, s->pid, s->main_pid, s->boot_id, s->mode, s->cgroup, s->on_end_pid);
     size_t n = strlen(text);
     if (ftruncate(fd, 0) < 0 || pwrite(fd, text, n, 0) != (ssize_t)n)
         return err_errno(e, WATTQ_E_IO, "cannot write the run's shepherd file");
@@ -222,6 +241,8 @@ static void set_shepherd(struct result_shepherd *s, const char *key, const char 
         s->pid = (int32_t)v;
     else if (number && v > 0 && v <= INT32_MAX && strcmp(key, "main_pid") == 0)
         s->main_pid = (int32_t)v;
+    else if (number && v > 0 && v <= INT32_MAX && strcmp(key, "on_end_pid") == 0)
+        s->on_end_pid = (int32_t)v;
     else if (strcmp(key, "boot_id") == 0)
         base_strcpy(s->boot_id, sizeof(s->boot_id), value);
     else if (strcmp(key, "mode") == 0)

@@ -53,6 +53,8 @@ int result_read(int dirfd, struct result *r, struct err *e) MUST_USE;
 int result_parse(const char *text, struct result *r, struct err *e) MUST_USE;
 void result_init(struct result *r); /* every number RESULT_NONE, leftovers and dropped bytes 0 */
 const char *result_cause_name(enum result_cause c); /* "exited", "stopped", ... */
+const char *
+result_end_name(const struct result *r); /* the state it ends in: "done", "cancelled", ... */
 
 /* The state file: what must be known of a run should its shepherd be killed before the result is there. Each
  * line is written before the step it tells of can be seen by anybody else:
@@ -61,14 +63,23 @@ const char *result_cause_name(enum result_cause c); /* "exited", "stopped", ... 
  *   opened                              by the run's own process, once it is through the gate: without this line
  *                                       and with that process gone nothing of the run has run
  *   ended <status> <cause> <t_ns>       before the main process is reaped; status as waitpid gives it
- * Only the first survives a power cut for sure, so after one `released` counts as opened. */
+ *   on_end <what> <status>              begun: durable, before its command can begin; then how that ended
+ * Only the first and the last survive a power cut for sure, so after one `released` counts as opened. */
 enum result_step { RESULT_AT_GATE, RESULT_RELEASED, RESULT_OPENED, RESULT_MAIN_ENDED };
+enum result_on_end {
+    RESULT_ON_END_NOT, /* not begun; nobody can begin it but the shepherd */
+    RESULT_ON_END_BEGUN,
+    RESULT_ON_END_ENDED,    /* by itself or by a signal: on_end_status */
+    RESULT_ON_END_TIMED_OUT /* it was killed: its time was over */
+};
 struct result_state {
     enum result_step step;
     int64_t t0_ns; /* 0 = not known */
     int status;    /* MAIN_ENDED, as the two below */
     enum result_cause cause;
     int64_t main_exit_ns; /* CLOCK_BOOTTIME */
+    enum result_on_end on_end;
+    int on_end_status; /* as waitpid gave it */
 };
 #define RESULT_STATE_BYTES 96
 /* A missing or damaged file is AT_GATE with nothing known. */
@@ -80,6 +91,7 @@ int result_state_released(int fd);
 int result_state_started(int fd, int64_t t0_ns);
 int result_state_opened(int fd);
 int result_state_ended(int fd, int status, enum result_cause cause, int64_t main_exit_ns);
+int result_state_on_end(int fd, enum result_on_end what, int status); /* synced */
 
 /* The shepherd file. */
 struct result_shepherd {
@@ -89,6 +101,8 @@ struct result_shepherd {
     char boot_id[40];
     char mode[32];    /* "cgroup" or "subreaper" */
     char cgroup[512]; /* leaf of the run, or "" */
+    int32_t
+        on_end_pid; /* the process that waits to become on_end's command: none of the run's; 0 = none */
 };
 int result_shepherd_write(int fd, const struct result_shepherd *s, struct err *e) MUST_USE;
 /* 0; 1 = there is none or it is incomplete. *alive = a shepherd holds the lock; while one does, a run

@@ -10,12 +10,14 @@
 #define RELEASED "released\n"
 #define OPENED   "opened\n"
 
-enum { AT_RELEASED = 0, AT_STARTED = 9, AT_OPENED = 37, AT_ENDED = 44 };
+enum { AT_RELEASED = 0, AT_STARTED = 9, AT_OPENED = 37, AT_ENDED = 44, AT_ON_END = 79 };
 _Static_assert(AT_STARTED == sizeof(RELEASED) - 1, "lines follow each other");
 _Static_assert(AT_OPENED == AT_STARTED + sizeof("started 9223372036854775807"),
                "room for any time");
 _Static_assert(AT_ENDED == AT_OPENED + sizeof(OPENED) - 1, "lines follow each other");
-_Static_assert(AT_ENDED + sizeof("ended 65535 9 9223372036854775807") <= RESULT_STATE_BYTES,
+_Static_assert(AT_ON_END >= AT_ENDED + sizeof("ended 65535 9 9223372036854775807"),
+               "room for any end");
+_Static_assert(AT_ON_END + sizeof("on_end 3 65535") <= RESULT_STATE_BYTES,
                "room for the last line");
 
 static int put(int fd, const char *line, off_t at)
@@ -55,7 +57,7 @@ int result_state_opened(int fd)
 
 int result_state_ended(int fd, int status, enum result_cause cause, int64_t main_exit_ns)
 {
-    char line[RESULT_STATE_BYTES - AT_ENDED + 1];
+    char line[AT_ON_END - AT_ENDED + 1];
     int n =
         snprintf(line, sizeof(line), "ended %d %d %" PRId64 "\n", status, (int)cause, main_exit_ns);
     if (n < 0 || (size_t)n >= sizeof(line)) {
@@ -63,6 +65,14 @@ int result_state_ended(int fd, int status, enum result_cause cause, int64_t main
         return -1;
     }
     return put(fd, line, AT_ENDED);
+}
+
+/* As long as the one it is written over. */
+int result_state_on_end(int fd, enum result_on_end what, int status)
+{
+    char line[RESULT_STATE_BYTES - AT_ON_END + 1];
+    snprintf(line, sizeof(line), "on_end %d %05d\n", (int)what, status & 0xffff);
+    return put(fd, line, AT_ON_END) < 0 ? -1 : fdatasync(fd);
 }
 
 /* ---- reading ------------------------------------------------------------------------------------ */
@@ -103,6 +113,13 @@ static void take_line(const char *line, struct result_state *s)
         s->cause = (enum result_cause)b;
         s->main_exit_ns = c;
         s->step = RESULT_MAIN_ENDED;
+    } else if (strncmp(line, "on_end", 6) == 0) {
+        p = line + 6;
+        if (!number(&p, RESULT_ON_END_BEGUN, RESULT_ON_END_TIMED_OUT, &a) ||
+            !number(&p, 0, 0xffff, &b) || *p != '\n')
+            return;
+        s->on_end = (enum result_on_end)a;
+        s->on_end_status = (int)b;
     }
 }
 

@@ -103,7 +103,7 @@ static void conclude(struct shepherd *s, int64_t now_ns)
         return;
     }
     ctl_announce(s);
-    s->done = true;
+    s->done = !on_end_begin(s, now_ns);
 }
 
 static bool is_empty(const struct shepherd *s)
@@ -180,6 +180,8 @@ static void reap(struct shepherd *s)
             break;
         if (si.si_pid == s->main_pid && !s->main_gone)
             on_main_exit(s, wait_status(&si), boot_ns);
+        else if (si.si_pid == s->end.pid)
+            on_end_reaped(s, wait_status(&si));
         (void)waitpid(si.si_pid, NULL, WNOHANG);
     }
     s->no_children = rc < 0 && errno == ECHILD;
@@ -330,14 +332,18 @@ static void on_wake(struct shepherd *s, uint32_t wake)
         ctl_accept(s);
     else if (wake == WAKE_FILES)
         files_woken(&s->files, clock_mono_ns());
+    else if (wake == WAKE_ON_END)
+        on_end_woken(s);
     else
         ctl_read(s, wake - WAKE_PEER0);
 }
 
 static void on_deadlines(struct shepherd *s, int64_t now_ns)
 {
-    if (now_ns >= s->files.due_ns && s->phase != SHEPHERD_ENDED)
+    if (now_ns >= s->files.due_ns && (s->phase != SHEPHERD_ENDED || s->end.step != ON_END_NONE))
         files_look(&s->files, now_ns);
+    if (now_ns >= s->end.due_ns)
+        on_end_look(s, now_ns);
     /* Not while it is paused; also for children that are waited for. */
     if (s->phase != SHEPHERD_PAUSED && now_ns >= s->limit_ns) {
         s->limit_ns = NEVER;
@@ -360,6 +366,7 @@ static int timeout_ms(const struct shepherd *s)
     int64_t at = sooner(sooner(s->limit_ns, s->kill_ns), sooner(s->look_ns, s->files.due_ns));
     if (s->phase == SHEPHERD_PAUSED)
         at = sooner(s->kill_ns, s->files.due_ns);
+    at = sooner(at, s->end.due_ns);
     if (at == NEVER)
         return -1;
     int64_t left_ns = at - clock_mono_ns();
@@ -549,7 +556,8 @@ static int publish(struct shepherd *s, struct err *e)
     struct result_shepherd who = {.run_id = s->block->run_id,
                                   .token = s->block->token,
                                   .pid = getpid(),
-                                  .main_pid = s->main_pid};
+                                  .main_pid = s->main_pid,
+                                  .on_end_pid = s->end.pid};
     bool grouped = s->tree.cg.fd >= 0;
     base_strcpy(who.mode, sizeof(who.mode), grouped ? "cgroup" : "subreaper");
     base_strcpy(who.cgroup, sizeof(who.cgroup), grouped ? s->tree.cg.path : "");
@@ -581,6 +589,8 @@ static int set_up_as_root(struct shepherd *s, struct err *e)
     int rc = enter_cgroup(s, e);
     if (rc == 0)
         rc = fork_child(s, e);
+    if (rc == 0)
+        rc = on_end_fork(s, e);
     if (rc == 0 && s->sys->cgroup && s->tree.cg.fd < 0)
         rc = err_set(e, WATTQ_E_UNAVAILABLE, "the run cannot be put into a cgroup below %s",
                      s->sys->cgroup);
@@ -596,7 +606,9 @@ static int set_up_as_user(struct shepherd *s, struct err *e)
     int rc = set_up_files(s, e);
     if (rc == 0)
         rc = enter_cgroup(s, e);
-    return rc ? rc : fork_child(s, e);
+    if (rc == 0)
+        rc = fork_child(s, e);
+    return rc ? rc : on_end_fork(s, e);
 }
 
 static int set_up(struct shepherd *s, int conn, struct err *e)
@@ -612,6 +624,7 @@ static int set_up(struct shepherd *s, int conn, struct err *e)
 static void tear_down(struct shepherd *s)
 {
     ctl_close(s);
+    on_end_close(s);
     unlinkat(s->dirfd, "reserve", 0);
     cgroup_remove(&s->tree.cg);
     files_close(&s->files);
@@ -644,6 +657,7 @@ int shepherd_run_system(const char *dir, const struct launch_block *b, int conn,
         .exec_fd = -1,
         .files = {.inotify_fd = -1, .metrics_fd = -1, .marks_fd = -1, .log_fd = -1},
         .tree = {.cg = {.fd = -1}, .root = getpid()},
+        .end = {.gate_fd = -1, .report_fd = -1, .cg = {.fd = -1}, .due_ns = NEVER},
         .limit_ns = NEVER,
         .kill_ns = NEVER,
         .look_ns = NEVER};

@@ -22,6 +22,13 @@
  * should _exit afterwards. 0, also when the run failed; < 0 when nothing was started, with err. */
 int shepherd_run(const char *dir, const struct launch_block *b, int conn, struct err *e) MUST_USE;
 
+/* With b->on_end: /bin/sh -c of it, once, as the run's user, with its environment (and WATTQ_RUN_ID, WATTQ_STATE,
+ * WATTQ_EXIT_CODE), directory, umask and limits, in a cgroup of its own, with the log for output. It begins when
+ * the result is on disk and FRAME_FILED has come, or when no wattqd has been connected for 10 s, so never inside the
+ * run's window; after ON_END_S it is killed, with all that it began. Not of a run that never began. It is begun by
+ * its shepherd or by nobody; what became of it stands in the state file (result.h). */
+#define ON_END_S 60
+
 /* Where in the run's process a start failed, in the order of the steps (shepherd_child.c). Each has a name,
  * which a result keeps as `step`: launch:NAME. */
 enum child_step {

@@ -87,7 +87,7 @@ static void fail_with(int report, const struct child_report *c)
     _exit(c->step == STEP_EXEC && c->error == ENOENT ? 127 : 126);
 }
 
-static void fail(int report, enum child_step step, int error)
+void child_fail(int report, enum child_step step, int error)
 {
     fail_with(report, &(struct child_report){.step = (int32_t)step, .error = error});
 }
@@ -114,7 +114,7 @@ static void exec_one(int report, const char *path, char **argv, char **env)
     if (error == ENOEXEC)
         exec_shell(path, argv, env);
     else if (error == ENOENT && access(path, F_OK) == 0)
-        fail(report, STEP_INTERPRETER, error);
+        child_fail(report, STEP_INTERPRETER, error);
     errno = error;
 }
 
@@ -126,7 +126,7 @@ static void exec_search(int report, char **argv, char **env)
     char candidate[WATTQ_PATH_MAX];
     if (strchr(argv[0], '/')) {
         exec_one(report, argv[0], argv, env);
-        fail(report, STEP_EXEC, errno);
+        child_fail(report, STEP_EXEC, errno);
     }
     for (const char *p = path && *path ? path : DEFAULT_PATH; argv[0][0] && p;) {
         int len = (int)strcspn(p, ":");
@@ -139,7 +139,7 @@ static void exec_search(int report, char **argv, char **env)
         }
         p = p[len] ? p + len + 1 : NULL;
     }
-    fail(report, STEP_EXEC, error);
+    child_fail(report, STEP_EXEC, error);
 }
 
 /* A run is the first to go when memory ends, before whoever supervises it. */
@@ -151,11 +151,10 @@ static void prefer_for_oom(void)
 }
 
 /* A PAM module (pam_systemd, say) may have moved us out of the run's cgroup. */
-static void rejoin(const struct shepherd *s, int report)
+static void rejoin(const struct cgroup *cg, int report)
 {
-    if (s->tree.cg.fd >= 0 && !cgroup_has_self(&s->tree.cg) &&
-        cgroup_add(&s->tree.cg, getpid(), NULL) < 0)
-        fail(report, STEP_CGROUP, errno);
+    if (cg->fd >= 0 && !cgroup_has_self(cg) && cgroup_add(cg, getpid(), NULL) < 0)
+        child_fail(report, STEP_CGROUP, errno);
 }
 
 /* Soft and hard, so that it cannot be taken back. */
@@ -163,13 +162,13 @@ static void limit_to(int resource, int64_t most, int report)
 {
     struct rlimit now;
     if (getrlimit((__rlimit_resource_t)resource, &now) < 0)
-        fail(report, STEP_LIMITS, errno);
+        child_fail(report, STEP_LIMITS, errno);
     if (now.rlim_max > (rlim_t)most)
         now.rlim_max = (rlim_t)most;
     if (now.rlim_cur > now.rlim_max)
         now.rlim_cur = now.rlim_max;
     if (setrlimit((__rlimit_resource_t)resource, &now) < 0)
-        fail(report, STEP_LIMITS, errno);
+        child_fail(report, STEP_LIMITS, errno);
 }
 
 /* The soft limits that whoever submitted the run had, within the hard ones that hold here. */
@@ -180,23 +179,23 @@ static void set_limits(const struct shepherd *s, int report)
         const struct launch_rlimit *want = &b->rlimits[i];
         struct rlimit now;
         if (getrlimit((__rlimit_resource_t)want->resource, &now) < 0)
-            fail(report, STEP_LIMITS, errno);
+            child_fail(report, STEP_LIMITS, errno);
         rlim_t soft = want->soft < 0 ? RLIM_INFINITY : (rlim_t)want->soft;
         now.rlim_cur = soft < now.rlim_max ? soft : now.rlim_max;
         if (setrlimit((__rlimit_resource_t)want->resource, &now) < 0)
-            fail(report, STEP_LIMITS, errno);
+            child_fail(report, STEP_LIMITS, errno);
     }
     if (s->mem_each_bytes > 0)
         limit_to(RLIMIT_DATA, s->mem_each_bytes, report);
     if (s->user_tasks > 0)
         limit_to(RLIMIT_NPROC, s->user_tasks, report);
     if (b->nice > getpriority(PRIO_PROCESS, 0) && setpriority(PRIO_PROCESS, 0, b->nice) < 0)
-        fail(report, STEP_LIMITS, errno);
+        child_fail(report, STEP_LIMITS, errno);
 }
 
 /* All that needs no name from the run, before the gate, to keep it out of the metered window. Afterwards we
  * are the run's user. */
-static void prepare(const struct shepherd *s, int report)
+void child_prepare(const struct shepherd *s, const struct cgroup *cg, int report)
 {
     const struct shepherd_system *sys = s->sys;
     struct child_report c = {0};
@@ -209,21 +208,28 @@ static void prepare(const struct shepherd *s, int report)
     if (sys && sys->session(sys->arg, &c) < 0)
         fail_with(report, &c);
     if (sys)
-        rejoin(s, report);
+        rejoin(cg, report);
     set_limits(s, report);
     if (sys && sys->become(sys->arg, &c) < 0)
         fail_with(report, &c);
     umask((mode_t)s->block->umask);
 }
 
-static void open_stdin(const struct launch_block *b, int report)
+static void open_stdin(const struct launch_block *b, const char *path, int report)
 {
-    bool given = b->stdin_path && *b->stdin_path;
+    bool given = path && *path;
     if ((b->flags & LAUNCH_FOREGROUND) && !given)
         return;
-    int fd = open(given ? b->stdin_path : "/dev/null", O_RDONLY | O_NOCTTY);
+    int fd = open(given ? path : "/dev/null", O_RDONLY | O_NOCTTY);
     if (fd < 0 || dup2(fd, 0) < 0)
-        fail(report, STEP_STDIN, errno);
+        child_fail(report, STEP_STDIN, errno);
+}
+
+void child_enter(const struct launch_block *b, const char *stdin_path, int report)
+{
+    open_stdin(b, stdin_path, report);
+    if (b->cwd && chdir(b->cwd) < 0)
+        child_fail(report, STEP_CWD, errno);
 }
 
 union gate_control {
@@ -280,18 +286,16 @@ static void pass_gate(int state_fd, int report)
 {
     signal(SIGXFSZ, SIG_IGN);
     if (result_state_opened(state_fd) < 0)
-        fail(report, STEP_GATE, errno);
+        child_fail(report, STEP_GATE, errno);
     close(state_fd);
 }
 
 void child_main(const struct shepherd *s, int gate, int other_end, int report)
 {
     close(other_end);
-    prepare(s, report);
+    child_prepare(s, &s->tree.cg, report);
     pass_gate(wait_at_gate(gate), report);
-    open_stdin(s->block, report);
-    if (s->block->cwd && chdir(s->block->cwd) < 0)
-        fail(report, STEP_CWD, errno);
+    child_enter(s->block, s->block->stdin_path, report);
     report = dup3(report, 3, O_CLOEXEC) >= 0 || report == 3 ? 3 : report;
     spawn_close_from(4);
     spawn_reset_signals();

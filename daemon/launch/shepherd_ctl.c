@@ -53,6 +53,14 @@ void ctl_announce(struct shepherd *s)
             send_frame(s, &s->peers[i], &f);
 }
 
+size_t ctl_peers(const struct shepherd *s)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < CTL_PEERS; i++)
+        n += s->peers[i].fd >= 0;
+    return n;
+}
+
 /* The socket lies in a directory of our user; this also holds when that was opened up. */
 static bool may_speak(const struct shepherd *s, int fd)
 {
@@ -148,6 +156,9 @@ static void on_frame(struct shepherd *s, struct ctl_peer *p)
         break;
     case FRAME_ABORT:
         shepherd_abort(s);
+        break;
+    case FRAME_FILED:
+        on_end_go(s);
         break;
     case FRAME_STATE:
     case FRAME_NACK:

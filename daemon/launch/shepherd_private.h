@@ -9,7 +9,7 @@
 #define NEVER     INT64_MAX /* a deadline that does not come */
 
 /* What woke the loop, in epoll's data. */
-enum shepherd_wake { WAKE_SIGNAL, WAKE_CTL, WAKE_FILES, WAKE_PEER0 };
+enum shepherd_wake { WAKE_SIGNAL, WAKE_CTL, WAKE_FILES, WAKE_ON_END, WAKE_PEER0 };
 
 struct ctl_peer {
     int fd; /* -1 = free */
@@ -33,6 +33,25 @@ struct files {
     bool disk_full; /* was seen while the log or the marks were growing */
 };
 
+/* shepherd_on_end.c */
+enum on_end_step {
+    ON_END_NONE,
+    ON_END_WAITS, /* the result is on disk; FRAME_FILED may come */
+    ON_END_RUNS,
+    ON_END_ENDS /* what it has left is killed */
+};
+struct on_end {
+    pid_t pid;             /* of its process, until that is reaped; 0 = there is none */
+    int gate_fd;           /* our end; -1 once used */
+    int report_fd;         /* why it could not be run; -1 */
+    struct cgroup cg;      /* its own leaf; fd -1 = none */
+    enum on_end_step step; /* NONE as long as the run goes on */
+    int64_t due_ns;        /* monotonic: when to look; NEVER */
+    int64_t until_ns;      /* RUNS: when its time is over */
+    bool timed_out;
+    int status; /* as waitpid gave it */
+};
+
 struct shepherd {
     const struct launch_block *block;
     const struct shepherd_system *sys; /* NULL = we are the run's user ourselves */
@@ -45,6 +64,7 @@ struct shepherd {
     struct ctl_peer peers[CTL_PEERS];
     struct files files;
     struct tree tree;
+    struct on_end end;
     enum shepherd_phase phase;
     struct result r;
     pid_t main_pid;
@@ -66,6 +86,10 @@ struct shepherd {
 /* Never returns. gate: its end; other_end: closed here first; report: write end, CLOEXEC. */
 void child_main(const struct shepherd *s, int gate, int other_end, int report)
     __attribute__((noreturn));
+/* Its steps, for on_end's process too; each ends that process with a report when it fails. */
+void child_prepare(const struct shepherd *s, const struct cgroup *cg, int report);
+void child_enter(const struct launch_block *b, const char *stdin_path, int report);
+void child_fail(int report, enum child_step step, int error);
 /* The gate is a socket pair: one byte opens it, and with it goes the state file, in which the child says
  * that it is through. 0, or -1. */
 int gate_open(int gate_fd, int state_fd);
@@ -77,6 +101,16 @@ void child_env_free(char **env);
 int child_explain(const struct launch_block *b, const struct child_report *c, char *text,
                   size_t cap);
 const char *child_step_name(int32_t step); /* "cwd" */
+
+/* shepherd_on_end.c */
+int on_end_fork(struct shepherd *s, struct err *e) MUST_USE; /* nothing where there is no command */
+void on_end_woken(struct shepherd *s);                       /* report_fd is readable */
+void on_end_reaped(struct shepherd *s, int status);          /* end.pid, by whoever reaped it */
+/* The result is on disk: false = there is nothing to be run. */
+bool on_end_begin(struct shepherd *s, int64_t now_ns);
+void on_end_go(struct shepherd *s);                   /* FRAME_FILED */
+void on_end_look(struct shepherd *s, int64_t now_ns); /* when due */
+void on_end_close(struct shepherd *s);
 
 /* shepherd_files.c */
 /* sys NULL = make log and metrics where they are not there. */
@@ -93,7 +127,8 @@ int ctl_open(struct shepherd *s, int conn, struct err *e) MUST_USE;
 void ctl_close(struct shepherd *s);
 void ctl_accept(struct shepherd *s);
 void ctl_read(struct shepherd *s, size_t peer);
-void ctl_announce(struct shepherd *s); /* FRAME_STATE to all */
+void ctl_announce(struct shepherd *s);      /* FRAME_STATE to all */
+size_t ctl_peers(const struct shepherd *s); /* connected */
 
 /* shepherd.c: what frames and signals ask for. */
 void shepherd_go(struct shepherd *s);

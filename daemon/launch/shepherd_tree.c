@@ -105,15 +105,15 @@ static void scan(struct procs *ps)
         qsort(ps->v, ps->n, sizeof(*ps->v), by_pid);
 }
 
-/* Every child of a member, or of root, becomes one; passes until nothing changes. TREE_NO_ROOT where
- * there are only members. */
-static void spread(struct procs *ps, pid_t root)
+/* Every child of a member, or of root, becomes one, but not `apart`; passes until nothing changes. TREE_NO_ROOT
+ * where there are only members. */
+static void spread(struct procs *ps, pid_t root, pid_t apart)
 {
     for (bool changed = true; changed;) {
         changed = false;
         for (size_t i = 0; i < ps->n; i++) {
             struct proc *p = &ps->v[i];
-            if (p->member || p->pid == root)
+            if (p->member || p->pid == root || p->pid == apart)
                 continue;
             const struct proc *parent = p->ppid == root ? NULL : find(ps, p->ppid);
             if (p->ppid == root || (parent && parent->member))
@@ -134,7 +134,7 @@ static void members(const struct tree *t, struct procs *ps)
                 p->member = true;
         }
     }
-    spread(ps, t->root);
+    spread(ps, t->root, t->apart);
 }
 
 static bool alive(const struct proc *p)
@@ -230,7 +230,7 @@ int64_t tree_cpu_us(const struct tree *t)
     if (!root || hz <= 0)
         return -1;
     uint64_t ticks = root->waited;
-    spread(&ps, t->root);
+    spread(&ps, t->root, t->apart);
     for (size_t i = 0; i < ps.n; i++)
         if (ps.v[i].member)
             ticks += ps.v[i].ticks + ps.v[i].waited;
@@ -265,7 +265,7 @@ size_t tree_kill_marked(const char *dir)
         for (size_t i = 0; i < ps.n; i++)
             ps.v[i].member =
                 ps.v[i].pid != getpid() && alive(&ps.v[i]) && has_variable(ps.v[i].pid, want);
-        spread(&ps, TREE_NO_ROOT);
+        spread(&ps, TREE_NO_ROOT, 0);
         n = signal_new(&ps, &done, SIGKILL);
         nanosleep(&pause, NULL);
     }

@@ -12,7 +12,8 @@
 
 struct tree {
     struct cgroup cg; /* cg.fd = -1: there is none */
-    pid_t root; /* the shepherd: never a member itself; TREE_NO_ROOT = there is none any more */
+    pid_t root;  /* the shepherd: never a member itself; TREE_NO_ROOT = there is none any more */
+    pid_t apart; /* a child of the shepherd that is none of the run's; 0 = there is none */
 };
 
 size_t tree_count(const struct tree *t);              /* live members; zombies do not count */

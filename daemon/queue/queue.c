@@ -502,6 +502,7 @@ static void free_queue(struct queue *q)
         queue_item_free(q->all.at[i]);
     for (size_t i = 0; i < QUEUE_RECENT; i++)
         queue_item_free(q->recent[i]);
+    queue_on_end_close(q);
     free(q->all.at);
     turns_fini(&q->line);
     free(q->active.at);

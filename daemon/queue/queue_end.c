@@ -138,6 +138,7 @@ static void catch_up(struct queue_item *r, const struct result *res)
 static void file_end(struct queue_item *r)
 {
     r->life = LIFE_FILING;
+    r->live->filing.on_end = queue_on_end_wanted(r);
     r->file_now = true;
     queue_commit(r);
 }
@@ -324,6 +325,8 @@ int queue_end_work(struct store *s, struct queue_item *r, struct err *e)
         rc = queue_figures(s, r->row.id, f, e);
     if (rc == 0 && r->row.env_hash && !may_be_retried(r))
         rc = runs_env_drop(s, r->row.env_hash, &f->env_unused, e);
+    if (rc == 0 && f->on_end)
+        rc = runs_remark(s, r->row.id, QUEUE_ON_END_FOLLOWS, e);
     return rc;
 }
 
@@ -368,7 +371,10 @@ void queue_end_filed(struct queue_item *r)
     struct queue *q = r->q;
     if (q->closing)
         return;
-    launch_ack(q->cfg.launch, r->row.id);
+    if (r->live->filing.on_end)
+        queue_on_end_begin(r);
+    else
+        launch_ack(q->cfg.launch, r->row.id);
     if (r->live->filing.has_total)
         queue_late_add(q, r->row.id);
     if (r->live->filing.env_unused)

@@ -263,6 +263,7 @@ static void copy_scalars(struct spec *s, const struct spec *run)
     s->kind = run->kind;
     s->cwd = base_strdup(run->cwd);
     s->stdin_path = run->stdin_path ? base_strdup(run->stdin_path) : NULL;
+    s->on_end = run->on_end ? base_strdup(run->on_end) : NULL;
     memcpy(s->project, run->project, sizeof(s->project));
     s->umask = run->umask;
     s->priority = run->priority;

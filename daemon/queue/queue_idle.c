@@ -209,7 +209,8 @@ static void go_on(struct queue *q, int64_t now)
     int64_t left_ns;
     if (m->reading)
         return;
-    if (m->start_ns == 0 && q->active.n == 0 && q->reserved == 0 && now >= calm_since(q))
+    if (m->start_ns == 0 && q->active.n == 0 && q->reserved == 0 && !queue_on_end_run(q) &&
+        now >= calm_since(q))
         m->start_ns = now;
     if (m->start_ns > 0 && now >= m->start_ns + m->for_ns + EDGE_NS) {
         m->reading = true;
@@ -285,7 +286,7 @@ void queue_idle_tick(struct queue *q, int64_t now)
     fit_estimate(q, now);
     if (q->idle.measure)
         go_on(q, now);
-    else if (q->active.n == 0 && q->reserved == 0)
+    else if (q->active.n == 0 && q->reserved == 0 && !queue_on_end_run(q))
         learn(q, now);
 }
 

@@ -61,6 +61,8 @@ static bool fits(struct queue *q, struct queue_item *r)
 {
     if (q->reserved > 0 || q->idle.measure || !calm_enough(q, r))
         return false;
+    if (queue_on_end_run(q) && queue_item_exclusive(r))
+        return false;
     if (q->active.n == 0)
         return pause_left(q, r) == 0;
     if (queue_item_exclusive(r) || (q->cfg.parallel > 0 && (int64_t)q->active.n >= q->cfg.parallel))

@@ -68,6 +68,7 @@ struct queue_filing {
     int64_t bracket_ns; /* idle time on either side that is measured; 0 = none */
     bool drop_env;
     bool env_unused; /* back: nobody needs the file any more */
+    bool on_end;     /* its on_end command is still to be run */
     struct energy_figure total;
     bool has_total;
 };
@@ -159,6 +160,7 @@ struct queue_idle {
 
 struct queue_late;
 struct queue_energy;
+struct queue_on_end;
 struct submit_job;
 
 struct queue {
@@ -168,6 +170,7 @@ struct queue {
     size_t nlate;
     struct queue_energy *energy; /* queue_energy.c: what is being read; NULL = nothing */
     int64_t energy_next_ns;      /* CLOCK_BOOTTIME; not before */
+    struct queue_on_end *on_end; /* queue_on_end.c: commands that are still run after their runs */
     struct queue_idle idle;
     struct resources resources;
     char *envs_dir;
@@ -325,6 +328,19 @@ void queue_end_filed(struct queue_item *r);
 /* End a run that has no window: never started, or cancelled before. */
 void queue_end_plain(struct queue_item *r, enum run_state to, const struct run_change *c,
                      const struct queue_waiter *w);
+
+/* queue_on_end.c */
+#define QUEUE_ON_END_FOLLOWS                                                                       \
+    "on_end follows"           /* the remark with which a run with such a command ends */
+#define QUEUE_ON_END_MOST 1000 /* found again after a restart, at most */
+bool queue_on_end_wanted(struct queue_item *r); /* at its end: has it one, and did it begin */
+void queue_on_end_begin(struct queue_item *r);  /* it is filed; instead of launch_ack */
+void queue_on_end_over(struct queue *q, const struct launch_event *ev);
+int64_t
+queue_on_end_run(const struct queue *q); /* one whose command has not ended; 0 = there is none */
+int queue_on_end_load(struct queue *q, struct store *s, struct err *e) MUST_USE;
+void queue_on_end_recover(struct queue *q);
+void queue_on_end_close(struct queue *q);
 
 /* queue_slots.c */
 /* Give it the lowest free run slot, unless it has one; and write that down. */

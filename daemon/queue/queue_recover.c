@@ -134,6 +134,8 @@ static int load(struct load *j, struct store *s, struct err *e)
         rc = gpu_out_list(s, take_out, &j->outs, e);
     if (rc == 0)
         rc = runs_recent(s, QUEUE_RECENT, take_recent, j, e);
+    if (rc == 0)
+        rc = queue_on_end_load(j->q, s, e);
     for (size_t i = 0; rc == 0 && i < j->nrecent; i++)
         rc = read_total(s, j->recent[i], e);
     if (rc == 0)
@@ -211,6 +213,7 @@ static void take_loaded(struct queue *q, struct load *j)
             reattach(q, r);
     }
     mark_overlaps(q);
+    queue_on_end_recover(q);
 }
 
 /* Sweeps whose last run ended just before the kill. */

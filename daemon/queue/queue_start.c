@@ -101,6 +101,23 @@ static uint32_t block_flags(const struct spec *s)
            (s->kind == SPEC_TRAIN ? LAUNCH_TRAIN : 0);
 }
 
+/* Its GPUs and CPUs; for on_end also its label. */
+static char **extra_env(const struct queue_item *r, char *const *env)
+{
+    char **more = queue_gpus_env(r, env);
+    size_t n = 0;
+    if (!r->spec->on_end)
+        return more;
+    while (more && more[n])
+        n++;
+    char **longer = base_alloc((n + 2) * sizeof(*longer));
+    if (n)
+        memcpy(longer, more, n * sizeof(*longer));
+    longer[n] = base_printf("WATTQ_LABEL=%s", r->row.label ? r->row.label : "");
+    free(more);
+    return longer;
+}
+
 static int start_shepherd(struct queue_item *r, struct err *e)
 {
     struct queue *q = r->q;
@@ -120,7 +137,7 @@ static int start_shepherd(struct queue_item *r, struct err *e)
     env = queue_env_read(q->envs_dir, r->row.env_hash, e);
     if (!env)
         return e->code;
-    char **more = queue_gpus_env(r, env);
+    char **more = extra_env(r, env);
     char **argv CLEANUP(base_freep) = make_argv(r);
     struct launch_rlimit rlimits[LAUNCH_RLIMITS];
     take_rlimits(r->spec, rlimits);
@@ -143,6 +160,7 @@ static int start_shepherd(struct queue_item *r, struct err *e)
         .extra_env = more,
         .cwd = r->spec->cwd,
         .stdin_path = r->spec->stdin_path,
+        .on_end = r->spec->on_end,
     };
     const struct launch_order order = {.uid = r->row.uid, .warrant = warrant};
     rc = launch_start(q->cfg.launch, &b, &order, e);
@@ -402,6 +420,10 @@ void queue_on_launch(struct queue *q, const struct launch_event *ev)
     struct queue_item *r = queue_item_find(q, ev->run_id);
     if (q->closing)
         return;
+    if (ev->kind == LAUNCH_ON_END) {
+        queue_on_end_over(q, ev);
+        return;
+    }
     if (!r || r->life == LIFE_ABORTING || r->life == LIFE_WAITING) {
         if (ev->kind == LAUNCH_ENDED || ev->kind == LAUNCH_LOST || ev->kind == LAUNCH_REFUSED)
             launch_ack(q->cfg.launch, ev->run_id);
@@ -441,6 +463,8 @@ void queue_on_launch(struct queue *q, const struct launch_event *ev)
         break;
     case LAUNCH_HANDED:
         handed(r);
+        break;
+    case LAUNCH_ON_END:
         break;
     }
     if (ev->kind == LAUNCH_LOST || ev->kind == LAUNCH_REFUSED)

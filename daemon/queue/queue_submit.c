@@ -325,8 +325,8 @@ static bool starts_now(struct queue *q, const struct spec *s)
 {
     struct storage_status st;
     if (!q->started || q->closing || q->line.n > 0 || q->active.n > 0 || q->reserved > 0 ||
-        q->idle.measure || s->hold || s->pause_ns > 0 || s->bracket_ns > 0 || s->quiet_ns > 0 ||
-        launch_blocked(q->cfg.launch))
+        q->idle.measure || (s->exclusive && queue_on_end_run(q)) || s->hold || s->pause_ns > 0 ||
+        s->bracket_ns > 0 || s->quiet_ns > 0 || launch_blocked(q->cfg.launch))
         return false;
     storage_get_status(q->cfg.storage, &st);
     return !st.health.degraded;

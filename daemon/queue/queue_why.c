@@ -61,6 +61,11 @@ static void tell_others(struct teller *t, struct queue *q, struct queue_item *r)
             tell(t, "run %" PRId64 " has the machine to itself", q->active.at[i]->row.id);
             return;
         }
+    if (queue_on_end_run(q) && queue_item_exclusive(r))
+        tell(t,
+             "it is to have the machine to itself, and what run %" PRId64
+             " wants run after it (--on-end) has not ended",
+             queue_on_end_run(q));
     if (q->active.n > 0 && queue_item_exclusive(r))
         tell(t, "it is to have the machine to itself, and there is still %s",
              names_of(&q->active, names));

@@ -71,6 +71,7 @@ int warrants_cover(const struct warrants *w, size_t i, const struct spec *s, con
                             .umask = s->umask,
                             .cwd = s->cwd,
                             .stdin_path = s->stdin_path,
+                            .on_end = s->on_end,
                             .argv = s->argv,
                             .env_hash = env_hash};
     order_hash(&o, leaf);

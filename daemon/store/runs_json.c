@@ -73,6 +73,8 @@ char *runs_spec_json(const struct spec *s)
     put(o, "cwd", json_string(s->cwd ? s->cwd : "/"));
     if (s->stdin_path)
         put(o, "stdin", json_string(s->stdin_path));
+    if (s->on_end)
+        put(o, "on_end", json_string(s->on_end));
     put(o, "label", json_string(s->label));
     put(o, "project", json_string(s->project));
     put(o, "umask", json_integer((json_int_t)s->umask));
@@ -202,6 +204,8 @@ static void parse_scalars(const json_t *o, struct spec *s)
     s->cwd = base_strdup(text ? text : "/");
     text = json_string_value(json_object_get(o, "stdin"));
     s->stdin_path = text ? base_strdup(text) : NULL;
+    text = json_string_value(json_object_get(o, "on_end"));
+    s->on_end = text && *text ? base_strdup(text) : NULL;
     text = json_string_value(json_object_get(o, "label"));
     base_strcpy(s->label, sizeof(s->label), text ? text : "");
     text = json_string_value(json_object_get(o, "project"));

@@ -99,6 +99,17 @@ int runs_remark(struct store *s, int64_t run, const char *what, struct err *e)
     return rc < 0 ? rc : put_event(s, &x, what, e);
 }
 
+int runs_on_end_owed(struct store *s, struct runs_owed *out, size_t cap, size_t *n, struct err *e)
+{
+    int rc = 0;
+    STMT_USE(st, s, ON_END_OWED);
+    stmt_bind_int(st, 1, (int64_t)cap);
+    *n = 0;
+    while (*n < cap && (rc = stmt_step(st, e)) > 0)
+        out[(*n)++] = (struct runs_owed){stmt_int(st, 0), stmt_int(st, 1)};
+    return rc < 0 ? rc : 0;
+}
+
 int runs_sweep_act(struct store *s, int64_t sweep, int64_t uid, const char *what, struct err *e)
 {
     STMT_USE(st, s, EVENT_SWEEP);

@@ -48,6 +48,14 @@ int runs_sweep_act(struct store *s, int64_t sweep, int64_t uid, const char *what
 /* What the daemon itself has to say of a run: an event that keeps the state, of no actor. WATTQ_E_NOT_FOUND. */
 int runs_remark(struct store *s, int64_t run, const char *what, struct err *e) MUST_USE;
 
+/* Runs among the newest events that ended with the remark "on_end follows" and have none that says what became of
+ * it; at most cap. */
+struct runs_owed {
+    int64_t run, token;
+};
+int runs_on_end_owed(struct store *s, struct runs_owed *out, size_t cap, size_t *n,
+                     struct err *e) MUST_USE;
+
 /* Readers. Strings are the visitor's only during the call. */
 int runs_tags(struct store *s, int64_t run, int (*fn)(void *, const char *tag), void *arg,
               struct err *e) MUST_USE;

@@ -59,7 +59,7 @@
                      "OR " FORMER_NAMED(                                                           \
                          "reason") " THEN '(forgotten)' ELSE reason END WHERE uid = ?1")           \
     X(FORGET_SPEC,                                                                                 \
-      "UPDATE run SET spec = json_set(json_remove(spec, '$.stdin'), '$.argv',"                     \
+      "UPDATE run SET spec = json_set(json_remove(spec, '$.stdin', '$.on_end'), '$.argv',"         \
       " json_array('(forgotten)'), '$.cwd', '/', '$.label', label, '$.project', project,"          \
       " '$.params', json('{}')) WHERE uid = ?1")                                                   \
     X(FORGET_PARAM, "UPDATE run_param SET value = ?2 WHERE run IN " FORMER_RUNS                    \

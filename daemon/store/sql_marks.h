@@ -8,6 +8,11 @@
       "INSERT INTO event(boot, t_ns, run, actor_uid, from_state, to_state, reason)"                \
       " SELECT ?1, ?2, id, ?4, state, state, ?5 FROM run WHERE sweep = ?3"                         \
       " AND state IN ('held', 'queued', 'starting', 'running', 'paused', 'stopping')")             \
+    X(ON_END_OWED,                                                                                 \
+      "SELECT e.run, r.token FROM event e JOIN run r ON r.id = e.run"                              \
+      " WHERE e.id > (SELECT max(id) FROM event) - 20000 AND e.reason = 'on_end follows'"          \
+      " AND NOT EXISTS(SELECT 1 FROM event o WHERE o.run = e.run AND o.id > e.id"                  \
+      " AND o.reason GLOB 'on_end *') LIMIT ?1")                                                   \
     X(RUN_SET_LABEL, "UPDATE run SET label = ?2 WHERE id = ?1")                                    \
     X(TAG_PUT, "INSERT OR IGNORE INTO tag(run, tag) VALUES(?1, ?2)")                               \
     X(TAG_DROP, "DELETE FROM tag WHERE run = ?1 AND tag = ?2")                                     \

@@ -2,6 +2,7 @@
 when its shepherd or the launcher itself is killed. Needs root; users are those every Debian has."""
 import contextlib
 import fcntl
+import grp
 import os
 import pwd
 import resource
@@ -16,7 +17,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from launchproto import (  # noqa: E402
-    ALIVE, DRAINING, ENDED, EXEC_DIR, F_ADD_SEALS, FRAME, FRAME_MAGIC, GATE, GO, KILLED, METER, PAUSE, PAUSED, PHASE_ENDED,
+    ALIVE, DRAINING, ENDED, EXEC_DIR, F_ADD_SEALS, FILED, FRAME, FRAME_MAGIC, GATE, GO, KILLED, METER, PAUSE, PAUSED, PHASE_ENDED,
     REFUSED, RESUME, RUNNING, SEALS, SECOND, START, STATUS, STOP, UNKNOWN, WITNESSED, Order, Refused, Warrant, ask, sign)
 
 BIN = os.path.join(os.environ["WATTQ_BIN"], "daemon")
@@ -232,7 +233,8 @@ def only_what_was_signed(rig):
     w = rig.sign([order])
     assert w.uid == uid_of(USER) and w.until > time.time() + 86400
     for what in (sh("true "), sh("true", env=["PATH=/usr/bin:/bin", "A=c"]), sh("true", cwd="/tmp"),
-                 sh("true", umask=0o022), sh("true", stdin="/etc/passwd"), Order(["-c", "true"], kind=1)):
+                 sh("true", umask=0o022), sh("true", stdin="/etc/passwd"), Order(["-c", "true"], kind=1),
+                 sh("true", on_end="id")):
         refused("not what its user", lambda what=what: rig.start(what, w))
     refused("not what its user", lambda: rig.start(order, w, user=OTHER))
     forged = Warrant(w.bytes())
@@ -248,6 +250,41 @@ def only_what_was_signed(rig):
     refused("not wattqd's to set", lambda: rig.start(order, w, extra=["LD_PRELOAD=/tmp/x.so"]))
     assert rig.start(order, w).finish()["exit_code"] == "0"
     refused("used up", lambda: rig.start(order, w))
+
+
+def on_end_is_signed_and_its_users(rig):
+    order = sh("exit 3", on_end="echo $WATTQ_STATE $WATTQ_EXIT_CODE; id -un; id -Gn; umask; pwd; setpriv -d | head -3")
+    w = rig.sign([order], starts=2)
+    for what in (sh("exit 3"), sh("exit 3", on_end="id")):
+        refused("not what its user", lambda what=what: rig.start(what, w))
+    run = rig.start(order, w)
+    run.go()
+    run.until(PHASE_ENDED)
+    assert run.result()["exit_code"] == "3" and run.log() == "", run.log()
+    run.send(FILED)
+    assert run.conn.recv(64) == b"", "its shepherd ends with it"
+    me = pwd.getpwnam(USER)
+    groups = " ".join(grp.getgrgid(g).gr_name for g in [me.pw_gid] +
+                      [g for g in os.getgrouplist(USER, me.pw_gid) if g != me.pw_gid])
+    lines = run.log().splitlines()
+    assert lines[:2] == ["failed 3", USER] and sorted(lines[2].split()) == sorted(groups.split()), (lines, groups)
+    assert lines[3:5] == ["0027", "/"], lines
+    assert lines[5:7] == [f"uid: {me.pw_uid}", f"euid: {me.pw_uid}"], lines
+    with open(os.path.join(run.dir, "state")) as f:
+        assert "on_end 2 00000\n" in f.read()
+    # Killed before: the process that waits for the word ends, and nothing of it has run.
+    run = rig.start(sh("true", on_end="echo ran"), rig.sign([sh("true", on_end="echo ran")]))
+    run.go()
+    run.until(PHASE_ENDED)
+    with open(os.path.join(run.dir, "shepherd")) as f:
+        waits = int(dict(line.rstrip("\n").split("=", 1) for line in f)["on_end_pid"])
+    assert os.stat(f"/proc/{waits}").st_uid in (me.pw_uid, 0)
+    os.kill(run.pid, signal.SIGKILL)
+    end = time.monotonic() + 10
+    while os.path.exists(f"/proc/{waits}"):
+        assert time.monotonic() < end, "it waits for ever"
+        time.sleep(0.01)
+    assert run.log() == ""
 
 
 def tokens_rise(rig):
@@ -598,7 +635,7 @@ def main():
     rig = None
     try:
         rig = Rig(root)
-        for test in (only_what_was_signed, tokens_rise, some_are_never_run, sockets_are_kept_apart,
+        for test in (only_what_was_signed, on_end_is_signed_and_its_users, tokens_rise, some_are_never_run, sockets_are_kept_apart,
                      meters_from_a_list, runs_as_its_user, soft_limits_end_at_hard_ones, limits_of_the_cgroup,
                      root_is_out_of_reach, the_shepherd_is_the_daemons, everything_can_be_killed,
                      the_trainer_is_the_launchers, failures_have_a_step, planted_names_are_not_followed,

@@ -44,6 +44,26 @@ class Shared(unittest.TestCase):
             self.assertTrue(shown["mode"].startswith("system+"), shown["mode"])
             check_energy(shown)
 
+    def test_on_end_is_its_users_too(self):
+        d = self.d
+        run = d.wattq_submit("ada", "sh", "-c", "exit 3", umask=0o027, A="b c", options=[
+            "-J", "it", "--on-end", "id -un; id -Gn; umask; pwd; echo $A $WATTQ_LABEL $WATTQ_STATE $WATTQ_EXIT_CODE; "
+            "wattq show --json $WATTQ_RUN_ID >shown"])
+        self.assertEqual(d.wait(run)["state"], "failed", d.log_text())
+        said = until(lambda: [e["reason"] for e in d.show(run)["events"] if e["reason"].startswith("on_end ")][1:],
+                     "on_end", 80)
+        self.assertEqual(said, ["on_end ended with exit code 0"])
+        home = pwd.getpwnam("ada").pw_dir
+        self.assertEqual(d.run_file(run, "log").splitlines(), ["ada", "ada lab wattq-meter", "0027", home,
+                                                               "b c it failed 3"])
+        with open(f"{home}/shown") as f:
+            self.assertEqual(json.load(f)["run"]["state"], "failed")
+        check_energy(d.show(run))
+        shown = json.loads(d.wattq("bob", "show", str(run), "--json"))
+        self.assertNotIn("id -un", json.dumps(shown))
+        until(lambda: d.cgroup == "none" or not [n for n in os.listdir(d.cgroup) if n.startswith(f"wattq-{run}-")],
+              "its cgroups to be removed")
+
     def test_nobody_runs_what_was_not_signed(self):
         with self.d.peer("eve") as c:
             self.assertEqual((c.hello["mode"], c.hello["launcher"]), ("system", self.d.launcher_dir))

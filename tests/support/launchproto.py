@@ -10,9 +10,9 @@ import struct
 RECORD_MAGIC, BLOCK_MAGIC, FRAME_MAGIC = 0x71746C77, 0x71746C32, 0x71747477
 SIGN, START, STATUS, METER, EXEC_DIR, OK, REFUSED = 1, 2, 3, 4, 5, 64, 65
 UNKNOWN, ALIVE, ENDED, WITNESSED, KILLED = range(5)
-GO, STOP, PAUSE, RESUME = 32, 33, 34, 35
+GO, STOP, PAUSE, RESUME, FILED = 32, 33, 34, 35, 37
 GATE, RUNNING, PAUSED, DRAINING, PHASE_ENDED = range(5)
-TRAIN = 4
+TRAIN, HAS_ON_END = 4, 8
 HEAD = struct.Struct("=IIqqqiiiiq240s240s")
 WARRANT = struct.Struct("=IIqqqII16s32s")
 FRAME = struct.Struct("=IHHqqqqqqii")
@@ -28,9 +28,10 @@ class Refused(Exception):
 
 
 class Order:
-    def __init__(self, argv, env=("PATH=/usr/bin:/bin", "A=b"), cwd="/", stdin="", umask=0o027, kind=0):
-        self.argv, self.env, self.cwd, self.stdin, self.umask, self.kind = (
-            list(argv), list(env), cwd, stdin, umask, kind)
+    def __init__(self, argv, env=("PATH=/usr/bin:/bin", "A=b"), cwd="/", stdin="", umask=0o027, kind=0,
+                 on_end=""):
+        self.argv, self.env, self.cwd, self.stdin, self.umask, self.kind, self.on_end = (
+            list(argv), list(env), cwd, stdin, umask, kind, on_end)
 
     def leaf(self):
         def text(s):
@@ -40,12 +41,14 @@ class Order:
         data = text(b"wattq order 1") + struct.pack("<QQ", self.kind, self.umask)
         data += b"".join(text(s.encode()) for s in (self.cwd, self.stdin, env))
         data += struct.pack("<Q", len(self.argv)) + b"".join(text(a.encode()) for a in self.argv)
+        data += text(self.on_end.encode()) if self.on_end else b""
         return hashlib.sha256(data).digest()
 
     def block(self, run, token, extra=(), rlimits=(), nice=0, flags=0, linger=SECOND // 2, mem=0, pids=0):
         argv = (["somewhere/else"] if self.kind else []) + self.argv
-        flags |= TRAIN if self.kind else 0
+        flags |= (TRAIN if self.kind else 0) | (HAS_ON_END if self.on_end else 0)
         parts = argv + self.env + list(extra) + [self.cwd, self.stdin, "/sys/fs/cgroup/not/yours"]
+        parts += [self.on_end] if self.on_end else []
         text = b"".join(p.encode() + b"\0" for p in parts)
         limits = b"".join(struct.pack("=iiq", r, 0, soft) for r, soft in rlimits)
         return struct.pack("=IIqqqqqqqqiIIIIIII", BLOCK_MAGIC, 104 + len(limits) + len(text), run, token,

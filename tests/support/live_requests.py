@@ -124,7 +124,7 @@ class Requests:
                             "mem_bytes": (2**26,), "cpus": (1,), "wait_children": (True,), "requeue": (True,),
                             "rlimits": ({"nofile": 64}, {"core": -1}), "params": ({"a": "1"}, {"a": "z", "b": "2.5"}),
                             "energy_limit_uj": (5 * 10**6,), "pause_ns": (10**7,), "idle_bracket_ns": (10**8,), "umask": (0o77,),
-                            "code": ({"commit_id": "ab" * 20, "dirty": True, "diff": "+x"},)}.items():
+                            "on_end": ("true", "", "sleep 1 & exit 3"), "code": ({"commit_id": "ab" * 20, "dirty": True, "diff": "+x"},)}.items():
             if rng.random() < 0.15:
                 run[key] = rng.choice(values)
         return run

@@ -240,7 +240,12 @@ static void state_file(void **state)
         {"released\nstarted 1\nopened\nended 256 9 77\n", {.step = RESULT_OPENED, .t0_ns = 1}},
         {"released\nstarted 1\nopened\nended 99999 1 77\n", {.step = RESULT_OPENED, .t0_ns = 1}},
         {"released\nstarted 1\nopened\nended 256 1 77\n",
-         {RESULT_MAIN_ENDED, 1, 256, RESULT_STOPPED, 77}},
+         {RESULT_MAIN_ENDED, 1, 256, RESULT_STOPPED, 77, RESULT_ON_END_NOT, 0}},
+        {"released\n\non_end 1 00000", {.step = RESULT_RELEASED}}, /* torn */
+        {"released\n\non_end 4 00000\n", {.step = RESULT_RELEASED}},
+        {"released\n\non_end 1 00000\n", {.step = RESULT_RELEASED, .on_end = RESULT_ON_END_BEGUN}},
+        {"released\n\non_end 2 01280\n",
+         {.step = RESULT_RELEASED, .on_end = RESULT_ON_END_ENDED, .on_end_status = 1280}},
     };
     for (size_t i = 0; i < ARRAY_LEN(files); i++) {
         struct result_state got;
@@ -252,6 +257,8 @@ static void state_file(void **state)
         assert_int_equal(got.status, files[i].want.status);
         assert_int_equal(got.cause, files[i].want.cause);
         assert_int_equal(got.main_exit_ns, files[i].want.main_exit_ns);
+        assert_int_equal(got.on_end, files[i].want.on_end);
+        assert_int_equal(got.on_end_status, files[i].want.on_end_status);
     }
 }
 
@@ -264,6 +271,8 @@ static void state_lines(void **state)
     int fd = openat(d->fd, "state", O_RDWR | O_CLOEXEC);
     assert_int_equal(result_state_blank(fd), 0);
     assert_int_equal(lseek(fd, 0, SEEK_END), RESULT_STATE_BYTES);
+    assert_int_equal(result_state_on_end(fd, RESULT_ON_END_BEGUN, 0), 0);
+    assert_int_equal(result_state_on_end(fd, RESULT_ON_END_TIMED_OUT, 0xffff), 0);
     assert_int_equal(result_state_ended(fd, 0xffff, RESULT_NOT_STARTED, INT64_MAX), 0);
     assert_int_equal(result_state_opened(fd), 0);
     assert_int_equal(result_state_started(fd, INT64_MAX), 0);
@@ -272,6 +281,8 @@ static void state_lines(void **state)
     close(fd);
     result_state_read(d->fd, &got);
     assert_int_equal(got.step, RESULT_MAIN_ENDED);
+    assert_int_equal(got.on_end, RESULT_ON_END_TIMED_OUT);
+    assert_int_equal(got.on_end_status, 0xffff);
     assert_int_equal(got.t0_ns, INT64_MAX);
     assert_int_equal(got.status, 0xffff);
     assert_int_equal(got.cause, RESULT_NOT_STARTED);

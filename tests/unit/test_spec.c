@@ -365,6 +365,42 @@ static void bool_int(struct wire_out *o)
 {
     base(o), wire_put_int(o, "hold", 1);
 }
+static void with_on_end(struct wire_out *o)
+{
+    base(o), wire_put_str(o, "on_end", "echo $WATTQ_STATE");
+}
+
+static void test_on_end(void **state)
+{
+    (void)state;
+    struct spec s = {0};
+    struct err e = {0};
+    assert_int_equal(take(&s, with_on_end, &e), 0);
+    assert_string_equal(s.on_end, "echo $WATTQ_STATE");
+    spec_fini(&s);
+    assert_int_equal(take(&s, base, &e), 0);
+    assert_null(s.on_end);
+    spec_fini(&s);
+}
+
+static void on_end_number(struct wire_out *o)
+{
+    base(o), wire_put_int(o, "on_end", 1);
+}
+
+static void on_end_long(struct wire_out *o)
+{
+    char text[SPEC_ON_END_MAX + 2];
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    base(o), wire_put_str(o, "on_end", text);
+}
+
+static void on_end_of_exec(struct wire_out *o)
+{
+    base(o), wire_put_str(o, "kind", "exec"), wire_put_str(o, "on_end", "true");
+}
+
 static void stdin_relative(struct wire_out *o)
 {
     base(o), wire_put_str(o, "stdin", "in.txt");
@@ -425,9 +461,10 @@ static void test_every_bound_is_checked(void **state)
         {label_newline, WATTQ_E_USAGE, "label"},   {umask_large, WATTQ_E_USAGE, "umask"},
         {priority_large, WATTQ_E_USAGE, "1000"},   {grace_negative, WATTQ_E_USAGE, "grace_ns"},
         {limit_text, WATTQ_E_USAGE, "time_limit"}, {bool_int, WATTQ_E_USAGE, "hold"},
-        {stdin_relative, WATTQ_E_USAGE, "stdin"},  {param_bad_key, WATTQ_E_USAGE, "1x"},
-        {param_nil, WATTQ_E_USAGE, "'x'"},         {params_many, WATTQ_E_LIMIT, "64"},
-        {params_twice, WATTQ_E_USAGE, "twice"},
+        {on_end_number, WATTQ_E_USAGE, "on_end"},  {on_end_long, WATTQ_E_LIMIT, "on_end"},
+        {on_end_of_exec, WATTQ_E_USAGE, "exec"},   {stdin_relative, WATTQ_E_USAGE, "stdin"},
+        {param_bad_key, WATTQ_E_USAGE, "1x"},      {param_nil, WATTQ_E_USAGE, "'x'"},
+        {params_many, WATTQ_E_LIMIT, "64"},        {params_twice, WATTQ_E_USAGE, "twice"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct spec s = {0};
@@ -598,6 +635,7 @@ static void test_an_expansion_is_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_on_end),
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_all_of_it_survives_the_wire),
         cmocka_unit_test(test_gpus),

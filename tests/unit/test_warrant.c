@@ -68,13 +68,16 @@ static void orders_differ(void **state)
     char *ab_c[] = {words("ab"), words("c"), NULL}, *a_bc[] = {words("a"), words("bc"), NULL};
     char *abc[] = {words("abc"), NULL}, *empty[] = {words("ab"), words("c"), words(""), NULL};
     char *swapped[] = {words("c"), words("ab"), NULL};
+    char *ab[] = {words("ab"), NULL};
     const struct order o[] = {
-        {0, 022, "/a", "", ab_c, "e"},    {0, 022, "/a", "", a_bc, "e"},
-        {0, 022, "/a", "", abc, "e"},     {0, 022, "/a", "", empty, "e"},
-        {0, 022, "/a", "", swapped, "e"}, {1, 022, "/a", "", ab_c, "e"},
-        {0, 027, "/a", "", ab_c, "e"},    {0, 022, "/ab", "", ab_c, "e"},
-        {0, 022, "/a", "/b", ab_c, "e"},  {0, 022, "/a/b", "", ab_c, "e"},
-        {0, 022, "/a", "", ab_c, "f"},    {0, 022, "/a", "e", ab_c, ""},
+        {0, 022, "/a", "", ab_c, "e", NULL},    {0, 022, "/a", "", a_bc, "e", NULL},
+        {0, 022, "/a", "", abc, "e", NULL},     {0, 022, "/a", "", empty, "e", NULL},
+        {0, 022, "/a", "", swapped, "e", NULL}, {1, 022, "/a", "", ab_c, "e", NULL},
+        {0, 027, "/a", "", ab_c, "e", NULL},    {0, 022, "/ab", "", ab_c, "e", NULL},
+        {0, 022, "/a", "/b", ab_c, "e", NULL},  {0, 022, "/a/b", "", ab_c, "e", NULL},
+        {0, 022, "/a", "", ab_c, "f", NULL},    {0, 022, "/a", "e", ab_c, "", NULL},
+        {0, 022, "/a", "", ab_c, "e", "true"},  {0, 022, "/a", "", ab_c, "e", "false"},
+        {0, 022, "/a", "", ab, "e", "c"},
     };
     uint8_t h[ARRAY_LEN(o)][SHA256_BYTES];
     for (size_t i = 0; i < ARRAY_LEN(o); i++) {
@@ -83,10 +86,11 @@ static void orders_differ(void **state)
             if (memcmp(h[i], h[j], SHA256_BYTES) == 0)
                 fail_msg("orders %zu and %zu hash alike", i, j);
     }
-    /* No input and an empty name mean the same. */
+    /* No input and an empty name mean the same, and so do no command and an empty one. */
     struct order none = o[0];
     uint8_t again[SHA256_BYTES];
     none.stdin_path = NULL;
+    none.on_end = "";
     order_hash(&none, again);
     assert_memory_equal(again, h[0], SHA256_BYTES);
 }
