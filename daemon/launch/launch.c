@@ -195,11 +195,19 @@ static int create_state(int dirfd)
     return fd >= 0 ? result_state_blank(fd) : -1;
 }
 
-int launch_prepare(struct launch *l, int64_t run_id, struct err *e)
+static int cannot_make(const struct launch *l, int64_t run_id, struct err *e)
+{
+    return err_errno(e, WATTQ_E_IO, "cannot make the files of a run in %s/%" PRId64, l->runs_dir,
+                     run_id);
+}
+
+/* *dirfd is its directory when it has been made now and is not durable yet; else -1. */
+static int make_dir(struct launch *l, int64_t run_id, int *dirfd, struct err *e)
 {
     char name[32];
     struct stat st;
     bool system = l->root.dir != NULL;
+    *dirfd = -1;
     snprintf(name, sizeof(name), "%" PRId64, run_id);
     if (mkdirat(l->runs_fd, name, 0700) < 0 && errno != EEXIST)
         return err_errno(e, WATTQ_E_IO, "cannot make the run's directory %s/%s", l->runs_dir, name);
@@ -209,10 +217,25 @@ int launch_prepare(struct launch *l, int64_t run_id, struct err *e)
     bool made =
         fd >= 0 && (system ? fchmod(fd, 0711) == 0
                            : create_file(fd, "log") == 0 && create_file(fd, "metrics") == 0);
-    if (!made || create_state(fd) < 0 || fsync(fd) < 0 || fsync(l->runs_fd) < 0)
-        return err_errno(e, WATTQ_E_IO, "cannot make the files of a run in %s/%s", l->runs_dir,
-                         name);
+    if (!made || create_state(fd) < 0)
+        return cannot_make(l, run_id, e);
+    *dirfd = fd;
+    fd = -1;
     return 0;
+}
+
+static int sync_dir(struct launch *l, int64_t run_id, int dirfd, struct err *e)
+{
+    if (dirfd >= 0 && (fsync(dirfd) < 0 || fsync(l->runs_fd) < 0))
+        return cannot_make(l, run_id, e);
+    return 0;
+}
+
+int launch_prepare(struct launch *l, int64_t run_id, struct err *e)
+{
+    int dirfd CLEANUP(base_closep) = -1;
+    int rc = make_dir(l, run_id, &dirfd, e);
+    return rc < 0 ? rc : sync_dir(l, run_id, dirfd, e);
 }
 
 int launch_open_file(struct launch *l, int64_t run_id, const char *name, struct err *e)
@@ -297,7 +320,8 @@ int launch_start(struct launch *l, const struct launch_block *b, const struct la
     if (old && !old->over && !old->aborted)
         return err_set(e, WATTQ_E_CONFLICT, "run %" PRId64 " is being supervised already",
                        b->run_id);
-    int rc = launch_prepare(l, b->run_id, e);
+    int dirfd CLEANUP(base_closep) = -1;
+    int rc = make_dir(l, b->run_id, &dirfd, e);
     if (rc == 0)
         rc = clear_stale(l, b->run_id, e);
     if (rc)
@@ -313,6 +337,11 @@ int launch_start(struct launch *l, const struct launch_block *b, const struct la
         r->by_systemd = l->systemd = false; /* systemd-run is not there after all */
         rc = launch_spawn(r, e);
     }
+    /* While the shepherd comes up: the directory must be durable before GO, not before. */
+    if (rc == 0 && (rc = sync_dir(l, b->run_id, dirfd, e)) < 0 && r->asked)
+        root_forget(r);
+    if (rc && r->conn)
+        (void)!conn_send(r, FRAME_ABORT, 0, 0, NULL);
     if (rc)
         forget(r);
     return rc;

@@ -369,6 +369,8 @@ void queue_ask_sweep(struct queue_item *r, int64_t at_ns)
                                                               : 0;
     r->ticket = ticket > 0 ? ticket : -1;
     r->deadline_ns = (at_ns > now ? at_ns : now) + wait_ns;
+    if (r->unswept && wait_ns == 0) /* nothing is waited for, least of all the next second */
+        uv_async_send(&r->q->ticket_async);
 }
 
 static void swept(struct queue *q, int64_t ticket)
@@ -384,6 +386,15 @@ static void swept(struct queue *q, int64_t ticket)
     }
 }
 
+static void go_on_unswept(struct queue_item *r)
+{
+    if (r->ticket != -1 || r->deadline_ns > clock_boot_ns())
+        return;
+    r->ticket = 0;
+    r->deadline_ns = 0;
+    queue_swept(r);
+}
+
 static void on_tickets(uv_async_t *a)
 {
     struct queue *q = container_of(a, struct queue, ticket_async);
@@ -395,6 +406,9 @@ static void on_tickets(uv_async_t *a)
     uv_mutex_unlock(&q->ticket_lock);
     for (size_t i = 0; i < n && !q->closing; i++)
         swept(q, mine[i]);
+    for (size_t i = q->active.n; i-- > 0 && !q->closing;)
+        if (i < q->active.n && q->active.at[i]->unswept && q->active.at[i]->life == LIFE_OPENING)
+            go_on_unswept(q->active.at[i]);
     if (q->closing)
         finish_close(q);
 }
@@ -409,8 +423,9 @@ static void on_deadline(struct queue_item *r)
         queue_end_bracketed(r);
     } else if (r->ticket) {
         r->ticket = 0;
-        log_warn("run %lld: the meters did not answer in time; its edge has grid samples only",
-                 (long long)r->row.id);
+        if (!r->unswept)
+            log_warn("run %lld: the meters did not answer in time; its edge has grid samples only",
+                     (long long)r->row.id);
         queue_swept(r);
     } else {
         queue_commit(r);

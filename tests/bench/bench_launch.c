@@ -16,7 +16,7 @@
 #define STEPS    5
 
 static const char *const step_names[STEPS] = {
-    "prepare (directory and files, durable)", "shepherd up, child at the gate",
+    "directory and files made and durable", "shepherd up, child at the gate",
     "GO to open gate (gate's note, durable)", "open gate to first instruction", "all"};
 
 struct bench {
@@ -59,7 +59,7 @@ static int once(struct bench *b, int64_t id, char *self, int64_t v[STEPS])
         .run_id = id, .token = id, .umask = 022, .argv = argv, .env = env, .cwd = cwd};
     b->at_gate = b->ended = false;
     int64_t a_ns = clock_boot_ns();
-    if (launch_prepare(b->l, id, &e) < 0 || launch_start(b->l, &block, NULL, &e) < 0) {
+    if (launch_start(b->l, &block, NULL, &e) < 0) {
         fprintf(stderr, "%s\n", e.text);
         return -1;
     }

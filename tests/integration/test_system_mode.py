@@ -64,6 +64,17 @@ class Shared(unittest.TestCase):
         until(lambda: d.cgroup == "none" or not [n for n in os.listdir(d.cgroup) if n.startswith(f"wattq-{run}-")],
               "its cgroups to be removed")
 
+    def test_whoever_starts_many_waits_for_no_meter(self):
+        """Beyond his edge sweeps (sweep_budget.h) a user's runs start all the same, with the samples there are."""
+        d = self.d
+        d.wattq("bob", "sweep", "-p", "n=1..30", "--max-running", "2", "--", "true", "{n}")
+        runs = [r["run"] for r in d.call("runs", filter="user=bob", limit=30)["runs"]]
+        self.assertEqual({r["state"] for r in d.wait(*runs)}, {"done"})
+        unswept = [r for r in runs if "its edges are not swept" in str(d.show(r)["events"])]
+        self.assertGreater(len(unswept), 2)
+        self.assertNotIn("did not answer in time", "".join(
+            line for line in d.log_text().splitlines() if any(f"run {r}:" in line for r in unswept)))
+
     def test_nobody_runs_what_was_not_signed(self):
         with self.d.peer("eve") as c:
             self.assertEqual((c.hello["mode"], c.hello["launcher"]), ("system", self.d.launcher_dir))

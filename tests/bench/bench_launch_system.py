@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+"""From submit to the run's first instruction on a machine that many people share: the real wattq-launcher as root,
+wattqd as user wattq, the run another user's, on an idle queue. Needs root.
+
+    cmake --preset release && cmake --build --preset release
+    WATTQ_BIN=build WATTQ_SRC=. tests/bench/bench_launch_system.py [--starts 100]
+
+Starts are --pace seconds apart: of a user who starts more, no edges are swept (daemon/queue/sweep_budget.h); --pace 0
+shows that. Counted from before the launcher is asked for its signature to the first line of the run's main(). Prints
+ours, the target, the ratio, and the limit: the durable writes that a start waits for, each as long as this disk takes
+for one. It judges nothing. Use a release build on an idle machine."""
+import argparse
+import os
+import socket
+import statistics
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import launchproto  # noqa: E402
+import system  # noqa: E402
+from harness import BIN  # noqa: E402
+
+TARGET_MS = 5
+# Environment and warrant, each with its directory; row and claim; the run's directory, with the one above it; the
+# launcher's journal; the open sweep; the gate's note.
+DURABLE = 10
+
+
+def percentile(values, p):
+    return sorted(values)[min(len(values) - 1, int(len(values) * p))]
+
+
+def now():
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+class Bench:
+    def __init__(self, d, user, pace):
+        self.d, self.pace = d, pace
+        self.program = os.path.abspath(os.path.join(BIN, "tests", "bench_launch"))
+        self.peer = d.peer(user)
+        with system.As(user):
+            self.signer = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            self.signer.connect(os.path.join(d.launcher_dir, "sign"))
+
+    def once(self):
+        """ns: signed, answered, gate open, first instruction; each from the one before."""
+        time.sleep(self.pace)
+        spec = {"argv": [self.program, "--stamp"], "cwd": "/", "env": ["PATH=/usr/bin:/bin"], "umask": 0o022,
+                "exclusive": False}
+        at = [now()]
+        order = launchproto.Order(spec["argv"], env=spec["env"], cwd="/", umask=spec["umask"])
+        warrant = launchproto.sign(self.signer, [order])
+        at.append(now())
+        self.peer.call("warrants", warrants=[warrant.bytes()])
+        run = self.peer.call("submit", run=spec)["run"]
+        at.append(now())
+        ended = self.d.wait(run)
+        assert ended["state"] == "done", self.d.show(run)["reason"]
+        return at + [ended["t0_ns"], int(self.d.run_file(run, "log"))]
+
+
+def disk_ms(place, n):
+    """What the disk takes for one durable overwrite."""
+    fd = os.open(os.path.join(place, "disk"), os.O_RDWR | os.O_CREAT, 0o600)
+    took = []
+    for i in range(n):
+        begin = now()
+        os.pwrite(fd, b"%16d" % i, 0)
+        os.fdatasync(fd)
+        took.append((now() - begin) / 1e6)
+    os.close(fd)
+    return statistics.median(took)
+
+
+def main():
+    args = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    args.add_argument("--starts", type=int, default=100)
+    args.add_argument("--pace", type=float, default=1.05)
+    a = args.parse_args()
+    tempfile.tempdir = "/var/tmp"  # on a disk, unlike perhaps /tmp
+    with system.SystemDaemon() as d:
+        b = Bench(d, "ada", a.pace)
+        for _ in range(3):
+            b.once()
+        disk = disk_ms(d.dir, a.starts)
+        rows = [b.once() for _ in range(a.starts)]
+        mode = d.show(1)["mode"]
+    alls = [(r[4] - r[0]) / 1e6 for r in rows]
+    print(f"{a.starts} starts one after the other, {mode}")
+    for name, i, k in (("signed by wattq-launcher", 0, 1), ("signed to gate open", 1, 3),
+                       ("of it until the submit is answered", 1, 2), ("open gate to first instruction", 3, 4)):
+        took = [(r[k] - r[i]) / 1e6 for r in rows]
+        print(f"{name:<52} {statistics.median(took):>10.2f} ms      p99 {percentile(took, 0.99):.2f} ms")
+    p50 = statistics.median(alls)
+    print(f"{'submit -> first instruction, system mode, p50':<52} {p50:>10.2f} ms      target {TARGET_MS:>8g}  "
+          f"ratio {TARGET_MS / p50:>7.2f}")
+    print(f"{'':<52} {percentile(alls, 0.99):>10.2f} ms      p99; {min(alls):.2f} ms the fastest")
+    print(f"{'limit: ' + str(DURABLE) + ' durable writes on this disk':<52} {DURABLE * disk:>10.2f} ms      ratio "
+          f"{DURABLE * disk / p50:>7.2f}  (one: {disk:.2f} ms)")
+
+
+if __name__ == "__main__":
+    system.enter()
+    main()
