@@ -10,6 +10,7 @@
 #include "common/places.h"
 #include "common/suggest.h"
 #include "common/units.h"
+#include "common/users.h"
 
 #define CONFIG_FILE_BYTES (64u << 10)
 #define AT(field)         offsetof(struct config, field)
@@ -63,7 +64,7 @@ const struct config_option config_options[] = {
      "runs at the same time, of those that are not exclusive; 0 = as many as CPUs, memory and GPUs "
      "allow, the default in system mode",
      NULL, 0, 1024},
-    {"default-time", CONFIG_DURATION, AT(default_time_ns), "0s", "duration",
+    {"default-time", CONFIG_DURATION, AT(limits.each.default_time_ns), "0s", "duration",
      "time limit of a run that does not say; 0s = none", NULL, 0, 365 * 86400 * NS_PER_S},
     {"cpus", CONFIG_INT, AT(cpus), "0", "CPUs",
      "given to runs that are not exclusive, all together; 0 = all that the daemon may use", NULL, 0,
@@ -74,20 +75,20 @@ const struct config_option config_options[] = {
     {"max-pids", CONFIG_INT, AT(max_pids), "4096", "number",
      "processes and threads of one run, so that a fork bomb ends there; 0 = any number", NULL, 0,
      1 << 22},
-    {"max-time", CONFIG_DURATION, AT(each.max_time_ns), "0s", "duration",
+    {"max-time", CONFIG_DURATION, AT(limits.each.max_time_ns), "0s", "duration",
      "the longest time limit that a run may have, and that of one that does not say; 0s = any",
      NULL, 0, 3650 * 86400 * NS_PER_S},
-    {"default-mem", CONFIG_BYTES, AT(each.default_mem_bytes), "0B", "size",
+    {"default-mem", CONFIG_BYTES, AT(limits.each.default_mem_bytes), "0B", "size",
      "--mem of a run that is not exclusive and does not say; 0B = none", NULL, 0, INT64_C(1) << 50},
-    {"max-mem", CONFIG_BYTES, AT(each.max_mem_bytes), "0B", "size",
+    {"max-mem", CONFIG_BYTES, AT(limits.each.max_mem_bytes), "0B", "size",
      "the most --mem that a run may have, and that of one that does not say; 0B = any", NULL, 0,
      INT64_C(1) << 50},
-    {"max-log", CONFIG_BYTES, AT(each.max_log_bytes), "0B", "size",
+    {"max-log", CONFIG_BYTES, AT(limits.each.max_log_bytes), "0B", "size",
      "the most --log-cap that a run may have, of its log on the disk; 0B = any, or none", NULL, 0,
      INT64_C(1) << 50},
-    {"max-queued", CONFIG_INT, AT(each.max_queued), "0", "runs",
+    {"max-queued", CONFIG_INT, AT(limits.each.max_queued), "0", "runs",
      "of each user that may wait, held ones too; 0 = any number", NULL, 0, 10000000},
-    {"max-running", CONFIG_INT, AT(each.max_running), "0", "runs",
+    {"max-running", CONFIG_INT, AT(limits.each.max_running), "0", "runs",
      "of each user that may go on at once; 0 = any number", NULL, 0, 1024},
     {"default-gpus", CONFIG_INT, AT(default_gpus), "1", "GPUs",
      "given to a run that is not exclusive and does not say, where there are any", NULL, 0, 32},
@@ -180,21 +181,28 @@ static const char *show_number(enum config_type type, char *buf, size_t cap, int
     return buf;
 }
 
+static int take_number(const struct config_option *o, const char *value, int64_t *n, struct err *e)
+{
+    char lo[40];
+    char hi[40];
+    int rc = parse_number(o->type, value, n, e);
+    if (rc < 0)
+        return rc;
+    if (*n < o->lo || *n > o->hi)
+        return err_set(e, WATTQ_E_USAGE, "%s must be from %s to %s, not %.40s", o->name,
+                       show_number(o->type, lo, sizeof(lo), o->lo),
+                       show_number(o->type, hi, sizeof(hi), o->hi), value);
+    return 0;
+}
+
 static int set_number(struct config *c, const struct config_option *o, const char *value,
                       struct err *e)
 {
     int64_t n = 0;
-    char lo[40];
-    char hi[40];
-    int rc = parse_number(o->type, value, &n, e);
-    if (rc < 0)
-        return rc;
-    if (n < o->lo || n > o->hi)
-        return err_set(e, WATTQ_E_USAGE, "%s must be from %s to %s, not %.40s", o->name,
-                       show_number(o->type, lo, sizeof(lo), o->lo),
-                       show_number(o->type, hi, sizeof(hi), o->hi), value);
-    *(int64_t *)field(c, o) = n;
-    return 0;
+    int rc = take_number(o, value, &n, e);
+    if (rc == 0)
+        *(int64_t *)field(c, o) = n;
+    return rc;
 }
 
 static int set_bool(struct config *c, const struct config_option *o, const char *value,
@@ -247,6 +255,83 @@ static int unknown_option(const char *name, size_t len, const char *dashes, stru
     return err_next(e, "wattqd --help lists them");
 }
 
+/* ---- limits of one user ------------------------------------------------------------------------ */
+
+struct target {
+    const struct config_option *option;
+    const char *user; /* behind the @, not ended by len's end; NULL = everybody */
+    size_t user_len;
+};
+
+/* "max-time" or "max-time@ada" */
+static int find_target(const char *name, size_t len, const char *dashes, struct target *t,
+                       struct err *e)
+{
+    const char *at = memchr(name, '@', len);
+    size_t own = at ? (size_t)(at - name) : len;
+    *t = (struct target){.option = find_option(name, own)};
+    if (!t->option)
+        return unknown_option(name, own, dashes, e);
+    if (!at)
+        return 0;
+    t->user = at + 1;
+    t->user_len = len - own - 1;
+    if (t->option->offset >= AT(limits.each) &&
+        t->option->offset < AT(limits.each) + sizeof(struct user_limits))
+        return 0;
+    err_set(e, WATTQ_E_USAGE, "%s is no limit of users: nobody has one of his own",
+            t->option->name);
+    return err_next(e, "write it without @%.40s", t->user);
+}
+
+static int set_own(struct config *c, const struct target *t, const char *value, struct err *e)
+{
+    struct config_own own = {.option = t->option};
+    char *user CLEANUP(base_freep) = base_strdup_n(t->user, t->user_len);
+    if (!users_find(user, &own.uid) || own.uid < 0) {
+        err_set(e, WATTQ_E_USAGE, "%s@%.60s: there is no such user here", t->option->name, user);
+        return err_next(e, "check the name, or give the uid: getent passwd");
+    }
+    int rc = take_number(t->option, value, &own.value, e);
+    if (rc < 0)
+        return rc;
+    struct config_own *list = reallocarray(c->own, c->nown + 1, sizeof(*list));
+    if (!list)
+        abort();
+    c->own = list;
+    list[c->nown++] = own;
+    return 0;
+}
+
+static int set_target(struct config *c, const struct target *t, const char *value, struct err *e)
+{
+    return t->user ? set_own(c, t, value, e) : set_value(c, t->option, value, e);
+}
+
+static struct user_limits *limits_of(struct config *c, int64_t uid)
+{
+    struct user_limits_table *t = &c->limits;
+    for (size_t i = 0; i < t->n; i++)
+        if (t->of[i].uid == uid)
+            return &t->of[i].limits;
+    struct user_limits_of *list = reallocarray(t->of, t->n + 1, sizeof(*list));
+    if (!list)
+        abort();
+    t->of = list;
+    list[t->n] = (struct user_limits_of){uid, t->each};
+    return &list[t->n++].limits;
+}
+
+/* Once all are read, so that it does not matter which came first. */
+static void settle_own(struct config *c)
+{
+    for (size_t i = 0; i < c->nown; i++) {
+        const struct config_own *own = &c->own[i];
+        char *limits = (char *)limits_of(c, own->uid);
+        memcpy(limits + (own->option->offset - AT(limits.each)), &own->value, sizeof(own->value));
+    }
+}
+
 /* ---- the file ---------------------------------------------------------------------------------- */
 
 static char *trim(char *s)
@@ -280,12 +365,14 @@ static int set_line(struct config *c, char *line, struct err *e)
         return err_set(e, WATTQ_E_USAGE, "'%.60s' is not of the form name = value", name);
     *eq = '\0';
     name = trim(name);
-    const struct config_option *o = find_option(name, strlen(name));
-    if (!o)
-        return unknown_option(name, strlen(name), "", e);
+    struct target t;
+    int rc = find_target(name, strlen(name), "", &t, e);
+    if (rc < 0)
+        return rc;
+    const struct config_option *o = t.option;
     if (o->offset == AT(file) || o->offset == AT(restore))
         return err_set(e, WATTQ_E_USAGE, "'%s' has a meaning on the command line only", name);
-    return set_value(c, o, trim(eq + 1), e);
+    return set_target(c, &t, trim(eq + 1), e);
 }
 
 static int set_lines(struct config *c, const char *path, char *text, struct err *e)
@@ -332,9 +419,12 @@ static void print_help(void)
         printf("  %-34s %s", head, o->help);
         printf(*o->dflt ? " (default %s)\n" : "\n", o->dflt);
     }
-    puts("  --help, -h                         print this\n"
-         "  --version, -V                      print the version\n\n"
-         "The same names work in the config file, as name = value. Manual: man 8 wattqd");
+    puts(
+        "  --help, -h                         print this\n"
+        "  --version, -V                      print the version\n\n"
+        "The same names work in the config file, as name = value. default-time, default-mem and "
+        "what\n"
+        "begins with max- but max-pids may be one user's: --max-time@ada 2h. Manual: man 8 wattqd");
 }
 
 /* One argument, and the next one when it is its value. *i is left at the last one used. */
@@ -346,17 +436,19 @@ static int set_argument(struct config *c, int argc, char **argv, int *i, struct 
         return err_next(e, "wattqd --help lists the options");
     }
     size_t len = strcspn(arg + 2, "=");
-    const struct config_option *o = find_option(arg + 2, len);
-    if (!o)
-        return unknown_option(arg + 2, len, "--", e);
+    struct target t;
+    int rc = find_target(arg + 2, len, "--", &t, e);
+    if (rc < 0)
+        return rc;
+    const struct config_option *o = t.option;
     if (arg[2 + len] == '=')
-        return set_value(c, o, arg + 3 + len, e);
+        return set_target(c, &t, arg + 3 + len, e);
     if (o->type == CONFIG_BOOL)
         return set_value(c, o, "yes", e);
     if (*i + 1 >= argc)
         return err_set(e, WATTQ_E_USAGE, "--%s needs a value (%s)", o->name,
                        o->words ? o->words : o->unit);
-    return set_value(c, o, argv[++*i], e);
+    return set_target(c, &t, argv[++*i], e);
 }
 
 static int set_arguments(struct config *c, int argc, char **argv, struct err *e)
@@ -417,21 +509,34 @@ static void find_meters(struct config *c, const char *config_path)
 
 /* The command line is read twice: for --config, then, over the file's values, for everything. */
 /* A default above its maximum would have every run refused that does not say. */
-static int check_maxima(const struct config *c, struct err *e)
+static int check_maxima(const struct user_limits *l, const char *whose, struct err *e)
 {
     const struct {
         const char *name, *max_name;
         int64_t dflt, max;
     } pairs[] = {
-        {"default-time", "max-time", c->default_time_ns, c->each.max_time_ns},
-        {"default-mem", "max-mem", c->each.default_mem_bytes, c->each.max_mem_bytes},
+        {"default-time", "max-time", l->default_time_ns, l->max_time_ns},
+        {"default-mem", "max-mem", l->default_mem_bytes, l->max_mem_bytes},
     };
     for (size_t i = 0; i < ARRAY_LEN(pairs); i++)
         if (pairs[i].max > 0 && pairs[i].dflt > pairs[i].max) {
-            err_set(e, WATTQ_E_USAGE, "%s is more than %s", pairs[i].name, pairs[i].max_name);
+            err_set(e, WATTQ_E_USAGE, "%s is more than %s%s", pairs[i].name, pairs[i].max_name,
+                    whose);
             return err_next(e, "lower the first, or raise the second");
         }
     return 0;
+}
+
+static int check_limits(struct config *c, struct err *e)
+{
+    char whose[USERS_NAME_MAX + 8], name[USERS_NAME_MAX];
+    settle_own(c);
+    int rc = check_maxima(&c->limits.each, "", e);
+    for (size_t i = 0; rc == 0 && i < c->limits.n; i++) {
+        snprintf(whose, sizeof(whose), " for %s", users_name(c->limits.of[i].uid, name));
+        rc = check_maxima(&c->limits.of[i].limits, whose, e);
+    }
+    return rc;
 }
 
 static int load_all(struct config *c, int argc, char **argv, struct err *e)
@@ -458,7 +563,7 @@ static int load_all(struct config *c, int argc, char **argv, struct err *e)
     if (rc == 0 && c->meters[0] == '\0')
         find_meters(c, path);
     if (rc == 0)
-        rc = check_maxima(c, e);
+        rc = check_limits(c, e);
     return rc == 0 ? set_system(c, e) : rc;
 }
 
@@ -475,5 +580,7 @@ void config_fini(struct config *c)
     for (size_t i = 0; i < config_option_count; i++)
         if (config_options[i].type == CONFIG_STR)
             free(*(char **)field(c, &config_options[i]));
+    free(c->own);
+    free(c->limits.of);
     *c = (struct config){0};
 }

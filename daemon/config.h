@@ -1,13 +1,22 @@
 /* Options: one table feeds the command line (--name value, --name=value; a bool may stand alone), the
  * config file (`name = value`, # comments), --help and the check of the man page. To add one: a line in
- * config_options, its field, and its paragraph in docs/wattqd.8. A wrong one names the nearest right one. */
+ * config_options, its field, and its paragraph in docs/wattqd.8. A wrong one names the nearest right one. Limits of
+ * users (user_limits.h) are also taken as NAME@USER. */
 #ifndef DAEMON_CONFIG_H
 #define DAEMON_CONFIG_H
 
 #include "common/err.h"
 #include "daemon/queue/user_limits.h"
 
+struct config_option;
 enum config_type { CONFIG_STR, CONFIG_INT, CONFIG_DURATION, CONFIG_BYTES, CONFIG_BOOL };
+
+/* A limit of one user, in place of what each has. */
+struct config_own {
+    int64_t uid;
+    const struct config_option *option;
+    int64_t value;
+};
 
 struct config {
     char *mode;     /* "user" or "system": whose runs, and where things are (paths.h) */
@@ -22,14 +31,15 @@ struct config {
     char *meters, *meters_socket;           /* programs that are meters (meter/line.h) */
     char *script, *replay, *nvml, *disable; /* meter_config */
     int64_t period_ns;                      /* sampling, default 100 ms (10 Hz) */
-    int64_t cpu_watts;         /* declared full-load CPU watts for `estimate`; 0 = default */
-    bool estimate;             /* run `estimate` beside real meters */
-    int64_t parallel;          /* runs at once that are not exclusive; 0 = what resources allow */
-    int64_t default_time_ns;   /* limit of a run that does not say; 0 = none */
-    int64_t cpus;              /* given to runs; 0 = all that the daemon may use */
-    int64_t mem_bytes;         /* of the machine for runs that say --mem; 0 = all there is */
-    int64_t max_pids;          /* processes and threads of one run; 0 = any number */
-    struct user_limits each;   /* what each user may have: queue/user_limits.h */
+    int64_t cpu_watts; /* declared full-load CPU watts for `estimate`; 0 = default */
+    bool estimate;     /* run `estimate` beside real meters */
+    int64_t parallel;  /* runs at once that are not exclusive; 0 = what resources allow */
+    int64_t cpus;      /* given to runs; 0 = all that the daemon may use */
+    int64_t mem_bytes; /* of the machine for runs that say --mem; 0 = all there is */
+    int64_t max_pids;  /* processes and threads of one run; 0 = any number */
+    struct user_limits_table limits; /* what each user may have, and some of their own; owned */
+    struct config_own *own;          /* "max-time@ada", as they were given; owned */
+    size_t nown;
     int64_t default_gpus;      /* of a shared run that did not say, where there are any */
     char *share_policy;        /* idle power among runs at once: energy/shares.h */
     int64_t linger_ns;         /* leftovers' grace after a run's main process; default 10 s */

@@ -113,7 +113,7 @@ static void look_at_shares(const struct world *w, const struct forecast_run *r,
         of_user += w->on[i]->uid == r->uid;
     }
     out->skip = r->sweep_most > 0 && of_sweep >= r->sweep_most;
-    out->full = w->f->user_most > 0 && of_user >= w->f->user_most;
+    out->full = r->user_most > 0 && of_user >= r->user_most;
 }
 
 static void look(void *arg, void *run, struct turns_look *out)

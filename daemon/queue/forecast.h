@@ -21,6 +21,7 @@ struct forecast_run {
     int64_t limit_ns;          /* 0 = none */
     int64_t pause_ns;          /* it starts only after so long without any run */
     int64_t sweep, sweep_most; /* so many of its sweep at once; 0 = any number */
+    int64_t user_most;         /* of its user's at once; 0 = any number */
     struct resources_want want;
     int64_t elapsed_ns;           /* since it began; -1 = it waits */
     struct resources_count share; /* what it has of what is counted, while it goes on */
@@ -41,7 +42,6 @@ struct forecast {
     struct resources resources; /* with what those on the machine have */
     struct turns line;          /* empty; who was served when */
     int64_t target;             /* id; among the runs */
-    int64_t user_most;          /* of one user's at once; 0 = any number */
     int64_t parallel;           /* shared runs at once; 0 = what resources allow */
     int64_t idle_ns;            /* so long nothing has been on */
     int64_t pass_ns;            /* a first one that waits for GPUs is passed for so long */

@@ -38,21 +38,20 @@ struct queue_config {
     struct meter *meter;
     struct storage *storage;
     struct launch *launch;
-    struct gpu_procs *gpu_procs; /* which GPUs there are and who is on them; NULL = none */
-    int64_t mem_bytes;           /* of the machine for runs; 0 = all there is */
-    int64_t max_pids;            /* tasks of one run; 0 = any number */
-    struct user_limits each;     /* what each user may have */
-    int64_t default_gpus;        /* of a run that may run beside others and did not say */
-    int64_t cpus;                /* for runs; 0 = all that this process may use */
-    struct slots *slots;         /* where CPU time of runs is counted; NULL = nowhere */
-    const char *database;        /* read once, by queue_start */
+    struct gpu_procs *gpu_procs;     /* which GPUs there are and who is on them; NULL = none */
+    int64_t mem_bytes;               /* of the machine for runs; 0 = all there is */
+    int64_t max_pids;                /* tasks of one run; 0 = any number */
+    struct user_limits_table limits; /* what each user may have; `of` is borrowed */
+    int64_t default_gpus;            /* of a run that may run beside others and did not say */
+    int64_t cpus;                    /* for runs; 0 = all that this process may use */
+    struct slots *slots;             /* where CPU time of runs is counted; NULL = nowhere */
+    const char *database;            /* read once, by queue_start */
     const char *envs_dir;
     const char *runs_dir; /* what a foreground run is told: <runs_dir>/<id> */
     const char *
         warrants_dir; /* system mode: no run without a warrant, and they are kept here; NULL = user mode */
     const char *train_path;
     int64_t parallel;         /* runs at once that are not exclusive; 0 = what resources allow */
-    int64_t default_time_ns;  /* limit of a run that did not say; 0 = none */
     enum share_policy policy; /* of figures of runs that were not alone */
     int64_t linger_ns;
     struct owners *owners; /* who else uses the machine (meter/owners.h); NULL = nobody looks */

@@ -93,14 +93,15 @@ void queue_gpus_count(struct queue *q)
     q->resources.have.n[RESOURCES_MEM] = q->cfg.mem_bytes > 0 ? q->cfg.mem_bytes : own_mem();
 }
 
-int queue_gpus_settle(struct queue *q, struct spec *specs, size_t n, struct err *e)
+int queue_gpus_settle(struct queue *q, int64_t uid, struct spec *specs, size_t n, struct err *e)
 {
     const struct resources_defaults d = {.gpus = (size_t)q->cfg.default_gpus};
     int rc = 0;
     queue_gpus_look(q);
     for (size_t i = 0; rc == 0 && i < n; i++)
         rc = resources_settle(&q->resources, &specs[i], &d, e);
-    int64_t most_ns = q->cfg.each.max_time_ns, time_ns = q->cfg.default_time_ns;
+    const struct user_limits *l = user_limits_find(&q->cfg.limits, uid);
+    int64_t most_ns = l->max_time_ns, time_ns = l->default_time_ns;
     if (most_ns > 0 && time_ns > most_ns)
         time_ns = most_ns;
     for (size_t i = 0; i < n; i++)

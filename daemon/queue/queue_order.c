@@ -84,15 +84,18 @@ bool queue_sweep_full(const struct queue *q, const struct queue_sweep_state *sw)
 static bool user_may_start(const struct queue *q, int64_t uid)
 {
     int64_t n = 0;
-    for (size_t i = 0; q->cfg.each.max_running > 0 && i < q->active.n; i++)
+    const struct user_limits *l = user_limits_find(&q->cfg.limits, uid);
+    for (size_t i = 0; l->max_running > 0 && i < q->active.n; i++)
         n += q->active.at[i]->row.uid == uid;
-    return user_limits_may_start(&q->cfg.each, n);
+    return user_limits_may_start(l, n);
 }
 
 int64_t queue_waits_own(struct queue *q, int64_t run)
 {
     const struct queue_item *r = queue_item_find(q, run);
-    return r && !user_may_start(q, r->row.uid) ? q->cfg.each.max_running : 0;
+    return r && !user_may_start(q, r->row.uid)
+               ? user_limits_find(&q->cfg.limits, r->row.uid)->max_running
+               : 0;
 }
 
 /* Runs of a held sweep are stepped over, and those of one that has as many running as it may. */

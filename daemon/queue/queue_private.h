@@ -267,7 +267,8 @@ void queue_gpu_xid(struct queue *q, const struct gpu_use *u);
 void queue_gpus_count(
     struct queue *q); /* what there is of what is counted; once, before all else */
 /* Before submission: what they do not say of time and resources, and what can never be given (resources_settle). */
-int queue_gpus_settle(struct queue *q, struct spec *specs, size_t n, struct err *e) MUST_USE;
+int queue_gpus_settle(struct queue *q, int64_t uid, struct spec *specs, size_t n,
+                      struct err *e) MUST_USE;
 /* What it wants. false = a GPU that is not known now; one whose description cannot be read wants nothing: it fails
  * at its start, which says why. */
 bool queue_gpus_want(struct queue *q, struct queue_item *r, struct resources_want *out);

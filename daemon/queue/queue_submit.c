@@ -226,9 +226,10 @@ static int64_t waiting_of(const struct queue *q, int64_t uid)
 
 static int check_room(const struct queue *q, int64_t uid, size_t n, struct err *e)
 {
-    if (q->cfg.each.max_queued == 0)
+    const struct user_limits *l = user_limits_find(&q->cfg.limits, uid);
+    if (l->max_queued == 0)
         return 0;
-    return user_limits_room(&q->cfg.each, waiting_of(q, uid), (int64_t)n, e);
+    return user_limits_room(l, waiting_of(q, uid), (int64_t)n, e);
 }
 
 static void send_off(struct submit_job *j)
@@ -348,11 +349,12 @@ static void refuse(struct submit_job *j, int rc, const struct err *e)
 static int settle(struct submit_job *j, struct err *e)
 {
     struct queue *q = j->q;
+    const struct user_limits *l = user_limits_find(&q->cfg.limits, j->uid);
     for (size_t i = 0; i < j->n; i++)
-        user_limits_settle(&q->cfg.each, q->resources.have.n[RESOURCES_MEM], &j->specs[i]);
-    int rc = queue_gpus_settle(q, j->specs, j->n, e);
+        user_limits_settle(l, q->resources.have.n[RESOURCES_MEM], &j->specs[i]);
+    int rc = queue_gpus_settle(q, j->uid, j->specs, j->n, e);
     for (size_t i = 0; rc == 0 && i < j->n; i++)
-        rc = user_limits_check(&q->cfg.each, &j->specs[i], e);
+        rc = user_limits_check(l, &j->specs[i], e);
     if (rc == 0)
         rc = queue_energy_settle(q, j->specs, j->n, e);
     return rc == 0 ? check_room(q, j->uid, j->n, e) : rc;

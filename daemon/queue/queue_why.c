@@ -183,15 +183,16 @@ static void describe(struct queue *q, struct queue_item *r, struct forecast_run 
     struct err e;
     int64_t now_ns = clock_boot_ns();
     const struct queue_sweep_state *sw = queue_sweep_find(q, r->row.sweep);
-    *out = (struct forecast_run){.id = r->row.id,
-                                 .uid = r->row.uid,
-                                 .priority = r->row.priority,
-                                 .sweep = r->row.sweep,
-                                 .sweep_most = sw ? sw->max_running : 0,
-                                 .elapsed_ns = -1,
-                                 .share = r->share,
-                                 .gpu_wait_ns =
-                                     r->gpu_wait_ns ? r->gpu_wait_ns - now_ns : FORECAST_NOT};
+    *out = (struct forecast_run){
+        .id = r->row.id,
+        .uid = r->row.uid,
+        .priority = r->row.priority,
+        .sweep = r->row.sweep,
+        .sweep_most = sw ? sw->max_running : 0,
+        .user_most = user_limits_find(&q->cfg.limits, r->row.uid)->max_running,
+        .elapsed_ns = -1,
+        .share = r->share,
+        .gpu_wait_ns = r->gpu_wait_ns ? r->gpu_wait_ns - now_ns : FORECAST_NOT};
     (void)queue_gpus_want(q, r, &out->want);
     base_strcpy(out->label, sizeof(out->label), r->row.label ? r->row.label : "");
     if (queue_item_spec(r, &e) < 0)
@@ -253,7 +254,6 @@ int queue_forecast(struct queue *q, int64_t run, struct forecast **out, struct e
     }
     f->resources = q->resources;
     f->target = run;
-    f->user_most = q->cfg.each.max_running;
     f->parallel = q->cfg.parallel;
     f->idle_ns = clock_boot_ns() - q->idle_since_ns;
     f->pass_ns = QUEUE_PASS_NS;

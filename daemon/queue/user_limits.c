@@ -9,6 +9,14 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+const struct user_limits *user_limits_find(const struct user_limits_table *t, int64_t uid)
+{
+    for (size_t i = 0; i < t->n; i++)
+        if (t->of[i].uid == uid)
+            return &t->of[i].limits;
+    return &t->each;
+}
+
 void user_limits_settle(const struct user_limits *l, int64_t machine_mem_bytes, struct spec *s)
 {
     if (s->mem_bytes > 0)
@@ -62,7 +70,7 @@ int user_limits_room(const struct user_limits *l, int64_t waiting, int64_t more,
     if (l->max_queued == 0 || waiting + more <= l->max_queued)
         return 0;
     err_set(e, WATTQ_E_LIMIT,
-            "each user may have %" PRId64 " runs waiting here: yours are %" PRId64
+            "you may have %" PRId64 " runs waiting here: there are %" PRId64
             " and would be %" PRId64,
             l->max_queued, waiting, waiting + more);
     return err_next(e, "submit fewer, or wait until some have started: wattq queue");

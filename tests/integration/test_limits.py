@@ -124,7 +124,7 @@ class EachUser(DaemonCase):
         waits = {r["run"]: r.get("waiting_for") for r in self.d.call("queue")["runs"]}
         self.assertIn("another run of its user to end: 2 may go on at once", waits[runs[2]])
         e = self.refused("limit", "submit", run=self.d.spec(["true"]))
-        self.assertIn("each user may have 3 runs waiting here: yours are 3 and would be 4", str(e))
+        self.assertIn("you may have 3 runs waiting here: there are 3 and would be 4", str(e))
         self.assertIn("and would be 5", self.wattq("sweep", "-p", "a=1,2", "--", "true", "{a}", code=1))
         self.d.call("cancel", runs=[runs[0]], grace_ns=0)
         self.d.wait(runs[0])
@@ -132,6 +132,16 @@ class EachUser(DaemonCase):
         self.assertEqual(self.d.state(runs[3]), "queued")
         self.wattq("retry", str(runs[0]))
         self.assertIn("and would be 4", self.wattq("retry", str(runs[0]), code=1))
+
+
+class OfOnesOwn(DaemonCase):
+    args = ("--max-queued", "1", f"--max-queued@{os.getuid()}", "2", f"--max-time@{os.getuid()}", "2h")
+
+    def test_they_stand_for_what_each_has(self):
+        waits = [self.d.sh("true", hold=True) for _ in range(2)]
+        e = self.refused("limit", "submit", run=self.d.spec(["true"], hold=True))
+        self.assertIn("you may have 2 runs waiting here", str(e))
+        self.assertEqual(self.d.show(waits[0])["time_limit_ns"], 7200 * 10**9)
 
 
 if __name__ == "__main__":

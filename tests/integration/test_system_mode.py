@@ -20,7 +20,7 @@ from system import SystemDaemon  # noqa: E402
 class Shared(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.d = SystemDaemon().__enter__()
+        cls.d = SystemDaemon("--max-time", "168h", "--max-time@bob", "1h").__enter__()
 
     @classmethod
     def tearDownClass(cls):
@@ -74,6 +74,17 @@ class Shared(unittest.TestCase):
         self.assertGreater(len(unswept), 2)
         self.assertNotIn("did not answer in time", "".join(
             line for line in d.log_text().splitlines() if any(f"run {r}:" in line for r in unswept)))
+
+    def test_limits_of_ones_own(self):
+        d = self.d
+        for user, most in (("ada", 7 * 86400), ("bob", 3600)):
+            run = d.wattq_submit(user, "true")
+            d.wait(run)
+            self.assertEqual(d.show(run)["time_limit_ns"], most * 10**9, user)
+        d.wait(d.wattq_submit("ada", "true", options=["--time", "2h"]))
+        r = d.wattq("bob", "submit", "--time", "2h", "--", "true", check=False)
+        self.assertEqual(r.returncode, 2)
+        self.assertIn("may take 1h00m at most here, and 2h00m were asked for", r.stderr)
 
     def test_nobody_runs_what_was_not_signed(self):
         with self.d.peer("eve") as c:

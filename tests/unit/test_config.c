@@ -181,6 +181,52 @@ static void test_slips_in_the_file_name_the_line(void **state)
     assert_non_null(strstr(e.text, "/nonexistent/x"));
 }
 
+static void test_limits_of_one_user(void **state)
+{
+    (void)state;
+    struct config c;
+    struct err e = {0};
+    /* The file's first lines say nothing of those behind, nor do the options of the command line. */
+    assert_int_equal(load(&c,
+                          "max-time@root = 2h\nmax-time = 1d\nmax-mem = 32G\nmax-running@4711 = 3\n"
+                          "max-time@4711 = 0s\n",
+                          &e, "--max-queued@root", "7", "--max-queued=100", "--max-mem@4711=1G",
+                          NULL),
+                     0);
+    const struct user_limits *root = user_limits_find(&c.limits, 0),
+                             *some = user_limits_find(&c.limits, 4711),
+                             *each = user_limits_find(&c.limits, 1);
+    assert_int_equal(c.limits.n, 2);
+    assert_ptr_equal(each, &c.limits.each);
+    assert_int_equal(root->max_time_ns, 7200 * NS_PER_S);
+    assert_int_equal(root->max_mem_bytes, INT64_C(32) << 30);
+    assert_int_equal(root->max_queued, 7);
+    assert_int_equal(some->max_time_ns, 0); /* any */
+    assert_int_equal(some->max_running, 3);
+    assert_int_equal(some->max_mem_bytes, INT64_C(1) << 30);
+    assert_int_equal(some->max_queued, 100);
+    assert_int_equal(each->max_time_ns, 86400 * NS_PER_S);
+    assert_int_equal(each->max_running, 0);
+    config_fini(&c);
+    static const struct {
+        const char *file, *text;
+    } bad[] = {
+        {"max-time@nobody-of-that-name = 1h\n", "no such user"},
+        {"max-time@ = 1h\n", "no such user"},
+        {"period@root = 1s\n", "no limit of users"},
+        {"max-pids@root = 1\n", "no limit of users"},
+        {"max-tim@root = 1h\n", "unknown option max-tim"},
+        {"max-time@root = 5\n", "line 1"},
+        {"max-running@root = 9999\n", "must be from 0 to"},
+        {"default-time@root = 3h\nmax-time = 2h\n", "more than max-time for root"},
+    };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        int rc = load(&c, bad[i].file, &e, NULL);
+        if (rc != WATTQ_E_USAGE || !strstr(e.text, bad[i].text))
+            fail_msg("%s: %d \"%s\"", bad[i].file, rc, e.text);
+    }
+}
+
 static void test_the_default_file_may_be_absent(void **state)
 {
     (void)state;
@@ -253,6 +299,7 @@ int main(void)
         cmocka_unit_test(test_the_command_line_wins_over_the_file),
         cmocka_unit_test(test_slips_on_the_command_line),
         cmocka_unit_test(test_slips_in_the_file_name_the_line),
+        cmocka_unit_test(test_limits_of_one_user),
         cmocka_unit_test(test_the_default_file_may_be_absent),
         cmocka_unit_test(test_the_manual_page_lists_exactly_the_options),
     };

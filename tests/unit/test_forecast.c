@@ -155,7 +155,8 @@ static void so_many_of_a_user(void **state)
     const int64_t want[] = {10, 20, 0};
     for (size_t i = 0; i < 3; i++) {
         struct forecast *f = forecast_of(runs, 4, (int64_t)i + 2);
-        f->user_most = 1;
+        for (size_t k = 0; k < 4; k++)
+            f->runs[k].user_most = 1;
         assert_int_equal(play(f).in_ns, want[i] * S);
     }
 }

@@ -95,7 +95,7 @@ static void test_numbers(void **state)
     assert_int_equal(user_limits_room(&none, 1000000, 1000000, &e), 0);
     assert_int_equal(user_limits_room(&l, 7, 3, &e), 0);
     assert_int_equal(user_limits_room(&l, 8, 3, &e), WATTQ_E_LIMIT);
-    assert_non_null(strstr(e.text, "may have 10 runs waiting here: yours are 8 and would be 11"));
+    assert_non_null(strstr(e.text, "may have 10 runs waiting here: there are 8 and would be 11"));
     assert_true(e.next[0] != '\0');
     assert_true(user_limits_may_start(&none, 1000));
     assert_true(user_limits_may_start(&l, 1));
