@@ -42,7 +42,7 @@ struct frame {
     int64_t t1_ns;
     int64_t a;
     int64_t b;
-    int32_t pid;   /* of the main process */
+    int32_t pid;   /* of the main process; in FRAME_STOP of who does it by hand, 0 = wattqd */
     int32_t cause; /* of FRAME_STOP: enum result_cause */
 };
 _Static_assert(sizeof(struct frame) == 64, "frames are 64 bytes");

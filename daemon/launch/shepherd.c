@@ -37,7 +37,7 @@ static int64_t after(int64_t now_ns, int64_t wait_ns)
     return wait_ns >= NEVER - now_ns ? NEVER : now_ns + wait_ns;
 }
 
-static void note(struct shepherd *s, const char *text)
+void shepherd_note(struct shepherd *s, const char *text)
 {
     size_t n = strlen(s->r.text);
     snprintf(s->r.text + n, sizeof(s->r.text) - n, "%s%s", n ? "; " : "", text);
@@ -76,10 +76,10 @@ static void take_files(struct shepherd *s)
     files_finish(&s->files);
     s->r.log_dropped_bytes = files_dropped(&s->files);
     if (s->files.disk_full)
-        note(s, "the disk was full: its log may be incomplete");
+        shepherd_note(s, "the disk was full: its log may be incomplete");
     if (s->files.cannot_punch)
-        note(s,
-             "its log is larger than the cap: this file system cannot free the middle of a file");
+        shepherd_note(
+            s, "its log is larger than the cap: this file system cannot free the middle of a file");
 }
 
 /* All of the run is gone: make that durable, then say so. On a full disk it stays here and tries again,
@@ -224,7 +224,7 @@ void shepherd_go(struct shepherd *s)
     int rc = result_state_released(s->state_fd);
     int64_t t0_ns = clock_boot_ns();
     if (rc < 0 || result_state_started(s->state_fd, t0_ns) < 0) {
-        note(s, "the disk did not take the start; nothing has run");
+        shepherd_note(s, "the disk did not take the start; nothing has run");
         s->r.cause = RESULT_NOT_STARTED;
         s->r.exit_code = 126;
         close_gate(s);
@@ -248,7 +248,7 @@ static void kill_all(struct shepherd *s, int64_t now_ns)
     s->kill_ns = NEVER;
     s->look_ns = now_ns + (s->kills < KILLS_FAST ? LOOK_NS : LOOK_SLOW_NS);
     if (s->kills == KILLS_FAST)
-        note(s, "a process of it could not be killed for a second");
+        shepherd_note(s, "a process of it could not be killed for a second");
 }
 
 void shepherd_stop(struct shepherd *s, enum result_cause cause, int signal, int64_t grace_ns)
@@ -261,7 +261,7 @@ void shepherd_stop(struct shepherd *s, enum result_cause cause, int signal, int6
         s->r.cause = cause;
     if (s->phase == SHEPHERD_GATE) {
         if (s->gate_fd >= 0)
-            note(s, "stopped before it started; nothing has run");
+            shepherd_note(s, "stopped before it started; nothing has run");
         close_gate(s);
         return;
     }
@@ -308,7 +308,7 @@ static void on_signal(struct shepherd *s, int signal)
     if (signal != SIGTERM && signal != SIGHUP && !interrupt)
         return;
     if (s->phase != SHEPHERD_GATE && s->r.cause == RESULT_EXITED && !s->main_gone)
-        note(s, "its shepherd was told to end");
+        shepherd_note(s, "its shepherd was told to end");
     shepherd_stop(s, RESULT_STOPPED, SIGTERM, s->block->grace_ns);
 }
 
@@ -482,7 +482,8 @@ static void set_cgroup_limits(struct shepherd *s)
         cgroup_limit(&s->tree.cg, b->mem_max_bytes, b->pids_max, &missing);
     if (missing.memory) {
         s->mem_each_bytes = b->mem_max_bytes;
-        note(s, "its memory limit held for each of its processes alone: no memory controller here");
+        shepherd_note(
+            s, "its memory limit held for each of its processes alone: no memory controller here");
     }
     int64_t tasks = missing.pids ? all_tasks() : -1;
     if (tasks >= 0)

@@ -127,6 +127,23 @@ void ctl_accept(struct shepherd *s)
     }
 }
 
+/* wattqd knows why it stops a run; of anybody else the result has to say it. */
+static void stop(struct shepherd *s, int fd, const struct frame *f)
+{
+    char text[80];
+    struct ucred cred;
+    socklen_t len = sizeof(cred);
+    bool first = s->r.cause == RESULT_EXITED;
+    shepherd_stop(s, f->cause == RESULT_ENERGY_LIMIT ? RESULT_ENERGY_LIMIT : RESULT_STOPPED,
+                  f->a >= 1 && f->a < NSIG ? (int)f->a : SIGTERM, f->b);
+    if (f->pid <= 0 || !first || s->r.cause != RESULT_STOPPED ||
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
+        return;
+    snprintf(text, sizeof(text), "stopped by hand (wattq-shepherd --stop, uid %u)",
+             (unsigned)cred.uid);
+    shepherd_note(s, text);
+}
+
 static void on_frame(struct shepherd *s, struct ctl_peer *p)
 {
     const struct frame *f = &p->in;
@@ -147,8 +164,7 @@ static void on_frame(struct shepherd *s, struct ctl_peer *p)
             send_frame(s, p, &answer);
         break;
     case FRAME_STOP:
-        shepherd_stop(s, f->cause == RESULT_ENERGY_LIMIT ? RESULT_ENERGY_LIMIT : RESULT_STOPPED,
-                      f->a >= 1 && f->a < NSIG ? (int)f->a : SIGTERM, f->b);
+        stop(s, p->fd, f);
         break;
     case FRAME_PAUSE:
     case FRAME_RESUME:

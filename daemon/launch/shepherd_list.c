@@ -201,7 +201,8 @@ static int stop_one(const struct live *l, struct err *e)
                                .kind = FRAME_STOP,
                                .token = l->file.token,
                                .a = SIGTERM,
-                               .b = GRACE_S * NS_PER_S};
+                               .b = GRACE_S * NS_PER_S,
+                               .pid = getpid()};
     struct frame f = l->state;
     int rc = frame_send(l->conn, &stop, e);
     set_timeout(l->conn, GRACE_S + PATIENCE);

@@ -14,7 +14,7 @@ struct shepherd_choice {
 };
 /* Prints a line for each live shepherd. */
 int shepherd_list_print(const struct shepherd_choice *c, struct err *e) MUST_USE;
-/* Stops the chosen ones and waits for each to end. Refused while a wattqd is there: its queue would start the
+/* Stops the chosen ones and waits for each to end; their records will say that it was done by hand, and by whom. Refused while a wattqd is there: its queue would start the
  * next one. WATTQ_E_IO when one of them could not be stopped (which, is said on stderr), WATTQ_E_NOT_FOUND when
  * one has no live shepherd; the others are stopped all the same. */
 int shepherd_list_stop(const struct shepherd_choice *c, struct err *e) MUST_USE;

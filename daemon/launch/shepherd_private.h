@@ -135,5 +135,6 @@ void shepherd_go(struct shepherd *s);
 void shepherd_stop(struct shepherd *s, enum result_cause cause, int signal, int64_t grace_ns);
 void shepherd_pause(struct shepherd *s, bool pause);
 void shepherd_abort(struct shepherd *s);
+void shepherd_note(struct shepherd *s, const char *text); /* for the result */
 
 #endif

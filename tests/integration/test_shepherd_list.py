@@ -54,6 +54,12 @@ class ByHand(unittest.TestCase):
         for run in (one, two, three):
             r = self.d.wait(run)
             self.assertEqual((r["state"], r["term_signal"]), ("cancelled", 15), r)
+            reason = f"cancelled; stopped by hand (wattq-shepherd --stop, uid {os.getuid()})"
+            self.assertEqual((r["reason"], self.d.show(run)["events"][-1]["reason"]), (reason, reason))
+        asked = self.d.sh("sleep 60")
+        self.d.until_state(asked, "running")
+        self.d.call("cancel", runs=[asked])
+        self.assertNotIn("by hand", self.d.wait(asked)["reason"])
 
     def test_one_that_does_not_answer_spares_no_other(self):
         runs = [self.d.sh("exec sleep 300", exclusive=False) for _ in range(3)]
