@@ -12,9 +12,13 @@
 #define MARKS_FILE_MAX  (12u << 20)
 
 static const char *const cause_names[] = {
-    [RESULT_EXITED] = "exited",           [RESULT_STOPPED] = "stopped",
-    [RESULT_TIMED_OUT] = "timed_out",     [RESULT_OOM] = "oom",
-    [RESULT_NOT_STARTED] = "not_started", [RESULT_ENERGY_LIMIT] = "energy_limit",
+    [RESULT_EXITED] = "exited",
+    [RESULT_STOPPED] = "stopped",
+    [RESULT_TIMED_OUT] = "timed_out",
+    [RESULT_OOM] = "oom",
+    [RESULT_NOT_STARTED] = "not_started",
+    [RESULT_ENERGY_LIMIT] = "energy_limit",
+    [RESULT_TOLD] = "told",
 };
 
 /* The numbers of a result, in the order of the file: one list for writing and reading. */
@@ -45,6 +49,7 @@ const char *result_end_name(const struct result *r)
 {
     switch (r->cause) {
     case RESULT_STOPPED:
+    case RESULT_TOLD:
         return "cancelled";
     case RESULT_TIMED_OUT:
         return "timeout";

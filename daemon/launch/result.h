@@ -22,7 +22,8 @@ enum result_cause {
     RESULT_TIMED_OUT,   /* time_limit_ns */
     RESULT_OOM,         /* memory.events said so */
     RESULT_NOT_STARTED, /* exec failed: text says at which step; exit_code 126 or 127 */
-    RESULT_ENERGY_LIMIT /* FRAME_STOP with this cause: wattqd has measured that it is over its limit */
+    RESULT_ENERGY_LIMIT, /* FRAME_STOP with this cause: wattqd has measured that it is over its limit */
+    RESULT_TOLD /* SIGTERM to its shepherd came first: the machine is shut down, or somebody did it by hand */
 };
 
 struct result {

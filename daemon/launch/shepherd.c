@@ -309,7 +309,7 @@ static void on_signal(struct shepherd *s, int signal)
         return;
     if (s->phase != SHEPHERD_GATE && s->r.cause == RESULT_EXITED && !s->main_gone)
         shepherd_note(s, "its shepherd was told to end");
-    shepherd_stop(s, RESULT_STOPPED, SIGTERM, s->block->grace_ns);
+    shepherd_stop(s, signal == SIGTERM ? RESULT_TOLD : RESULT_STOPPED, SIGTERM, s->block->grace_ns);
 }
 
 /* ---- the loop ----------------------------------------------------------------------------------- */

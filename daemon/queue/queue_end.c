@@ -15,6 +15,7 @@ static enum run_state end_state(const struct result *res)
 {
     switch (res->cause) {
     case RESULT_STOPPED:
+    case RESULT_TOLD:
         return RUN_CANCELLED;
     case RESULT_TIMED_OUT:
         return RUN_TIMEOUT;
@@ -44,6 +45,7 @@ static char *end_cause(const struct queue_item *r, const struct result *res)
 {
     switch (res->cause) {
     case RESULT_STOPPED:
+    case RESULT_TOLD:
         return base_strdup(r->live->stop_reason[0] ? r->live->stop_reason : "cancelled");
     case RESULT_TIMED_OUT:
         return base_strdup("time limit reached");
@@ -173,12 +175,29 @@ static void bound_times(const struct queue_item *r, struct result *res)
         res->t1_ns == RESULT_NONE ? now_ns : between(res->t1_ns, res->main_exit_ns, now_ns);
 }
 
+bool queue_end_again(struct queue_item *r)
+{
+    struct err e;
+    return r->row.kind == SPEC_TRAIN || (queue_item_spec(r, &e) == 0 && r->spec->requeue);
+}
+
+/* A machine that goes down in order tells every process to end, shepherds too, wattqd before them: their results are of
+ * the boot before. What happened to the run is the same as when the power had gone. */
+static void see_shutdown(struct queue_item *r, const struct result *res)
+{
+    if (res->cause != RESULT_TOLD || this_boot(r) || r->live->stop_reason[0])
+        return;
+    r->lost_text = base_strdup("lost(reboot): the machine was shut down while it was running");
+    r->requeue = queue_end_again(r);
+}
+
 void queue_end_begin(struct queue_item *r, const struct result *said)
 {
     struct queue *q = r->q;
     struct result *res = &r->live->result;
     *res = *said;
     bound_times(r, res);
+    see_shutdown(r, res);
     r->window_open = false;
     r->ticket = 0;
     r->deadline_ns = 0;

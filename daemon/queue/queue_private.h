@@ -319,6 +319,8 @@ void queue_abort(struct queue_item *r, const struct run_change *c, const struct 
 
 /* queue_end.c */
 void queue_end_begin(struct queue_item *r, const struct result *res);
+/* Lost to a reboot: is it to be tried again? */
+bool queue_end_again(struct queue_item *r);
 void queue_end_lost(struct queue_item *r, const char *reason, int64_t t1_ns);
 void queue_end_swept(struct queue_item *r);
 void queue_end_bracketed(struct queue_item *r);

@@ -398,9 +398,8 @@ static void lost_shepherd(struct queue_item *r, const struct launch_event *ev)
 
 static void lost_to_reboot(struct queue_item *r)
 {
-    struct err e = {0};
     r->live->filing.to_last_sample = true;
-    r->requeue = r->row.kind == SPEC_TRAIN || (queue_item_spec(r, &e) == 0 && r->spec->requeue);
+    r->requeue = queue_end_again(r);
     queue_end_lost(r, "lost(reboot): the machine went down while it was running", RUN_NONE);
 }
 

@@ -200,7 +200,7 @@ def test_told_to_end(run_dir):
     assert s.process.poll() is None
     s.process.send_signal(signal.SIGTERM)
     r = s.result()
-    assert r["cause"] == "stopped" and r["exit_code"] == "3" and "told to end" in r["text"], r
+    assert r["cause"] == "told" and r["exit_code"] == "3" and "told to end" in r["text"], r
     assert "saved" in open(f"{run_dir}/log").read()
 
 

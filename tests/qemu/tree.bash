@@ -19,11 +19,18 @@ install_host_packages()
 }
 
 # A Debian tree with its kernel and what wattqd links to, from the sources this machine itself uses.
+# What was cut off while it made a tree leaves the machine's /proc and /sys mounted there: not to be removed with it.
+unmount_below()
+{
+    awk -v at="$1/" 'index($5, at) == 1 {print $5}' /proc/self/mountinfo | sort -r | xargs -r umount -l
+}
+
 make_tree()
 {
     local sources=/etc/apt/sources.list.d/debian.sources
     [[ -e $sources ]] || sources=/etc/apt/sources.list
-    rm -rf "$cache/tree"
+    unmount_below "$cache"
+    rm -rf --one-file-system "$cache/tree" "$cache/tree.part"
     mmdebstrap --variant=minbase --include="$(IFS=,; echo "${guest_packages[*]}")" \
         --aptopt='DPkg::Lock::Timeout "300"' bookworm "$cache/tree.part" "$sources" || return 1
     cat >"$cache/tree.part/sbin/payload" <<'INIT'
