@@ -118,7 +118,7 @@ static int keep_kill(void)
 int user_switch_leave_root(void *arg, struct err *e)
 {
     const struct user_switch *u = arg;
-    if (initgroups(u->daemon_name, u->daemon_gid) < 0 ||
+    if (setgroups(1, &u->daemon_gid) < 0 ||
         setresgid(u->daemon_gid, u->daemon_gid, u->daemon_gid) < 0 ||
         prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 ||
         setresuid(u->daemon_uid, u->daemon_uid, u->daemon_uid) < 0 || keep_kill() < 0 ||
