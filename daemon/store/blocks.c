@@ -9,7 +9,7 @@
 
 struct entry {
     bool tail;
-    struct blocks_row row; /* ids of tail rows come again: time and length are part of the key */
+    struct blocks_row row; /* ids of tail rows come again: time and length are part of their key */
     uint8_t *data;         /* NULL = free */
     size_t bytes;          /* with what the view has unpacked */
     struct codec_view view;
@@ -47,7 +47,7 @@ static struct entry *find(struct blocks *b, bool tail, const struct blocks_row *
     for (size_t i = 0; i < ENTRIES; i++) {
         struct entry *x = &b->entry[i];
         if (x->data && x->tail == tail && x->row.id == row->id && x->row.t0_ns == row->t0_ns &&
-            x->row.n == row->n)
+            (!tail || x->row.n == row->n))
             return x;
     }
     return NULL;
@@ -134,19 +134,10 @@ static int fetch(struct store *s, bool tail, const struct blocks_row *row, struc
     return rc < 0 ? rc : load(b, use, tail, row, v, e);
 }
 
-int blocks_chunk(struct store *s, int64_t chunk, struct codec_view **v, struct err *e)
+int blocks_chunk(struct store *s, int64_t chunk, int64_t t0_ns, struct codec_view **v,
+                 struct err *e)
 {
-    struct blocks_row row = {.id = chunk};
-    {
-        STMT_USE(st, s, CHUNK_ROW);
-        stmt_bind_int(st, 1, chunk);
-        int rc = stmt_step(st, e);
-        if (rc <= 0)
-            return rc ? rc : err_set(e, WATTQ_E_NOT_FOUND, "there is no chunk of that id");
-        row.t0_ns = stmt_int(st, 0);
-        row.t1_ns = stmt_int(st, 1);
-        row.n = stmt_int(st, 2);
-    }
+    const struct blocks_row row = {.id = chunk, .t0_ns = t0_ns};
     return fetch(s, false, &row, v, e);
 }
 
@@ -195,15 +186,33 @@ void blocks_start(struct blocks_iter *it, struct store *s, int64_t grp, int64_t 
     *it = (struct blocks_iter){.store = s, .grp = grp, .epoch = epoch, .next_ns = from_ns};
 }
 
+void blocks_start_at(struct blocks_iter *it, struct store *s, int64_t grp, int64_t epoch,
+                     const struct blocks_row *chunk)
+{
+    blocks_start(it, s, grp, epoch, chunk->t0_ns);
+    it->first = chunk->id;
+    it->row = *chunk;
+}
+
 void blocks_stop(struct blocks_iter *it)
 {
     free(it->tail);
     it->tail = NULL;
 }
 
+static void go_behind(struct blocks_iter *it)
+{
+    it->next_ns = it->row.t1_ns > it->row.t0_ns ? it->row.t1_ns : it->row.t0_ns + 1;
+}
+
 /* 1 = it->row is the next chunk. */
 static int next_chunk(struct blocks_iter *it, struct err *e)
 {
+    if (it->first) {
+        it->first = 0;
+        go_behind(it);
+        return 1;
+    }
     STMT_USE(st, it->store, CHUNK_NEXT);
     stmt_bind_int(st, 1, it->grp);
     stmt_bind_int(st, 2, it->epoch);
@@ -214,7 +223,7 @@ static int next_chunk(struct blocks_iter *it, struct err *e)
         return rc;
     it->row =
         (struct blocks_row){stmt_int(st, 0), stmt_int(st, 1), stmt_int(st, 2), stmt_int(st, 3)};
-    it->next_ns = it->row.t1_ns > it->row.t0_ns ? it->row.t1_ns : it->row.t0_ns + 1;
+    go_behind(it);
     return 1;
 }
 

@@ -14,9 +14,10 @@ struct blocks; /* the cache; made by store.c, freed with the store */
 struct blocks *blocks_new(void);
 void blocks_free(struct blocks *b); /* NULL is fine */
 
-/* One chunk by id. *v is the cache's own, so that what one reader unpacks of its timeline the next one has; borrowed
+/* One chunk by its id and first tick, as its heads have them. *v is the cache's own, so that what one reader unpacks of its timeline the next one has; borrowed
  * until the next blocks_ call. WATTQ_E_CORRUPT when damaged. */
-int blocks_chunk(struct store *s, int64_t chunk, struct codec_view **v, struct err *e) MUST_USE;
+int blocks_chunk(struct store *s, int64_t chunk, int64_t t0_ns, struct codec_view **v,
+                 struct err *e) MUST_USE;
 
 struct blocks_row {
     int64_t id;
@@ -29,6 +30,7 @@ struct blocks_iter {
     int64_t next_ns; /* the next chunk starts at or after it */
     int tier; /* thinned chunks up to this tier are taken before what they were made of; 0 = the finest there is */
     bool in_tail;
+    int64_t first;           /* id of the chunk that starts at next_ns; 0 = it must be looked for */
     struct blocks_row row;   /* what blocks_next returned last */
     struct blocks_row *tail; /* loaded when the chunks are through */
     size_t tails, tail_at;
@@ -36,6 +38,9 @@ struct blocks_iter {
 /* From the first chunk of the epoch that starts at or after from_ns. */
 void blocks_start(struct blocks_iter *it, struct store *s, int64_t grp, int64_t epoch,
                   int64_t from_ns);
+/* The same from a chunk that is known, t0_ns .. t1_ns. */
+void blocks_start_at(struct blocks_iter *it, struct store *s, int64_t grp, int64_t epoch,
+                     const struct blocks_row *chunk);
 void blocks_stop(struct blocks_iter *it); /* frees; CLEANUP-able */
 /* 1 = it->row and *v (borrowed as above) are the next block; 0 = no more; < 0: WATTQ_E_CORRUPT when this block is damaged
  * (it->row says which; the next call goes on behind it), or another error. */

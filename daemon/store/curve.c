@@ -9,11 +9,16 @@ void curve_close(struct curve *c)
     blocks_stop(&c->it);
 }
 
-static void restart(struct curve *c, const struct walk_state *state, int64_t from_ns)
+/* At a head of this epoch, or behind all chunks. */
+static void restart(struct curve *c, const struct walk_state *state, const struct rows_head *h)
 {
     int tier = c->it.tier;
     blocks_stop(&c->it);
-    blocks_start(&c->it, c->store, c->begin.grp, c->begin.epoch, from_ns);
+    if (h)
+        blocks_start_at(&c->it, c->store, c->begin.grp, c->begin.epoch,
+                        &(struct blocks_row){.id = h->chunk, .t0_ns = h->t0_ns, .t1_ns = h->t1_ns});
+    else
+        blocks_start(&c->it, c->store, c->begin.grp, c->begin.epoch, INT64_MAX);
     c->it.tier = tier;
     c->state = *state;
     c->loaded = c->thinned = false;
@@ -31,7 +36,7 @@ static int resume(struct curve *c, const struct rows_head *h, struct err *e)
 {
     if (h->begun && !rows_state_ok(&c->begin.rule, &h->state))
         return err_set(e, WATTQ_E_CORRUPT, "a row of the table 'head' is damaged");
-    restart(c, h->begun ? &h->state : &c->begin.state, h->t0_ns);
+    restart(c, h->begun ? &h->state : &c->begin.state, h);
     return 0;
 }
 
@@ -41,7 +46,7 @@ static int open_epoch(struct curve *c, int64_t t_ns, struct err *e)
     int rc = rows_head_in(c->store, &c->begin, t_ns, &h, e);
     if (rc <= 0)
         return rc ? rc : resume(c, &h, e);
-    restart(c, &c->begin.state, INT64_MAX); /* no chunk yet: tail rows only */
+    restart(c, &c->begin.state, NULL); /* no chunk yet: tail rows only */
     return 0;
 }
 
@@ -282,7 +287,7 @@ int curve_last_raw(struct store *s, const struct rows_begin *b, int64_t last_ns,
     int rc = rows_head_in(s, b, last_ns, &h, e);
     if (rc)
         return rc;
-    rc = blocks_chunk(s, h.chunk, &v, e);
+    rc = blocks_chunk(s, h.chunk, h.t0_ns, &v, e);
     if (rc == WATTQ_E_CORRUPT || (rc == 0 && b->slot >= thin_channels(v)))
         return 1;
     if (rc)

@@ -315,7 +315,7 @@ static int before_in_chunks(struct store *s, const struct rows_begin *b, const s
         if (rc)
             return rc;
         struct codec_view *v;
-        rc = blocks_chunk(s, h.chunk, &v, e);
+        rc = blocks_chunk(s, h.chunk, h.t0_ns, &v, e);
         if (rc)
             return rc;
         if (scan_back(b, v, q, out))
@@ -372,7 +372,7 @@ static int after_in_epoch(struct store *s, const struct rows_begin *b, const str
     if (rc == 1) /* t before this epoch's first chunk */
         rc = rows_head_after(s, b->channel, b->boot, t_ns, &h, e);
     while (rc == 0 && h.epoch == b->epoch) {
-        rc = blocks_chunk(s, h.chunk, &v, e);
+        rc = blocks_chunk(s, h.chunk, h.t0_ns, &v, e);
         if (rc)
             return rc;
         if (scan_on(b, v, q, out))

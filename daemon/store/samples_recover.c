@@ -126,7 +126,7 @@ static bool add_view(struct rescue *r, struct codec_view *v, uint32_t from)
 /* The chunk before ends with the tick that the new one begins with. */
 static int add_shared(struct rescue *r, struct err *e)
 {
-    int64_t chunk;
+    int64_t chunk, t0_ns;
     {
         STMT_USE(st, r->store, CHUNK_LAST);
         stmt_bind_int(st, 1, r->grp);
@@ -135,9 +135,10 @@ static int add_shared(struct rescue *r, struct err *e)
         if (rc <= 0)
             return rc;
         chunk = stmt_int(st, 0);
+        t0_ns = stmt_int(st, 1);
     }
     struct codec_view *v;
-    int rc = blocks_chunk(r->store, chunk, &v, e);
+    int rc = blocks_chunk(r->store, chunk, t0_ns, &v, e);
     if (rc == 0)
         r->shared = add_view(r, v, v->n - 1);
     return rc == WATTQ_E_CORRUPT ? 0 : rc;

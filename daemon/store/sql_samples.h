@@ -97,7 +97,6 @@
     X(CHUNK_LAST,                                                                                  \
       "SELECT id, t0_ns, t1_ns, n FROM chunk WHERE grp = ?1 AND tier = 0 AND epoch = ?2"           \
       " ORDER BY t0_ns DESC LIMIT 1")                                                              \
-    X(CHUNK_ROW, "SELECT t0_ns, t1_ns, n FROM chunk WHERE id = ?1")                                \
     X(CHUNK_BLOB, "SELECT b FROM chunk WHERE id = ?1")                                             \
     X(HEAD_INSERT,                                                                                 \
       "INSERT INTO head(channel, boot, t0_ns, t1_ns, epoch, chunk, e0_uj, e1_uj, rem0,"            \

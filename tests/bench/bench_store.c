@@ -159,8 +159,10 @@ static void query_windows(struct bench *b, struct store *s, size_t n, int64_t sp
         int64_t id = b->id[rec_below(&b->seed, CHANNELS)];
         int64_t other = span > 0 ? t + span : random_time(b);
         double from = now_us();
+        rec_must(store_begin(s, false, &e), &e, "snapshot");
         rec_must(samples_curve(s, id, 1, t, &p, &e) < 0, &e, "curve");
         rec_must(samples_curve(s, id, 1, other, &q, &e) < 0, &e, "curve");
+        rec_must(store_commit(s, &e), &e, "snapshot");
         us[i] = now_us() - from;
     }
     report(name, us, n, QUERY_TARGET);
