@@ -33,11 +33,14 @@ struct house {
     atomic_int requests, closed;
     _Atomic size_t peers;
     struct peer *held; /* by a reference, over its close */
+    uv_async_t release;
+    struct peer *kept[256]; /* a reference for each request that is under way */
+    atomic_int nkept, kept_ever;
     atomic_bool held_closing;
     uint64_t streamed_lost;
 };
 
-/* "echo": n back. "big": `bytes` bytes. "hold": keep a reference. "flood": stream frames. "huge": an answer
+/* "keep": is under way until on_release. "echo": n back. "big": `bytes` bytes. "hold": keep a reference. "flood": stream frames. "huge": an answer
  * over a frame. */
 static void on_request(void *arg, struct peer *p, const struct wire_val *req)
 {
@@ -49,6 +52,11 @@ static void on_request(void *arg, struct peer *p, const struct wire_val *req)
     h->peers = server_peers(h->server);
     if (!strcmp(op, "hold"))
         h->held = peer_ref(p);
+    if (!strcmp(op, "keep")) {
+        h->kept[h->nkept++] = peer_ref(p);
+        h->kept_ever++;
+        return;
+    }
     if (!strcmp(op, "flood")) {
         char pad[1000] = "";
         memset(pad, 'f', sizeof(pad) - 1);
@@ -83,9 +91,18 @@ static void on_close(void *arg, struct peer *p)
     h->closed++;
 }
 
+static void on_release(uv_async_t *a)
+{
+    struct house *h = a->data;
+    while (h->nkept > 0)
+        peer_unref(h->kept[--h->nkept]);
+}
+
 static void on_quit(uv_async_t *a)
 {
     struct house *h = a->data;
+    on_release(a);
+    uv_close((uv_handle_t *)&h->release, NULL);
     if (h->held) {
         struct wire_out o = {0};
         wire_put_int(&o, "late", 1);
@@ -121,6 +138,8 @@ static int setup(void **state)
     uv_loop_init(&h->loop);
     uv_async_init(&h->loop, &h->quit, on_quit);
     h->quit.data = h;
+    uv_async_init(&h->loop, &h->release, on_release);
+    h->release.data = h;
     if (server_open(&h->server, &h->loop, &cfg, &e) < 0) {
         print_error("%s\n", e.text);
         return -1;
@@ -405,6 +424,35 @@ static void test_replies_nobody_reads(void **state)
 }
 
 /* Stream frames that nobody reads: the oldest are dropped, the reader is told how many, it goes on. */
+static void wait_for(atomic_int *what, int n)
+{
+    for (int ms = 0; ms < 5000 && *what != n; ms++)
+        usleep(1000);
+    assert_int_equal(*what, n);
+}
+
+/* So many of a connection are under way at a time; the rest is taken as they are done, in order and whole. */
+static void test_more_requests_than_are_answered(void **state)
+{
+    struct house *h = *state;
+    int fd = dial_hello(h);
+    for (int i = 0; i < 3 * SERVER_PENDING_MAX; i++)
+        request(fd, "keep", i, NULL, 0);
+    request(fd, "echo", 7, NULL, 0);
+    for (int round = 1; round <= 3; round++) {
+        wait_for(&h->kept_ever, round * SERVER_PENDING_MAX);
+        usleep(20000);
+        assert_int_equal(h->kept_ever, round * SERVER_PENDING_MAX);
+        still_serves(h);
+        uv_async_send(&h->release);
+    }
+    struct wire_msg *m = answer(fd);
+    assert_int_equal(wire_int(wire_msg_root(m), "id", 0), 7);
+    wire_msg_free(m);
+    close(fd);
+    wait_for(&h->nkept, 0);
+}
+
 static void test_a_slow_reader_is_told_what_it_lost(void **state)
 {
     struct house *h = *state;
@@ -564,6 +612,7 @@ int main(void)
         T(test_half_a_frame_has_its_time),
         T(test_trickle_does_not_buy_time),
         T(test_replies_nobody_reads),
+        T(test_more_requests_than_are_answered),
         T(test_a_slow_reader_is_told_what_it_lost),
         T(test_an_answer_too_long_says_so),
         T(test_a_thousand_half_open_clients),
