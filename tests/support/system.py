@@ -6,8 +6,8 @@ socket that root has opened, clients as other users.
         run = d.wattq_submit("ada", "sh", "-c", "id -un")
         assert d.wait(run)["state"] == "done"
 
-The users exist in a mount namespace of the test's own only: ada (also in groups lab and wattq-meter), bob, eve, and
-root's right hand joe (in wattq-admin). d.client and what Daemon has asks as root."""
+The users exist in a mount namespace of the test's own only: ada (also in groups lab and wattq-meter), bob, eve,
+root's right hand joe (in wattq-admin), and mal, whose processes test_cannot counts: nobody else is to run any. d.client and what Daemon has asks as root."""
 import collections
 import contextlib
 import os
@@ -23,7 +23,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import BIN, Client, Daemon, until  # noqa: E402,F401
 
-USERS = {"wattq": 64001, "ada": 64011, "bob": 64012, "eve": 64013, "joe": 64014}
+USERS = {"wattq": 64001, "ada": 64011, "bob": 64012, "eve": 64013, "joe": 64014, "mal": 64015}
 GROUPS = {"lab": (64021, "ada"), "wattq-meter": (64022, "ada"), "wattq-admin": (64023, "joe")}
 HOMES = "WATTQ_TEST_HOMES"
 
