@@ -3,8 +3,11 @@
  * = worse than the target).
  *
  *   bench_store [HOURS [QUERIES [HZ]]]     default 24 hours of samples at 10 Hz, 2000 queries per row
+ *   bench_store 8784 10000 1               a year of samples a second: some minutes, 1 GB in /tmp
  *
- * Hot: the file is in the page cache. "channel" is one figure with bounds, "edge" one E(t). */
+ * Hot: the file is in the page cache. Cold: its pages were dropped from there, and the connection is a new one, before
+ * every query. "channel" is one figure with bounds, "edge" one E(t). */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -12,10 +15,12 @@
 
 #include "common/units.h"
 #include "daemon/energy/energy.h"
+#include "daemon/store/tiers.h"
 #include "tests/support/mix.h"
 
 #define CHANNELS     MIX_CHANNELS
 #define QUERY_TARGET 100.0 /* us, p99 */
+#define COLD_TARGET  5000.0
 
 struct bench {
     struct recorder rec;
@@ -97,15 +102,17 @@ static double now_us(void)
     return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
 }
 
-/* One commit per second of samples, as the daemon does, but without waiting in between. */
+/* One commit per second of samples, as the daemon does, but without waiting in between; of more than some days one
+ * in ten minutes. */
 static void write_all(struct bench *b)
 {
-    int64_t seconds = b->ticks / b->hz;
+    int64_t at_once = b->ticks / b->hz > 5 * 86400 ? 600 : 1;
+    int64_t seconds = b->ticks / b->hz / at_once;
     double *us = base_alloc((size_t)seconds * sizeof(*us));
     double start = now_us();
     for (int64_t s = 0; s < seconds; s++) {
-        for (int64_t i = 0; i < b->hz; i++)
-            put_tick(b, s * b->hz + i);
+        for (int64_t i = 0; i < b->hz * at_once; i++)
+            put_tick(b, s * b->hz * at_once + i);
         double from = now_us();
         rec_flush(&b->rec);
         store_checkpoint(b->rec.store);
@@ -113,7 +120,8 @@ static void write_all(struct bench *b)
     }
     printf("%" PRId64 " ticks of %d channels, %.1f s\n", b->ticks, CHANNELS,
            (now_us() - start) * 1e-6);
-    report("commit of 1 s (every 10th FULL)", us, (size_t)seconds, 0);
+    report(at_once == 1 ? "commit of 1 s (every 10th FULL)" : "commit of 10 min", us,
+           (size_t)seconds, 0);
     free(us);
 }
 
@@ -126,6 +134,37 @@ static void report_size(struct bench *b)
     double target = b->hz < 4 ? 1.25 : b->hz < 40 ? 0.85 : b->hz < 400 ? 0.60 : 0.38;
     printf("%-34s %8.3f B/sample  target %.2f  ratio %.2f\n", "whole file", bytes, target,
            bytes / target);
+}
+
+static bool always(void *arg)
+{
+    (void)arg;
+    return true;
+}
+
+/* Tiers, made at once of all that is there. */
+static void build_tiers(struct bench *b)
+{
+    struct err e = {0};
+    struct tiers_group *g;
+    size_t n;
+    double start = now_us();
+    rec_must(tiers_groups(b->rec.store, &g, &n, &e), &e, "groups");
+    for (size_t i = 0; i < n; i++)
+        rec_must(tiers_build(b->rec.store, &g[i], always, NULL, &e), &e, "tiers");
+    free(g);
+    printf("tiers: %.1f s, %.2f us for each tick\n", (now_us() - start) * 1e-6,
+           (now_us() - start) / (double)b->ticks);
+    for (int tier = 1; tier <= TIERS; tier++) {
+        char sql[160];
+        (void)snprintf(
+            sql, sizeof(sql),
+            "SELECT coalesce(sum(length(b)) * 1000 / sum(n), 0) FROM chunk WHERE tier = %d", tier);
+        double bytes = (double)rec_ask(&b->rec, sql) / 1000 / CHANNELS;
+        if (bytes > 0)
+            printf("tier %d, %-5" PRId64 " s %22s %8.2f B/entry   target 5.00  ratio %.2f\n", tier,
+                   tiers_interval_ns(tier) / NS_PER_S, "", bytes, bytes / 5);
+    }
 }
 
 static int64_t random_time(struct bench *b)
@@ -169,6 +208,35 @@ static void query_windows(struct bench *b, struct store *s, size_t n, int64_t sp
     free(us);
 }
 
+static void drop_pages(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) != 0 || posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) != 0)
+        abort();
+    close(fd);
+}
+
+static void query_cold(struct bench *b, size_t n)
+{
+    struct err e = {0};
+    double *us = base_alloc(n * sizeof(*us));
+    for (size_t i = 0; i < n; i++) {
+        struct store *s;
+        struct curve_point p, q;
+        int64_t t = random_time(b), other = random_time(b);
+        int64_t id = b->id[rec_below(&b->seed, CHANNELS)];
+        rec_must(store_open_reader(&s, b->rec.path, &e), &e, "reader");
+        drop_pages(b->rec.path);
+        double from = now_us();
+        rec_must(samples_curve(s, id, 1, t, &p, &e) < 0, &e, "curve");
+        rec_must(samples_curve(s, id, 1, other, &q, &e) < 0, &e, "curve");
+        us[i] = now_us() - from;
+        store_close(s);
+    }
+    report("energy of any window, cold", us, n, COLD_TARGET);
+    free(us);
+}
+
 static void query_figures(struct bench *b, struct store *s, size_t n)
 {
     struct err e = {0};
@@ -202,7 +270,7 @@ static void query_series(struct bench *b, struct store *s)
 {
     struct err e = {0};
     static struct series_pixel px[1000];
-    static const int64_t minutes[] = {10, 60, 720};
+    static const int64_t minutes[] = {10, 60, 720, 43200, 525600};
     for (size_t k = 0; k < ARRAY_LEN(minutes); k++) {
         int64_t span = minutes[k] * 60 * NS_PER_S;
         if (span >= (b->ticks - 100) * b->period_ns)
@@ -239,6 +307,7 @@ int main(int argc, char **argv)
     mix_init(&b->mix, b->seed, b->period_ns);
     open_store(b);
     write_all(b);
+    build_tiers(b);
     rec_close(&b->rec, true);
     report_size(b);
     rec_must(store_open_reader(&s, b->rec.path, &e), &e, "reader");
@@ -246,6 +315,7 @@ int main(int argc, char **argv)
     query_edges(b, s, queries, "E(t), hot");
     query_windows(b, s, queries, 60 * NS_PER_S, "energy of 1 min, hot");
     query_windows(b, s, queries, 0, "energy of any window, hot");
+    query_cold(b, queries / 20 + 20);
     query_figures(b, s, queries);
     query_series(b, s);
     store_close(s);
