@@ -82,6 +82,10 @@ struct shepherd {
     int kills;         /* rounds of SIGKILL so far */
 };
 
+/* shepherd_setup.c: from an open directory to a child at its gate and everything watched; and back. */
+int setup_all(struct shepherd *s, int conn, struct err *e) MUST_USE;
+void setup_undo(struct shepherd *s); /* also of what setup_all has left half done */
+
 /* shepherd_child.c: what happens between fork and exec. */
 /* Never returns. gate: its end; other_end: closed here first; report: write end, CLOEXEC. */
 void child_main(const struct shepherd *s, int gate, int other_end, int report)
