@@ -155,10 +155,11 @@ def test_limits():
 
 
 def test_visibility_is_chosen():
-    """It is in the configuration, and without it wattqd does not start but says so."""
+    """What was answered at the installation is in the configuration; without it wattqd does not start but says so."""
     conf = pathlib.Path("/etc/wattq/wattqd.conf")
     before = conf.read_text()
-    assert sum(line.startswith("visibility =") for line in before.splitlines()) == 1, before
+    chosen = [line for line in before.splitlines() if line.startswith("visibility =")]
+    assert chosen == ["visibility = summary"], before  # the question's default is private
     conf.write_text("".join(line for line in before.splitlines(True) if not line.startswith("visibility")))
     r = sh("runuser -u wattq -- wattqd --mode system", check=False)
     conf.write_text(before)
@@ -389,6 +390,7 @@ def test_purge():
     until(lambda: log(run) == "begin\nend\n")  # not killed
     sh("dpkg -i /root/next.deb </dev/null")
     until(lambda: wattq("root", "info", check=False).returncode == 0)
+    assert "\nvisibility = private\n" in pathlib.Path("/etc/wattq/wattqd.conf").read_text()  # nobody was there to ask
     r = ended(run)
     assert (r["state"], r["exit_code"]) == ("failed", 6), r
     assert len(json.loads(wattq("root", "runs", "--json"))["runs"]) == len(json.loads(before)["runs"])
