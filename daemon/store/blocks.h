@@ -7,7 +7,7 @@
 #include "daemon/store/codec.h"
 #include "daemon/store/store.h"
 
-#define BLOCKS_CACHE_BYTES (2u << 20)
+#define BLOCKS_CACHE_BYTES (1u << 20)
 #define BLOCKS_TAIL_MAX    4096 /* rows; the writer keeps a few hundred */
 
 struct blocks; /* the cache; made by store.c, freed with the store */

@@ -315,7 +315,7 @@ static int open_file(struct store *s, const char *path, int flags, struct err *e
     sqlite3_busy_timeout(s->db, BUSY_MS);
     return stmt_exec(s,
                      "PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;"
-                     "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-4096",
+                     "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-2048",
                      e);
 }
 
