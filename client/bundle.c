@@ -207,25 +207,6 @@ static int put_manifest(struct localdb *db, char manifest[65], struct err *e)
 
 /* ---- all of it ----------------------------------------------------------------------------------- */
 
-/* A request about all runs, some at a time. */
-static int tell_runs(struct conn *c, const char *op, size_t at_once, const struct sel *runs,
-                     const char *reason, struct err *e)
-{
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < runs->n; i += at_once) {
-        struct wire_msg *m CLEANUP(wire_msg_freep) = NULL;
-        struct wire_out *o = conn_begin(c, op);
-        if (reason)
-            wire_put_str(o, "reason", reason);
-        wire_begin_array(o, "runs");
-        for (size_t k = i; k < runs->n && k < i + at_once; k++)
-            wire_put_int(o, NULL, runs->ids[k]);
-        wire_end(o);
-        rc = conn_call(c, &m, e);
-    }
-    return rc;
-}
-
 static int pin(struct conn *c, const struct sel *runs, const char *path, const char *manifest,
                struct err *e)
 {
@@ -233,7 +214,7 @@ static int pin(struct conn *c, const struct sel *runs, const char *path, const c
     const char *name = strrchr(path, '/');
     (void)snprintf(reason, sizeof reason, "bundle %.60s sha256:%s", name ? name + 1 : path,
                    manifest);
-    return tell_runs(c, "pin", PIN_AT_ONCE, runs, reason, e);
+    return sel_tell(c, "pin", PIN_AT_ONCE, runs, reason, e);
 }
 
 static int build(const struct app *app, struct conn *c, const struct sel *runs, const char *path,
@@ -281,7 +262,7 @@ int bundle_write(const struct app *app, struct conn *c, const struct sel *runs, 
     char manifest[65];
     struct verify_report r = {0};
     /* A figure of a run that has just ended may still get better: what is published is what stays. */
-    int rc = tell_runs(c, "settle", SETTLE_AT_ONCE, runs, NULL, e);
+    int rc = sel_tell(c, "settle", SETTLE_AT_ONCE, runs, NULL, e);
     if (rc == 0)
         rc = build(app, c, runs, path, manifest, e);
     if (rc == 0)

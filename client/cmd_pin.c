@@ -5,20 +5,6 @@
 
 #define PIN_AT_ONCE 10000
 
-/* The runs from `from` on, as many as one request may name. */
-static int tell_some(struct app *app, struct conn *c, bool keep, const struct sel *runs,
-                     size_t from, struct err *e)
-{
-    struct wire_msg *m CLEANUP(wire_msg_freep) = NULL;
-    size_t n = runs->n - from < PIN_AT_ONCE ? runs->n - from : PIN_AT_ONCE;
-    const struct sel some = {.ids = runs->ids + from, .n = n};
-    struct wire_out *o = conn_begin(c, keep ? "pin" : "unpin");
-    sel_put(&some, o);
-    if (keep)
-        wire_put_str(o, "reason", args_str(&app->args, OPT_REASON, "by hand"));
-    return conn_call(c, &m, e);
-}
-
 int runs_pinning(struct app *app, bool keep, struct err *e)
 {
     struct conn *c CLEANUP(conn_closep) = NULL;
@@ -31,8 +17,9 @@ int runs_pinning(struct app *app, bool keep, struct err *e)
     int rc = cmd_connect(app, &c, e);
     if (rc == 0)
         rc = sel_runs(&runs, c, a->pos + 1, a->npos - 1, e);
-    for (size_t i = 0; rc == 0 && i < runs.n; i += PIN_AT_ONCE)
-        rc = tell_some(app, c, keep, &runs, i, e);
+    if (rc == 0)
+        rc = sel_tell(c, keep ? "pin" : "unpin", PIN_AT_ONCE, &runs,
+                      keep ? args_str(a, OPT_REASON, "by hand") : NULL, e);
     if (rc < 0)
         return rc;
     if (app->json) {

@@ -462,3 +462,20 @@ void sel_put(const struct sel *s, struct wire_out *o)
         wire_put_int(o, NULL, s->ids[i]);
     wire_end(o);
 }
+
+int sel_tell(struct conn *c, const char *op, size_t at_once, const struct sel *runs,
+             const char *reason, struct err *e)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < runs->n; i += at_once) {
+        struct wire_msg *m CLEANUP(wire_msg_freep) = NULL;
+        const struct sel some = {.ids = runs->ids + i,
+                                 .n = runs->n - i < at_once ? runs->n - i : at_once};
+        struct wire_out *o = conn_begin(c, op);
+        if (reason)
+            wire_put_str(o, "reason", reason);
+        sel_put(&some, o);
+        rc = conn_call(c, &m, e);
+    }
+    return rc;
+}

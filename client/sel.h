@@ -34,6 +34,9 @@ int sel_filter(char **out, char *const *words, size_t n, struct err *e) MUST_USE
 int sel_where(char **out, struct conn *c, char *const *words, size_t n, struct err *e) MUST_USE;
 /* Write the ids as the array `runs` of a request. */
 void sel_put(const struct sel *s, struct wire_out *o);
+/* `op` on all of them, at most at_once in each request, with a reason unless it is NULL; what is answered is not kept. */
+int sel_tell(struct conn *c, const char *op, size_t at_once, const struct sel *runs,
+             const char *reason, struct err *e) MUST_USE;
 
 /* The `runs` request, page by page: fn gets every summary, newest first, until `most` were seen or it
  * returns something else than 0 (which is passed on). put adds conditions; NULL = none. */

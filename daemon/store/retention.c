@@ -80,15 +80,21 @@ static int goes_on(struct store *s, const struct span *x, struct err *e)
     return stmt_step(st, e);
 }
 
-/* Does something finer still stand for a part of it? */
-static int has_finer(struct store *s, const struct span *x, struct err *e)
+/* The finer chunks of a stretch: ?1 .. ?5 of the SPAN_ statements about them. */
+static void bind_span(sqlite3_stmt *st, const struct span *x)
 {
-    STMT_USE(st, s, SPAN_FINER);
     stmt_bind_int(st, 1, x->grp);
     stmt_bind_int(st, 2, x->finer);
     stmt_bind_int(st, 3, x->epoch);
     stmt_bind_int(st, 4, x->t0_ns);
     stmt_bind_int(st, 5, x->t1_ns);
+}
+
+/* Does something finer still stand for a part of it? */
+static int has_finer(struct store *s, const struct span *x, struct err *e)
+{
+    STMT_USE(st, s, SPAN_FINER);
+    bind_span(st, x);
     return stmt_step(st, e);
 }
 
@@ -188,11 +194,7 @@ static int read_heads(struct store *s, const struct span *x, struct merged **out
     int rc;
     *n = 0;
     STMT_USE(st, s, SPAN_HEADS);
-    stmt_bind_int(st, 1, x->grp);
-    stmt_bind_int(st, 2, x->finer);
-    stmt_bind_int(st, 3, x->epoch);
-    stmt_bind_int(st, 4, x->t0_ns);
-    stmt_bind_int(st, 5, x->t1_ns);
+    bind_span(st, x);
     while ((rc = stmt_step(st, e)) > 0) {
         int64_t channel = stmt_int(st, 0);
         if (*n == 0 || all[*n - 1].channel != channel) {
@@ -234,11 +236,7 @@ static int write_head(struct store *s, const struct span *x, const struct merged
 static int delete_finer(struct store *s, const struct span *x, struct err *e)
 {
     STMT_USE(st, s, SPAN_DELETE);
-    stmt_bind_int(st, 1, x->grp);
-    stmt_bind_int(st, 2, x->finer);
-    stmt_bind_int(st, 3, x->epoch);
-    stmt_bind_int(st, 4, x->t0_ns);
-    stmt_bind_int(st, 5, x->t1_ns);
+    bind_span(st, x);
     return stmt_run(st, e);
 }
 

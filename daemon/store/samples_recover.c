@@ -43,14 +43,6 @@ static int load_boot(struct rescue *r, struct err *e)
     return rc > 0 ? 0 : rc < 0 ? rc : err_set(e, WATTQ_E_CORRUPT, "samples of no epoch");
 }
 
-static int read_kind(const char *name)
-{
-    for (int k = CHANNEL_COUNTER; k <= CHANNEL_CPU_TIME; k++)
-        if (name && strcmp(name, channel_kind_name((enum channel_kind)k)) == 0)
-            return k;
-    return CHANNEL_COMPANION;
-}
-
 static int load_slots(struct rescue *r, struct err *e)
 {
     size_t cap = CODEC_CHANNELS_MAX;
@@ -61,11 +53,12 @@ static int load_slots(struct rescue *r, struct err *e)
     stmt_bind_int(st, 1, r->grp);
     int rc;
     while ((rc = stmt_step(st, e)) > 0 && r->n < cap) {
-        int kind = read_kind(stmt_text(st, 2));
+        enum channel_kind kind;
+        if (!rows_kind(stmt_text(st, 2), &kind))
+            kind = CHANNEL_COMPANION;
         r->ids[r->n] = stmt_int(st, 1);
         r->kinds[r->n] = (uint8_t)kind;
-        r->rules[r->n] =
-            (struct walk_rule){(enum channel_kind)kind, walk_stall_ns(stmt_int(st, 3))};
+        r->rules[r->n] = (struct walk_rule){kind, walk_stall_ns(stmt_int(st, 3))};
         r->period_ns = stmt_int(st, 3);
         r->n++;
     }
