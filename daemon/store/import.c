@@ -371,10 +371,11 @@ static int check_run(const struct table *t, const struct wire_val *row, struct e
     if (strlen(wire_as_str(value_of(t, row, "label"), "")) > SPEC_LABEL_MAX ||
         strlen(wire_as_str(value_of(t, row, "project"), "")) > SPEC_LABEL_MAX)
         return err_set(e, WATTQ_E_INVALID, "run %s has a label that is too long", uuid);
-    int rc = runs_spec_parse(wire_as_str(value_of(t, row, "spec"), ""), &spec, e);
-    if (rc == 0)
-        spec_fini(&spec);
-    return rc;
+    struct err why = {0};
+    if (runs_spec_parse(wire_as_str(value_of(t, row, "spec"), ""), &spec, &why) != 0)
+        return err_set(e, WATTQ_E_INVALID, "run %s: %.160s", uuid, why.text); /* sent, not stored */
+    spec_fini(&spec);
+    return 0;
 }
 
 static int check_energy(const struct table *t, const struct wire_val *row, struct err *e)

@@ -3,6 +3,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -207,6 +208,9 @@ class Import(unittest.TestCase):
             refused(lines.replace('"done"', '"undone"', 1), "bad.jsonl:1:", name="bad.jsonl")
             refused(lines + '{"table": "runs"', ":", "column", name="bad.jsonl")
             refused('{"table": "nope"}\n', "bad.jsonl:1: 'nope' is no table", name="bad.jsonl")
+            emptied = re.sub(r'\\"argv\\":\[[^]]*\]', '\\\\"argv\\\\":[]', lines, count=1)
+            self.assertNotEqual(emptied, lines)
+            refused(emptied, "bad.jsonl: row 1 of table run", "(argv)", name="bad.jsonl")
             db = self.path("bad.db")
             shutil.copy(self.path("a.db"), db)
             con = sqlite3.connect(db)
