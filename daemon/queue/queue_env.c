@@ -83,20 +83,22 @@ void queue_env_free(struct queue_env *v)
     free(v);
 }
 
-static int write_file(const char *dir, const struct queue_env *v, struct err *e)
+static int write_file(const char *dir, const struct queue_env *v, struct durable *files,
+                      struct err *e)
 {
     int fd CLEANUP(base_closep) = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || base_replace_file(fd, v->hash, v->block, v->bytes, 0600) < 0)
+    if (fd < 0 || durable_add(files, fd, v->hash, v->block, v->bytes, 0600, 0) < 0)
         return err_errno(e, WATTQ_E_IO, "the environment could not be kept in %s", dir);
     return 0;
 }
 
-int queue_env_refer(struct store *s, const char *dir, const struct queue_env *v, struct err *e)
+int queue_env_refer(struct store *s, const char *dir, const struct queue_env *v,
+                    struct durable *files, struct err *e)
 {
     int64_t refs = 0;
     int rc = runs_env_refs(s, v->hash, &refs, e);
     if (rc == 0 && refs == 0)
-        rc = write_file(dir, v, e);
+        rc = write_file(dir, v, files, e);
     if (rc < 0)
         return rc;
     char *path CLEANUP(base_freep) = base_printf("env/%s", v->hash);

@@ -6,6 +6,7 @@
 #ifndef DAEMON_QUEUE_QUEUE_PRIVATE_H
 #define DAEMON_QUEUE_QUEUE_PRIVATE_H
 
+#include "common/durable.h"
 #include "daemon/energy/baseline_take.h"
 #include "daemon/queue/machine.h"
 #include "daemon/queue/queue.h"
@@ -365,16 +366,18 @@ struct queue_env {
 };
 struct queue_env *queue_env_new(char *const *env, size_t n);
 void queue_env_free(struct queue_env *v);
-/* Storage thread: write the file if nobody refers to it yet, then refer to it once more. */
+/* Storage thread: write the file if nobody refers to it yet, then refer to it once more. `files` must be durable before
+ * that is committed. */
 int queue_env_refer(struct store *s, const char *dir, const struct queue_env *v,
-                    struct err *e) MUST_USE;
+                    struct durable *files, struct err *e) MUST_USE;
 char **queue_env_read(const char *dir, const char *hash, struct err *e); /* one free() for all */
 /* Storage thread: remove the file unless somebody refers to it. */
 void queue_env_remove(struct store *s, const char *dir, const char *hash);
 
-/* queue_warrants.c, storage thread: does each run have a warrant; then to files. Nothing in user mode. */
+/* queue_warrants.c, storage thread: does each run have a warrant; then to files, likewise. Nothing in user mode. */
 int queue_warrants_keep(const struct queue *q, const struct warrants *w, const struct spec *specs,
-                        struct queue_env *const *envs, size_t n, struct err *e) MUST_USE;
+                        struct queue_env *const *envs, size_t n, struct durable *files,
+                        struct err *e) MUST_USE;
 /* May it be started once more under the warrant it had? */
 int queue_warrants_again(const struct queue *q, const struct run_row *old, struct err *e) MUST_USE;
 void queue_warrants_tick(struct queue *q, int64_t now_ns); /* loop thread */

@@ -70,7 +70,8 @@ static void free_job(struct submit_job *j)
 
 /* ---- storage thread ----------------------------------------------------------------------------- */
 
-static int insert_one(struct store *s, struct submit_job *j, size_t i, struct err *e)
+static int insert_one(struct store *s, struct submit_job *j, size_t i, struct durable *files,
+                      struct err *e)
 {
     struct run_new n = {.spec = &j->specs[i],
                         .uid = j->uid,
@@ -82,7 +83,7 @@ static int insert_one(struct store *s, struct submit_job *j, size_t i, struct er
                         .code_hash = j->has_code ? j->code.code.hash : NULL,
                         .warrant = j->q->warrants_dir ? warrants_name(j->warrants, i) : NULL};
     int64_t id = 0;
-    int rc = j->envs[i] ? queue_env_refer(s, j->q->envs_dir, j->envs[i], e) : 0;
+    int rc = j->envs[i] ? queue_env_refer(s, j->q->envs_dir, j->envs[i], files, e) : 0;
     if (rc == 0)
         rc = runs_insert(s, &n, &id, e);
     if (rc == 0 && j->claim) {
@@ -100,14 +101,18 @@ static int insert_one(struct store *s, struct submit_job *j, size_t i, struct er
 static int submit_work(struct store *s, struct storage_job *job, struct err *e)
 {
     struct submit_job *j = container_of(job, struct submit_job, job);
-    int rc = queue_warrants_keep(j->q, j->warrants, j->specs, j->envs, j->n, e);
+    struct durable files CLEANUP(durable_fini) = {0};
+    int rc = queue_warrants_keep(j->q, j->warrants, j->specs, j->envs, j->n, &files, e);
     if (rc == 0 && j->has_code)
         rc = runs_code_put(s, &j->code.code, e);
     if (rc == 0 && j->sweep_json)
         rc = runs_sweep_insert(s, j->uid, j->sweep_label, j->sweep_json, clock_utc_ns(), &j->sweep,
                                e);
     for (size_t i = 0; rc == 0 && i < j->n; i++)
-        rc = insert_one(s, j, i, e);
+        rc = insert_one(s, j, i, &files, e);
+    /* The commit follows, and may speak of them only now. */
+    if (rc == 0 && durable_wait(&files) < 0)
+        rc = err_errno(e, WATTQ_E_IO, "the environment could not be kept");
     return rc;
 }
 

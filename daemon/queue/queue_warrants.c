@@ -14,7 +14,8 @@ static int64_t now_utc_s(void)
 }
 
 int queue_warrants_keep(const struct queue *q, const struct warrants *w, const struct spec *specs,
-                        struct queue_env *const *envs, size_t n, struct err *e)
+                        struct queue_env *const *envs, size_t n, struct durable *files,
+                        struct err *e)
 {
     if (!q->warrants_dir)
         return 0;
@@ -23,7 +24,7 @@ int queue_warrants_keep(const struct queue *q, const struct warrants *w, const s
         if (rc < 0)
             return rc;
     }
-    return warrants_store(w, n, q->warrants_dir, e);
+    return warrants_store(w, n, q->warrants_dir, files, e);
 }
 
 int queue_warrants_again(const struct queue *q, const struct run_row *old, struct err *e)

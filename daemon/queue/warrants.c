@@ -94,27 +94,32 @@ const char *warrants_name(const struct warrants *w, size_t i)
 
 /* ---- files --------------------------------------------------------------------------------------- */
 
-/* The file's time is when it expires, so that a sweep of the directory opens only those; it is read again
- * before it is removed. */
-static int keep(int dir, const struct entry *x)
+/* Of an earlier submission under the same warrant, whole: its name is the hash of it. */
+static bool is_there(int dir, const struct entry *x)
 {
-    const struct timespec until = {.tv_sec = x->w->until_utc_s};
-    const struct timespec times[2] = {until, until};
-    if (faccessat(dir, x->name, F_OK, 0) == 0)
-        return 0;
-    if (base_replace_file(dir, x->name, x->w, warrant_bytes(x->w), 0600) < 0)
-        return -1;
-    return utimensat(dir, x->name, times, AT_SYMLINK_NOFOLLOW);
+    size_t bytes = 0;
+    char *data CLEANUP(base_freep) = base_read_file(dir, x->name, sizeof(*x->w), &bytes);
+    return data && bytes == warrant_bytes(x->w) && memcmp(data, x->w, bytes) == 0;
 }
 
-int warrants_store(const struct warrants *w, size_t runs, const char *dir, struct err *e)
+/* The file's time is when it expires, so that a sweep of the directory opens only those; it is read again
+ * before it is removed. */
+static int keep(int dir, const struct entry *x, struct durable *files)
+{
+    if (is_there(dir, x))
+        return durable_add_old(files, dir, x->name);
+    return durable_add(files, dir, x->name, x->w, warrant_bytes(x->w), 0600, x->w->until_utc_s);
+}
+
+int warrants_store(const struct warrants *w, size_t runs, const char *dir, struct durable *files,
+                   struct err *e)
 {
     if (mkdir(dir, 0700) < 0 && errno != EEXIST)
         return err_errno(e, WATTQ_E_IO, "cannot make %s", dir);
     int fd CLEANUP(base_closep) = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int rc = fd < 0 ? -1 : 0;
     for (size_t i = 0; rc == 0 && i < w->n && i * WARRANT_RUNS_MAX < runs; i++)
-        rc = keep(fd, &w->at[i]);
+        rc = keep(fd, &w->at[i], files);
     return rc < 0 ? err_errno(e, WATTQ_E_IO, "a warrant could not be kept in %s", dir) : 0;
 }
 

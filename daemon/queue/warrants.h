@@ -9,6 +9,7 @@
 #ifndef DAEMON_QUEUE_WARRANTS_H
 #define DAEMON_QUEUE_WARRANTS_H
 
+#include "common/durable.h"
 #include "common/spec.h"
 #include "common/warrant.h"
 
@@ -30,8 +31,10 @@ int warrants_cover(const struct warrants *w, size_t i, const struct spec *s, con
 /* Of a run that is covered: the name of its warrant's file; lives with w. */
 const char *warrants_name(const struct warrants *w, size_t i);
 
-/* Those of the first `runs` runs to files, durable. The directory is made when it is missing. */
-int warrants_store(const struct warrants *w, size_t runs, const char *dir, struct err *e) MUST_USE;
+/* Those of the first `runs` runs to files, which are durable once durable_wait(files) says so. The directory is made
+ * when it is missing. */
+int warrants_store(const struct warrants *w, size_t runs, const char *dir, struct durable *files,
+                   struct err *e) MUST_USE;
 /* WATTQ_E_NOT_FOUND: it has expired; submit the run again. */
 int warrants_load(const char *dir, const char *name, int64_t now_utc_s, struct warrant *out,
                   struct err *e) MUST_USE;
