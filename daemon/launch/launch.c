@@ -12,6 +12,7 @@
 
 #include "common/units.h"
 #include "daemon/launch/launch_private.h"
+#include "daemon/launch/ready.h"
 #include "daemon/launch/spawn.h"
 
 #define PATIENCE_NS   (2 * NS_PER_S) /* for a shepherd that was being started when we were killed */
@@ -56,6 +57,7 @@ int launch_open(struct launch **out, uv_loop_t *loop, const struct launch_config
     struct launch *l = base_alloc(sizeof(*l));
     l->loop = loop;
     l->runs_fd = fd;
+    l->ready_fd = -1;
     l->runs_dir = base_strdup(cfg->runs_dir);
     l->shepherd_path = base_strdup(cfg->shepherd_path);
     l->on_event = cfg->on_event;
@@ -127,10 +129,17 @@ static void forget(struct launch_run *r)
     uv_close((uv_handle_t *)&r->timer, on_run_closed);
 }
 
+static void drop_ready(struct launch *l)
+{
+    base_closep(&l->ready_fd);
+    l->ready_fd = -1;
+}
+
 void launch_close(struct launch *l, void (*closed)(void *arg), void *arg)
 {
     l->closed = closed;
     l->closed_arg = arg;
+    drop_ready(l);
     while (l->runs)
         forget(l->runs);
     root_close(l);
@@ -259,6 +268,29 @@ int launch_open_file(struct launch *l, int64_t run_id, const char *name, struct 
 
 /* ---- starting ----------------------------------------------------------------------------------- */
 
+/* Not where systemd-run is to start it. Failure is none: then a start takes longer. */
+void launch_get_ready(struct launch *l)
+{
+    char word[] = READY_ARGUMENT, *argv[] = {l->shepherd_path, word, l->runs_dir, NULL};
+    int pair[2];
+    if (l->root.dir || l->systemd || !ready_has_gone(l->ready_fd))
+        return;
+    drop_ready(l);
+    if (ready_pair(pair) < 0)
+        return;
+    l->ready_fd = pair[0];
+    if (spawn_detached(argv, &pair[1], 1, NULL) < 0)
+        drop_ready(l);
+    close(pair[1]);
+}
+
+static bool tell_ready(struct launch *l, char *const argv[], const int *fds, size_t n)
+{
+    bool told = l->ready_fd >= 0 && ready_tell(l->ready_fd, argv, fds, n) == 0;
+    drop_ready(l);
+    return told;
+}
+
 static int spawn_shepherd(const struct launch_run *r, int memfd, int conn, struct err *e)
 {
     char unit[96], delegate[] = "--property=Delegate=yes", mode[] = "--property=KillMode=process";
@@ -271,6 +303,8 @@ static int spawn_shepherd(const struct launch_run *r, int memfd, int conn, struc
                       r->dir,   conn_fd, NULL};
     snprintf(unit, sizeof(unit), "--unit=wattq-run-%" PRId64 "-%" PRId64 "-%d", r->id, r->token,
              (int)getpid());
+    if (!r->by_systemd && tell_ready(r->l, direct, fds, ARRAY_LEN(fds)))
+        return 0;
     return spawn_detached(r->by_systemd ? scoped : direct, fds, ARRAY_LEN(fds), e);
 }
 

@@ -82,6 +82,9 @@ struct launch_order {
     /* borrowed for the call; NULL = there is none, and so no start */
     const struct warrant *warrant;
 };
+/* A start is in sight: in user mode a shepherd is made ready for it (ready.h), in system mode the launcher does so.
+ * Costs the loop a fork, so it is called where the loop would wait for the disk. */
+void launch_get_ready(struct launch *l);
 /* Start its shepherd; LAUNCH_AT_GATE, LAUNCH_REFUSED or LAUNCH_LOST follows. b is copied into a memfd. What
  * is added to the user's environment stands in b->extra_env: b->env is what was signed. */
 int launch_start(struct launch *l, const struct launch_block *b, const struct launch_order *o,

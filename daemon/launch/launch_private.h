@@ -97,6 +97,7 @@ struct launch {
     void (*on_ready)(void *arg);
     void *arg;
     int runs_fd;
+    int ready_fd; /* user mode: to a shepherd that stands ready (ready.h); -1 = none does */
     struct root root;
     const char *mode;
     bool systemd; /* a user manager answers */

@@ -170,7 +170,7 @@ int launcher_open(struct launcher *l, struct err *e)
 
 void launcher_close(struct launcher *l)
 {
-    int *fds[] = {&l->shepherds_fd, &l->runs_fd,    &l->state_fd,
+    int *fds[] = {&l->shepherds_fd, &l->ready_fd,   &l->runs_fd,  &l->state_fd,
                   &l->sign_fd,      &l->control_fd, &l->signal_fd};
     for (size_t i = 0; i < PEERS; i++)
         base_closep(&l->peers[i].fd);
@@ -311,8 +311,10 @@ static void on_record(struct launcher *l, struct launcher_peer *p)
     for (size_t i = 0; i < n; i++)
         close(fds[i]);
     base_closep(&out);
-    if (p->fd >= 0 && !p->control)
-        p->until_ns = clock_mono_ns() + SIGN_IDLE_NS;
+    if (p->fd < 0 || p->control)
+        return;
+    p->until_ns = clock_mono_ns() + SIGN_IDLE_NS;
+    start_ready(l); /* after the answer: while wattqd writes down what was signed */
 }
 
 /* ---- the loop ------------------------------------------------------------------------------------ */

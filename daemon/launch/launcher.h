@@ -13,9 +13,11 @@
  * time, this leaf, starts left -> user: passwd entry there, not refused -> what wattqd adds (extra_env, nice)
  * is on its list -> run's directory <runs>/<id> opened from our own configuration, O_NOFOLLOW, owner wattq ->
  * token above every token before -> journal record, fsynced -> log and metrics made anew, O_EXCL|O_NOFOLLOW,
- * owner the user, group wattq, 0640 -> fork, exec of wattq-shepherd as root with those files open and a launch
- * block of our own making; it becomes the user in the run's process and the daemon's user itself
- * (user_switch.h). What fails before the journal has used no token.
+ * owner the user, group wattq, 0640 -> wattq-shepherd as root with those files open and a launch block of our own
+ * making, forked and exec'd, or one that stands ready and is told now; it becomes the user in the run's process and
+ * the daemon's user itself (user_switch.h). What fails before the journal has used no token.
+ *
+ * After an answer to SIGN a shepherd is made ready (ready.h): a START is to be expected, and it would wait for that.
  *
  * The journal <state>/starts holds one fixed record per start (launcher_journal.h): the high-water mark of
  * tokens and the number of starts under each warrant come from it; it is rewritten without expired warrants

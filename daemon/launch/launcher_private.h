@@ -64,6 +64,8 @@ struct launcher {
     gid_t daemon_gid;
     char cgroup[512]; /* "" = none */
     int shepherds_fd; /* the leaf shepherds live in, O_PATH; -1 */
+    int ready_fd;     /* to one that stands ready (ready.h); -1 = none does */
+    pid_t ready_pid;
     int runs_fd, state_fd;
     int sign_fd, control_fd, signal_fd;
     uint8_t key[SHA256_BYTES];
@@ -90,6 +92,8 @@ int key_user(const struct launcher *l, int64_t uid, struct err *e) MUST_USE;
 int start_run(struct launcher *l, const struct launcher_record *r, const int fds[2],
               pid_t *shepherd, struct err *e) MUST_USE;
 int start_exec_dir(struct launcher *l, const struct launcher_record *r, struct err *e) MUST_USE;
+/* Somebody has just had something signed: one more shepherd that stands ready, unless there is one. */
+void start_ready(struct launcher *l);
 
 /* launcher_watch.c */
 void watch_add(struct launcher *l, const struct launcher_record *r, pid_t shepherd, int pipe_fd);

@@ -12,6 +12,7 @@
 #include "daemon/launch/cgroup.h"
 #include "daemon/launch/frames.h"
 #include "daemon/launch/launcher_private.h"
+#include "daemon/launch/ready.h"
 #include "daemon/launch/spawn.h"
 
 #define SEALS      (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
@@ -148,56 +149,120 @@ int start_exec_dir(struct launcher *l, const struct launcher_record *r, struct e
 
 /* What it has open, in this order from LAUNCH_FD on (main_shepherd.c). */
 enum { BLOCK, CONN, DIR_FD, LOG_FD, METRICS_FD, WITNESS_FD, OPEN_FDS };
+_Static_assert(OPEN_FDS <= READY_FDS, "they fit into one order");
+
+struct arguments {
+    char program[WATTQ_PATH_MAX], dir[WATTQ_PATH_MAX], user[24], daemon[24];
+    char *argv[12];
+};
+
+static void set_program(const struct launcher *l, struct arguments *a)
+{
+    snprintf(a->program, sizeof(a->program), "%s/wattq-shepherd", l->cfg.libexec);
+    snprintf(a->daemon, sizeof(a->daemon), "%u", l->daemon_uid);
+    a->argv[0] = a->program;
+}
+
+/* execve and the like take strings that they do not write to. */
+static char *constant(const char *s)
+{
+    return (char *)(uintptr_t)s;
+}
+
+static void set_run(const struct launcher *l, const struct launcher_record *r, struct arguments *a)
+{
+    size_t n = 1;
+    set_program(l, a);
+    snprintf(a->dir, sizeof(a->dir), "%s/%" PRId64, l->cfg.runs, r->run_id);
+    snprintf(a->user, sizeof(a->user), "%" PRId64, r->uid);
+    const char *const pairs[][2] = {{a->dir, "4"},
+                                    {"--user", a->user},
+                                    {"--daemon-user", a->daemon},
+                                    {l->cgroup[0] ? "--cgroup" : NULL, l->cgroup},
+                                    {l->cfg.pam_dir ? "--pam-dir" : NULL, l->cfg.pam_dir}};
+    for (size_t i = 0; i < ARRAY_LEN(pairs); i++)
+        for (size_t k = 0; k < 2 && pairs[i][0]; k++)
+            a->argv[n++] = constant(pairs[i][k]);
+    a->argv[n] = NULL;
+}
 
 /* Never returns. Nothing of ours but those descriptors and stderr comes along, and no environment. */
-static void be_shepherd(const struct launcher *l, const struct launcher_record *r,
-                        const int fds[OPEN_FDS])
+static void be_shepherd(char *const argv[], const int *fds, size_t n)
 {
-    char dir[WATTQ_PATH_MAX], program[WATTQ_PATH_MAX], user[24], daemon[24], conn[] = "4";
-    char o_user[] = "--user", o_daemon[] = "--daemon-user", o_cgroup[] = "--cgroup";
-    char o_pam[] = "--pam-dir", path[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
-    char *env[] = {path, NULL}, *argv[12] = {program, dir, conn, o_user, user, o_daemon, daemon};
-    size_t n = 7;
+    char path[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin", *env[] = {path, NULL};
     int high[OPEN_FDS], null = open("/dev/null", O_RDWR);
-    snprintf(program, sizeof(program), "%s/wattq-shepherd", l->cfg.libexec);
-    snprintf(dir, sizeof(dir), "%s/%" PRId64, l->cfg.runs, r->run_id);
-    snprintf(user, sizeof(user), "%" PRId64, r->uid);
-    snprintf(daemon, sizeof(daemon), "%u", l->daemon_uid);
-    char *cgroup = base_strdup(l->cgroup), *pam = base_strdup(l->cfg.pam_dir ? l->cfg.pam_dir : "");
-    if (cgroup[0]) {
-        argv[n++] = o_cgroup;
-        argv[n++] = cgroup;
-    }
-    if (pam[0]) {
-        argv[n++] = o_pam;
-        argv[n++] = pam;
-    }
     bool ok = null >= 0 && dup2(null, 0) >= 0 && dup2(null, 1) >= 0;
-    for (int i = 0; i < OPEN_FDS; i++)
+    for (size_t i = 0; i < n; i++)
         ok = ok && (high[i] = fcntl(fds[i], F_DUPFD, FIRST_HIGH)) >= 0;
-    for (int i = 0; i < OPEN_FDS && ok; i++)
-        ok = dup2(high[i], LAUNCH_FD + i) >= 0;
-    spawn_close_from(LAUNCH_FD + OPEN_FDS);
+    for (size_t i = 0; i < n && ok; i++)
+        ok = dup2(high[i], LAUNCH_FD + (int)i) >= 0;
+    spawn_close_from(LAUNCH_FD + (int)n);
     spawn_reset_signals();
     if (ok)
-        execve(program, argv, env);
-    dprintf(2, "<3>wattq-launcher: cannot start %s: %s\n", program, strerror(errno));
+        execve(argv[0], argv, env);
+    dprintf(2, "<3>wattq-launcher: cannot start %s: %s\n", argv[0], strerror(errno));
     _exit(127);
 }
 
-static int fork_shepherd(struct launcher *l, const struct launcher_record *r, int fds[OPEN_FDS],
-                         pid_t *shepherd, struct err *e)
+static pid_t fork_shepherd(const struct launcher *l, char *const argv[], const int *fds, size_t n)
 {
     const struct cgroup leaf = {.fd = l->shepherds_fd};
-    int witness[2];
-    if (pipe2(witness, O_CLOEXEC | O_NONBLOCK) < 0)
-        return err_errno(e, WATTQ_E_IO, "cannot make a pipe");
-    fds[WITNESS_FD] = witness[1];
     pid_t pid = leaf.fd >= 0 ? cgroup_fork(&leaf) : -1;
     if (pid < 0)
         pid = fork();
     if (pid == 0)
-        be_shepherd(l, r, fds);
+        be_shepherd(argv, fds, n);
+    return pid;
+}
+
+static void drop_ready(struct launcher *l)
+{
+    base_closep(&l->ready_fd);
+    l->ready_fd = -1;
+}
+
+void start_ready(struct launcher *l)
+{
+    struct arguments a = {0};
+    char word[] = READY_ARGUMENT;
+    int pair[2];
+    if (!ready_has_gone(l->ready_fd))
+        return;
+    drop_ready(l);
+    if (ready_pair(pair) < 0)
+        return;
+    set_program(l, &a);
+    a.argv[1] = word;
+    a.argv[2] = constant(l->cfg.runs);
+    a.argv[3] = a.daemon;
+    a.argv[4] = constant(l->cfg.pam_dir);
+    l->ready_pid = fork_shepherd(l, a.argv, &pair[1], 1);
+    close(pair[1]);
+    l->ready_fd = pair[0];
+    if (l->ready_pid < 0)
+        drop_ready(l);
+}
+
+/* One that stands ready is told of the run only now, when its start is in the journal. -1 = there is none. */
+static pid_t tell_ready(struct launcher *l, char *const argv[], const int *fds, size_t n)
+{
+    bool told = l->ready_fd >= 0 && ready_tell(l->ready_fd, argv, fds, n) == 0;
+    drop_ready(l);
+    return told ? l->ready_pid : -1;
+}
+
+static int give_shepherd(struct launcher *l, const struct launcher_record *r, int fds[OPEN_FDS],
+                         pid_t *shepherd, struct err *e)
+{
+    struct arguments a = {0};
+    int witness[2];
+    if (pipe2(witness, O_CLOEXEC | O_NONBLOCK) < 0)
+        return err_errno(e, WATTQ_E_IO, "cannot make a pipe");
+    fds[WITNESS_FD] = witness[1];
+    set_run(l, r, &a);
+    pid_t pid = tell_ready(l, a.argv, fds, OPEN_FDS);
+    if (pid < 0)
+        pid = fork_shepherd(l, a.argv, fds, OPEN_FDS);
     close(witness[1]);
     if (pid < 0) {
         close(witness[0]);
@@ -235,7 +300,7 @@ static int start_checked(struct launcher *l, const struct launcher_record *r,
     if (rc < 0)
         return rc;
     int fds[OPEN_FDS] = {block, conn, dirfd, log, metrics, -1};
-    return fork_shepherd(l, r, fds, shepherd, e);
+    return give_shepherd(l, r, fds, shepherd, e);
 }
 
 int start_run(struct launcher *l, const struct launcher_record *r, const int fds[2],

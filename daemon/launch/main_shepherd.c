@@ -4,6 +4,9 @@
  * wattq-shepherd RUN_DIR 4 --user UID --daemon-user UID [--cgroup DIR] [--pam-dir DIR]: the same for the
  * launcher, as root, with the descriptors of launcher_fd below.
  *
+ * wattq-shepherd --ready RUNS_DIR [UID [PAM_DIR]]: one of these two, which is told the rest later (ready.h); UID is the
+ * daemon's user where it is the launcher's.
+ *
  * wattq-shepherd --list | --stop ...: for people, while wattqd is down; shepherd_list.h. */
 #include <fcntl.h>
 #include <getopt.h>
@@ -12,6 +15,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "daemon/launch/ready.h"
 #include "daemon/launch/shepherd.h"
 #include "daemon/launch/shepherd_list.h"
 #include "daemon/launch/user_switch.h"
@@ -89,6 +93,32 @@ static bool parse(int argc, char **argv, struct arguments *a)
     return !a->cgroup && !a->pam_dir && (rest == 1 || a->conn > LAUNCH_FD);
 }
 
+/* For whoever looks at processes: in place of "--ready RUNS_DIR" whose shepherd it is now. */
+static void show_run(int argc, char **argv, const char *dir)
+{
+    const char *last = argv[argc - 1];
+    size_t room = (size_t)(last + strlen(last) + 1 - argv[1]);
+    memset(argv[1], 0, room);
+    base_strcpy(argv[1], room, dir);
+}
+
+/* Everything that takes time and is the same for every run; then argc and argv are those of the order. 0; 1 = nobody
+ * wants a shepherd. */
+static int stand_ready(int *argc, char ***argv)
+{
+    static struct ready_order order;
+    if (ready_keep_room() < 0)
+        return 1;
+    if (*argc > 3)
+        user_switch_warm((uid_t)strtol((*argv)[3], NULL, 10), *argc > 4 ? (*argv)[4] : NULL);
+    if (ready_wait(&order) != 0 || order.argc < 2)
+        return 1;
+    show_run(*argc, *argv, order.argv[1]);
+    *argc = order.argc;
+    *argv = order.argv;
+    return 0;
+}
+
 /* Keeps nobody's terminal or journal pipe open once nothing more is to be said there. */
 static void leave_stderr(void)
 {
@@ -124,6 +154,8 @@ int main(int argc, char **argv)
     struct arguments a;
     if (argc > 1 && (strcmp(argv[1], "--list") == 0 || strcmp(argv[1], "--stop") == 0))
         return by_hand(argc, argv);
+    if (argc > 2 && strcmp(argv[1], READY_ARGUMENT) == 0 && stand_ready(&argc, &argv) != 0)
+        return 0;
     if (!parse(argc, argv, &a))
         return usage();
     if (launch_block_read(LAUNCH_FD, &b, &e) < 0) {

@@ -30,6 +30,30 @@ int user_switch_open(struct user_switch *u, uid_t user, uid_t daemon, const char
     return rc < 0 ? rc : look_up(daemon, &u->daemon_gid, &u->daemon_name, e);
 }
 
+/* Nobody is there to be asked. */
+static int no_talk(int n, const struct pam_message **m, struct pam_response **r, void *arg)
+{
+    (void)n, (void)m, (void)r, (void)arg;
+    return PAM_CONV_ERR;
+}
+
+/* PAM's modules stay loaded as long as this first handle is there; what a run's process asks them, it asks anew, with
+ * the configuration as it is then. */
+void user_switch_warm(uid_t daemon, const char *pam_dir)
+{
+    static pam_handle_t *held;
+    static const struct pam_conv conv = {.conv = no_talk};
+    gid_t groups[64];
+    int n = ARRAY_LEN(groups);
+    const struct passwd *pw = getpwuid(daemon);
+    if (pw)
+        (void)getgrouplist(pw->pw_name, pw->pw_gid, groups, &n);
+    if (pam_dir)
+        (void)pam_start_confdir(SERVICE, NULL, &conv, pam_dir, &held);
+    else
+        (void)pam_start(SERVICE, NULL, &conv, &held);
+}
+
 void user_switch_close(struct user_switch *u)
 {
     base_freep(&u->user_name);
@@ -44,13 +68,6 @@ static int fail(struct child_report *c, enum child_step step, int error, const c
     if (text)
         base_strcpy(c->text, sizeof(c->text), text);
     return -1;
-}
-
-/* Nobody is there to be asked. */
-static int no_talk(int n, const struct pam_message **m, struct pam_response **r, void *arg)
-{
-    (void)n, (void)m, (void)r, (void)arg;
-    return PAM_CONV_ERR;
 }
 
 int user_switch_session(void *arg, struct child_report *c)

@@ -16,6 +16,9 @@ struct user_switch {
 int user_switch_open(struct user_switch *u, uid_t user, uid_t daemon, const char *pam_dir,
                      struct err *e) MUST_USE;
 void user_switch_close(struct user_switch *u);
+/* Beforehand, and before it is known for whom: loads what PAM and the name services load, as service files and
+ * nsswitch.conf are now. Nobody is looked up, nothing is kept but program code. */
+void user_switch_warm(uid_t daemon, const char *pam_dir);
 
 /* In the run's process, before its gate, in two halves (struct shepherd_system); arg is a user_switch.
  *

@@ -34,6 +34,8 @@ static void claim(struct queue *q, struct queue_item *r, gpu_set gpus)
     r->life = LIFE_CLAIMING;
     queue_move(r, RUN_STARTING, &c, NULL);
     queue_commit(r);
+    if (r->row.kind != SPEC_EXEC)
+        launch_get_ready(q->cfg.launch); /* while that is written down */
 }
 
 void queue_kick(struct queue *q)

@@ -379,7 +379,11 @@ static void dispatch(struct submit_job *j)
         j->uuids = resources_uuids(&j->q->resources, j->gpus);
         j->q->reserved++;
     }
+    bool ready = j->claim && j->specs[0].kind != SPEC_EXEC;
+    struct launch *l = j->q->cfg.launch;
     send_off(j);
+    if (ready)
+        launch_get_ready(l); /* while that is written down */
 }
 
 void queue_submit(struct queue *q, struct spec *specs, size_t n, int64_t uid,

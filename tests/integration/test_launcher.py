@@ -225,6 +225,30 @@ def sh(text, **options):
     return Order(["/bin/sh", "-c", text], **options)
 
 
+def ready(rig):
+    """The shepherd that stands ready, by its command line; None."""
+    for name in os.listdir("/proc"):
+        with contextlib.suppress(OSError):
+            if name.isdigit() and open(f"/proc/{name}/cmdline", "rb").read().split(b"\0")[1:3] == [b"--ready",
+                                                                                             rig.runs.encode()]:
+                return int(name)
+    return None
+
+
+def until_ready(rig):
+    end = time.monotonic() + 20
+    while not (pid := ready(rig)):
+        assert time.monotonic() < end, rig.log()
+        time.sleep(0.01)
+    asleep = 0  # what it waits for then is to be told
+    while asleep < 3:
+        with open(f"/proc/{pid}/stat") as f:
+            asleep = asleep + 1 if f.read().rpartition(")")[2].split()[0] == "S" else 0
+        assert time.monotonic() < end, rig.log()
+        time.sleep(0.01)
+    return pid
+
+
 # ---- what is refused -------------------------------------------------------------------------------
 
 
@@ -596,6 +620,57 @@ def an_end_before_the_kill_is_known(rig):
     assert a["state"] == WITNESSED and os.WEXITSTATUS(a["status"]) == 7 and a["t_ns"] > 0, a
 
 
+def one_stands_ready(rig):
+    """It is made when something was signed, takes the next start, and is never needed."""
+    order = sh("id -un; sleep 0.1")
+    w = rig.sign([order], starts=3)
+    pid = until_ready(rig)
+    refused("is not above", lambda: rig.start(order, w, token=1))
+    assert ready(rig) == pid, "what is refused is told nobody"
+    run = rig.start(order, w)
+    assert run.pid == pid and ready(rig) is None
+    run.go()
+    run.until(RUNNING)
+    with open(f"/proc/{pid}/cmdline", "rb") as f:
+        assert f.read().split(b"\0")[1] == run.dir.encode()
+    run.until(PHASE_ENDED)
+    assert run.result()["exit_code"] == "0" and run.log() == USER + "\n"
+    assert rig.start(order, w).finish()["exit_code"] == "0"  # by one that is started for it
+    rig.sign([order])
+    os.kill(until_ready(rig), signal.SIGKILL)
+    assert rig.start(order, w).finish()["exit_code"] == "0"
+
+
+def a_ready_one_asks_pam_anew(rig):
+    """What whoever looks after the machine has changed since it stands there holds for the next run."""
+    with open(os.path.join(rig.pam, "wattq")) as f:
+        service = f.read()
+    order = sh("true")
+    w = rig.sign([order])
+    pid = until_ready(rig)
+    try:
+        rig.service("account required pam_deny.so\n" + service)
+        run = rig.start(order, w)
+        assert run.pid == pid
+        result = run.finish()
+    finally:
+        rig.service(service)
+    assert (result["cause"], result["step"]) == ("not_started", "account"), result
+
+
+def a_ready_one_goes_with_its_launcher(rig):
+    rig.sign([sh("true")])
+    pid = until_ready(rig)
+    rig.stop_launcher(signal.SIGKILL)
+    end = time.monotonic() + 20
+    while ready(rig) == pid:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    rig.start_launcher()
+    order = sh("true")
+    assert rig.run(order=order).finish()["exit_code"] == "0"
+
+
 def a_new_launcher_lets_runs_be(rig):
     run = rig.run(order=sh("read x < /proc/self/stat; sleep 0.6; echo done; exit 5"))
     run.go()
@@ -640,7 +715,8 @@ def main():
                      root_is_out_of_reach, the_shepherd_is_the_daemons, everything_can_be_killed,
                      the_trainer_is_the_launchers, failures_have_a_step, planted_names_are_not_followed,
                      a_run_is_not_started_twice, a_directory_for_a_client, a_killed_shepherd_has_a_witness,
-                     an_end_before_the_kill_is_known, a_new_launcher_lets_runs_be,
+                     an_end_before_the_kill_is_known, one_stands_ready, a_ready_one_asks_pam_anew,
+                     a_ready_one_goes_with_its_launcher, a_new_launcher_lets_runs_be,
                      without_a_journal_nothing_old_counts, the_root_program_is_small):
             began = time.monotonic()
             test(rig)

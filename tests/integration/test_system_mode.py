@@ -339,7 +339,9 @@ class Killed(unittest.TestCase):
             os.chmod(libexec, 0o755)
             for name in ("wattq-shepherd", "wattq-train", "wattq-script"):
                 real = os.path.abspath(os.path.join(BIN, "daemon", name))
-                first = f"rm {once} 2>/dev/null && kill -9 $$\n" if name == "wattq-shepherd" else ""
+                first = ""
+                if name == "wattq-shepherd":  # none stands ready, so that it is the run's first that is killed
+                    first = f"[ \"$1\" = --ready ] && exit 0\nrm {once} 2>/dev/null && kill -9 $$\n"
                 with open(os.path.join(libexec, name), "w") as f:
                     f.write(f"#!/bin/sh\n{first}exec {real} \"$@\"\n")
                 os.chmod(f.name, 0o755)
