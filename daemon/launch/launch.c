@@ -195,8 +195,8 @@ static int create_file(int dirfd, const char *name)
     return 0;
 }
 
-/* With padding, so that the gate can be noted later without allocating. Its content is made durable with
- * that note; its name must be before, or a power cut could leave a started run without any. */
+/* With padding, so that the gate can be noted later without allocating. All of it is made durable before that
+ * (launch_sync.c), or a power cut could leave a started run without any. */
 static int create_state(int dirfd)
 {
     int fd CLEANUP(base_closep) =
@@ -210,7 +210,7 @@ static int cannot_make(const struct launch *l, int64_t run_id, struct err *e)
                      run_id);
 }
 
-/* *dirfd is its directory when it has been made now and is not durable yet; else -1. */
+/* Its directory, not durable yet. 1: it was there, from a start that was given up. */
 static int make_dir(struct launch *l, int64_t run_id, int *dirfd, struct err *e)
 {
     char name[32];
@@ -221,30 +221,25 @@ static int make_dir(struct launch *l, int64_t run_id, int *dirfd, struct err *e)
     if (mkdirat(l->runs_fd, name, 0700) < 0 && errno != EEXIST)
         return err_errno(e, WATTQ_E_IO, "cannot make the run's directory %s/%s", l->runs_dir, name);
     int fd CLEANUP(base_closep) = open_run_dir(l, run_id);
-    if (fd >= 0 && fstatat(fd, "state", &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > 0)
-        return 0; /* the last one to be made, so the others are there */
-    bool made =
-        fd >= 0 && (system ? fchmod(fd, 0711) == 0
-                           : create_file(fd, "log") == 0 && create_file(fd, "metrics") == 0);
-    if (!made || create_state(fd) < 0)
+    /* The last one to be made: where it is, the others are. */
+    bool was = fd >= 0 && fstatat(fd, "state", &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > 0;
+    bool made = fd >= 0 &&
+                (was || (system ? fchmod(fd, 0711) == 0
+                                : create_file(fd, "log") == 0 && create_file(fd, "metrics") == 0));
+    if (!made || (!was && create_state(fd) < 0))
         return cannot_make(l, run_id, e);
     *dirfd = fd;
     fd = -1;
-    return 0;
-}
-
-static int sync_dir(struct launch *l, int64_t run_id, int dirfd, struct err *e)
-{
-    if (dirfd >= 0 && (fsync(dirfd) < 0 || fsync(l->runs_fd) < 0))
-        return cannot_make(l, run_id, e);
-    return 0;
+    return was;
 }
 
 int launch_prepare(struct launch *l, int64_t run_id, struct err *e)
 {
     int dirfd CLEANUP(base_closep) = -1;
     int rc = make_dir(l, run_id, &dirfd, e);
-    return rc < 0 ? rc : sync_dir(l, run_id, dirfd, e);
+    if (rc < 0)
+        return rc;
+    return sync_dir(l, dirfd) < 0 ? cannot_make(l, run_id, e) : 0;
 }
 
 int launch_open_file(struct launch *l, int64_t run_id, const char *name, struct err *e)
@@ -356,7 +351,7 @@ int launch_start(struct launch *l, const struct launch_block *b, const struct la
                        b->run_id);
     int dirfd CLEANUP(base_closep) = -1;
     int rc = make_dir(l, b->run_id, &dirfd, e);
-    if (rc == 0)
+    if (rc > 0)
         rc = clear_stale(l, b->run_id, e);
     if (rc)
         return rc;
@@ -371,8 +366,11 @@ int launch_start(struct launch *l, const struct launch_block *b, const struct la
         r->by_systemd = l->systemd = false; /* systemd-run is not there after all */
         rc = launch_spawn(r, e);
     }
-    /* While the shepherd comes up: the directory must be durable before GO, not before. */
-    if (rc == 0 && (rc = sync_dir(l, b->run_id, dirfd, e)) < 0 && r->asked)
+    if (rc == 0 && sync_begin(r, dirfd) < 0)
+        rc = cannot_make(l, b->run_id, e);
+    else if (rc == 0)
+        dirfd = -1; /* the sync's */
+    if (rc && r->asked)
         root_forget(r);
     if (rc && r->conn)
         (void)!conn_send(r, FRAME_ABORT, 0, 0, NULL);

@@ -98,7 +98,8 @@ static void on_state(struct launch_run *r, const struct frame *f)
     if (phase == SHEPHERD_GATE) {
         if (!r->at_gate) {
             r->at_gate = true;
-            conn_event(r, LAUNCH_AT_GATE, clock_boot_ns());
+            if (!r->syncing)
+                conn_event(r, LAUNCH_AT_GATE, clock_boot_ns());
         }
         return;
     }

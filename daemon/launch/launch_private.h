@@ -41,7 +41,8 @@ struct launch_run {
     int64_t until_ns;                           /* monotonic: how long no shepherd is no news */
     uint64_t wait_ms;                           /* between attempts; grows */
     bool at_gate, started, paused, main_exited; /* events that were sent */
-    bool over;                                  /* ENDED, LOST or REFUSED was sent */
+    bool syncing; /* its directory is on the way to the disk: AT_GATE is sent when it is there */
+    bool over;    /* ENDED, LOST or REFUSED was sent */
     bool aborted;
     bool filed;              /* launch_filed: LAUNCH_ON_END is still to come */
     int64_t go_ns;           /* when GO was asked for; 0 = not by us */
@@ -116,6 +117,10 @@ const char *launch_whose(const struct launch *l); /* "user" or "system" */
 void launch_handle_closed(struct launch *l);
 struct launch_run *launch_add(struct launch *l, int64_t id, int64_t token, enum launch_how how);
 int launch_spawn(struct launch_run *r, struct err *e) MUST_USE; /* a shepherd with r->block_fd */
+
+/* launch_sync.c */
+int sync_dir(const struct launch *l, int dirfd) MUST_USE; /* any thread; 0, or -1 with errno */
+int sync_begin(struct launch_run *r, int dirfd) MUST_USE; /* the same in the pool; takes dirfd */
 
 /* launch_conn.c */
 int conn_open(struct launch_run *r, int fd, struct err *e) MUST_USE; /* takes fd over */

@@ -407,7 +407,7 @@ static void on_tickets(uv_async_t *a)
     for (size_t i = 0; i < n && !q->closing; i++)
         swept(q, mine[i]);
     for (size_t i = q->active.n; i-- > 0 && !q->closing;)
-        if (i < q->active.n && q->active.at[i]->unswept && q->active.at[i]->life == LIFE_OPENING)
+        if (i < q->active.n && q->active.at[i]->unswept && q->active.at[i]->open == OPEN_ASKED)
             go_on_unswept(q->active.at[i]);
     if (q->closing)
         finish_close(q);

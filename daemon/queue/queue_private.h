@@ -14,13 +14,20 @@
 #include "daemon/queue/sweep_budget.h"
 #include "daemon/queue/turns.h"
 
+/* The sweep before the gate opens. It is asked for as soon as a shepherd is started. */
+enum open_sweep {
+    OPEN_NONE,
+    OPEN_ASKED,   /* the meters are being read */
+    OPEN_SEALING, /* it is on the way to the disk */
+    OPEN_SEALED
+};
+
 /* Where a live run is between two commits. */
 enum life {
     LIFE_WAITING,  /* held or queued */
     LIFE_CLAIMING, /* `starting` + token on the way to the disk */
     LIFE_SPAWNING, /* until the shepherd stands at the gate */
-    LIFE_OPENING,  /* open sweep asked for */
-    LIFE_SEALING,  /* open sweep on the way to the disk */
+    LIFE_OPENING,  /* it does, and waits for the open sweep to be on disk */
     LIFE_GOING,    /* GO sent */
     LIFE_ON,       /* gate open */
     LIFE_CLOSING,  /* result known; close and late sweeps */
@@ -101,7 +108,9 @@ struct queue_item {
     bool window_open;   /* gate open and not all gone */
     int attempts;       /* shepherds started in this life of the daemon */
     bool unswept;       /* its owner has used up his edge sweeps (sweep_budget.h) */
-    int64_t ticket;     /* of the sweep that is waited for; 0 = none */
+    enum open_sweep open;
+    int64_t open_ns; /* CLOCK_BOOTTIME; when that sweep was asked for */
+    int64_t ticket;  /* of the sweep that is waited for; 0 = none */
     int64_t
         deadline_ns; /* CLOCK_BOOTTIME; go on without the sweep, or try the commit again; 0 = none */
     struct queue_move *unsent;

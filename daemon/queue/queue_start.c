@@ -9,6 +9,7 @@
 #include "daemon/queue/queue_private.h"
 
 #define AGAIN_NS (1 * NS_PER_S)
+#define FRESH_NS (50 * NS_PER_MS) /* an open sweep that is older is taken again at the gate */
 
 /* ---- claim -------------------------------------------------------------------------------------- */
 
@@ -59,6 +60,17 @@ void queue_on_ready(struct queue *q)
 }
 
 /* ---- shepherd ----------------------------------------------------------------------------------- */
+
+/* queue_swept follows, then its commit. */
+static void ask_open_sweep(struct queue_item *r)
+{
+    bool again = r->open != OPEN_NONE;
+    if (!again && (!r->q->cfg.trusted || !r->q->cfg.trusted(r->q->cfg.arg, r->row.uid)))
+        r->unswept = !sweep_budget_take(&r->q->budget, r->row.uid, clock_boot_ns());
+    r->open = OPEN_ASKED;
+    r->open_ns = clock_boot_ns();
+    queue_ask_sweep(r, 0);
+}
 
 void queue_start_failed(struct queue_item *r, const struct err *e)
 {
@@ -224,6 +236,9 @@ void queue_claimed(struct queue_item *r, int rc)
     if (r->next != RUN_STARTING)
         return; /* cancelled meanwhile: queue_abort has its move on the way */
     r->attempts++;
+    r->open = OPEN_NONE;
+    if (r->row.kind != SPEC_EXEC)
+        ask_open_sweep(r); /* is on disk before its shepherd stands at the gate */
     rc = r->row.kind == SPEC_EXEC ? start_exec(r, &e) : start_shepherd(r, &e);
     if (rc < 0)
         queue_start_failed(r, &e);
@@ -257,34 +272,41 @@ static int seal_work(struct store *s, struct storage_job *job, struct err *e)
         s, r->row.id, "its edges are not swept: its user starts runs faster than once a second", e);
 }
 
+static void go(struct queue_item *r)
+{
+    struct err refused;
+    r->life = LIFE_GOING;
+    if (launch_go(r->q->cfg.launch, r->row.id, r->row.token, &refused) < 0)
+        log_warn("run %" PRId64 ": GO was refused: %s", r->row.id, refused.text);
+    sweep_up_to_gate(r);
+}
+
 static void sealed(struct storage_job *job, int rc, const struct err *e)
 {
     struct queue_item *r = container_of(job, struct queue_live, seal)->r;
     struct queue *q = r->q;
-    struct err refused;
+    bool waits = r->life == LIFE_OPENING;
     queue_job_back(q);
-    if (q->closing || r->life != LIFE_SEALING)
+    if (q->closing || r->open != OPEN_SEALING || (!waits && r->life != LIFE_SPAWNING))
         return;
-    if (rc < 0) { /* the disk is full: the child stays at its gate until this can be written down */
+    r->open = rc < 0 ? OPEN_NONE : OPEN_SEALED;
+    if (rc < 0 &&
+        waits) { /* the disk is full: the child stays at its gate until this can be written down */
         log_error("run %" PRId64 " waits at its gate: %s", r->row.id, e->text);
-        r->life = LIFE_OPENING;
+        r->open = OPEN_ASKED;
         r->ticket = -1;
         r->deadline_ns = clock_boot_ns() + AGAIN_NS;
-        return;
+    } else if (waits) {
+        go(r);
     }
-    r->life = LIFE_GOING;
-    rc = launch_go(q->cfg.launch, r->row.id, r->row.token, &refused);
-    if (rc < 0)
-        log_warn("run %" PRId64 ": GO was refused: %s", r->row.id, refused.text);
-    sweep_up_to_gate(r);
 }
 
 void queue_swept(struct queue_item *r)
 {
     if (r->life == LIFE_CLOSING) {
         queue_end_swept(r);
-    } else if (r->life == LIFE_OPENING) {
-        r->life = LIFE_SEALING;
+    } else if (r->open == OPEN_ASKED && r->life <= LIFE_OPENING) {
+        r->open = OPEN_SEALING;
         r->live->seal = (struct storage_job){.work = r->unswept ? seal_work : NULL, .done = sealed};
         queue_submit_job(r->q, &r->live->seal);
     }
@@ -295,10 +317,14 @@ static void at_gate(struct queue_item *r)
     if (r->next != RUN_STARTING)
         return;
     queue_slot_take(r);
+    bool old = r->open == OPEN_SEALED && clock_boot_ns() - r->open_ns > FRESH_NS;
+    if (r->open == OPEN_SEALED && !old) {
+        go(r);
+        return;
+    }
     r->life = LIFE_OPENING;
-    if (!r->q->cfg.trusted || !r->q->cfg.trusted(r->q->cfg.arg, r->row.uid))
-        r->unswept = !sweep_budget_take(&r->q->budget, r->row.uid, clock_boot_ns());
-    queue_ask_sweep(r, 0);
+    if (r->open == OPEN_NONE || old)
+        ask_open_sweep(r);
 }
 
 /* ---- events ------------------------------------------------------------------------------------- */
@@ -380,6 +406,7 @@ static void never_ran(struct queue_item *r, const struct launch_event *ev)
         return;
     }
     c.reason = "its shepherd went away before the gate opened";
+    r->open = OPEN_NONE;
     r->ticket = 0;
     r->deadline_ns = 0;
     queue_slot_leave(r);
