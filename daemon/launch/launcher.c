@@ -326,6 +326,7 @@ static void on_signals(struct launcher *l)
         for (size_t i = 0; i < (size_t)n / sizeof(si[0]); i++)
             l->stop |= si[i].ssi_signo != SIGCHLD;
     watch_reap(l);
+    start_ready_reaped(l);
 }
 
 static int64_t sooner(int64_t a, int64_t b)

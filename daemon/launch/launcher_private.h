@@ -94,6 +94,7 @@ int start_run(struct launcher *l, const struct launcher_record *r, const int fds
 int start_exec_dir(struct launcher *l, const struct launcher_record *r, struct err *e) MUST_USE;
 /* Somebody has just had something signed: one more shepherd that stands ready, unless there is one. */
 void start_ready(struct launcher *l);
+void start_ready_reaped(struct launcher *l); /* a child has ended: was it that one? */
 
 /* launcher_watch.c */
 void watch_add(struct launcher *l, const struct launcher_record *r, pid_t shepherd, int pipe_fd);

@@ -221,6 +221,12 @@ static void drop_ready(struct launcher *l)
     l->ready_fd = -1;
 }
 
+void start_ready_reaped(struct launcher *l)
+{
+    if (ready_has_gone(l->ready_fd))
+        drop_ready(l);
+}
+
 void start_ready(struct launcher *l)
 {
     struct arguments a = {0};

@@ -628,8 +628,9 @@ def one_stands_ready(rig):
     refused("is not above", lambda: rig.start(order, w, token=1))
     assert ready(rig) == pid, "what is refused is told nobody"
     run = rig.start(order, w)
-    assert run.pid == pid and ready(rig) is None
+    assert run.pid == pid
     run.go()
+    assert ready(rig) is None
     run.until(RUNNING)
     with open(f"/proc/{pid}/cmdline", "rb") as f:
         assert f.read().split(b"\0")[1] == run.dir.encode()
