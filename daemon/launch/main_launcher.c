@@ -111,7 +111,8 @@ int main(int argc, char **argv)
                                       .cgroup = "/run/wattq-jobs/cgroup",
                                       .daemon_user = "wattq",
                                       .min_uid = 1000};
-    l->shepherds_fd = l->ready_fd = l->runs_fd = l->state_fd = l->sign_fd = l->control_fd = l->signal_fd = -1;
+    l->shepherds_fd = l->ready_fd = l->runs_fd = l->state_fd = l->sign_fd = l->control_fd =
+        l->signal_fd = -1;
     l->journal.fd = -1;
     for (size_t i = 0; i < PEERS; i++)
         l->peers[i].fd = -1;
