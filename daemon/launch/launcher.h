@@ -12,10 +12,11 @@
  * for the shepherd) -> launch_block_read -> order_hash of what is in it -> warrant: genuine, this uid, in
  * time, this leaf, starts left -> user: passwd entry there, not refused -> what wattqd adds (extra_env, nice)
  * is on its list -> run's directory <runs>/<id> opened from our own configuration, O_NOFOLLOW, owner wattq ->
- * token above every token before -> journal record, fsynced -> log and metrics made anew, O_EXCL|O_NOFOLLOW,
- * owner the user, group wattq, 0640 -> wattq-shepherd as root with those files open and a launch block of our own
- * making, forked and exec'd, or one that stands ready and is told now; it becomes the user in the run's process and
- * the daemon's user itself (user_switch.h). What fails before the journal has used no token.
+ * token above every token before -> journal record; while the disk takes it, log and metrics made anew,
+ * O_EXCL|O_NOFOLLOW, owner the user, group wattq, 0640; the record is fsynced -> wattq-shepherd as root with those
+ * files open and a launch block of our own making, forked and exec'd, or one that stands ready and is told now; it
+ * becomes the user in the run's process and the daemon's user itself (user_switch.h). What fails before the journal
+ * has used no token.
  *
  * After an answer to SIGN a shepherd is made ready (ready.h): a START is to be expected, and it would wait for that.
  *

@@ -210,7 +210,7 @@ void journal_close(struct journal *j)
     j->n = j->cap = 0;
 }
 
-int journal_add(struct journal *j, struct journal_record *r, int64_t now_utc_s, struct err *e)
+int journal_begin(struct journal *j, struct journal_record *r, int64_t now_utc_s, struct err *e)
 {
     int rc = 0;
     if (j->records == j->room)
@@ -221,7 +221,15 @@ int journal_add(struct journal *j, struct journal_record *r, int64_t now_utc_s, 
     r->magic = MAGIC;
     r->check = checksum(r);
     off_t at = (off_t)(j->records * sizeof(*r));
-    if (pwrite(j->fd, r, sizeof(*r), at) != (ssize_t)sizeof(*r) || fdatasync(j->fd) < 0)
+    if (pwrite(j->fd, r, sizeof(*r), at) != (ssize_t)sizeof(*r))
+        return err_errno(e, WATTQ_E_IO, "the start could not be made durable");
+    (void)sync_file_range(j->fd, at, sizeof(*r), SYNC_FILE_RANGE_WRITE); /* begins; no more */
+    return 0;
+}
+
+int journal_end(struct journal *j, const struct journal_record *r, struct err *e)
+{
+    if (fdatasync(j->fd) < 0)
         return err_errno(e, WATTQ_E_IO, "the start could not be made durable");
     j->records++;
     return count(j, r, e);

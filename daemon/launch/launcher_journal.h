@@ -38,9 +38,12 @@ struct journal {
  * of it is of no use. */
 int journal_open(struct journal *j, int dirfd, int64_t now_utc_s, struct err *e) MUST_USE;
 void journal_close(struct journal *j);
-/* Durable when it returns 0. r->starts, magic and check are filled. Compacts as above. */
-int journal_add(struct journal *j, struct journal_record *r, int64_t now_utc_s,
-                struct err *e) MUST_USE;
+/* One start, in two halves, so that what else it needs can be made while the disk is at it: on the way after the first,
+ * which fills r->starts, magic and check and compacts as above; durable and counted when the second has returned 0.
+ * Nobody may be told of the start before. Nothing else is done with the journal in between. */
+int journal_begin(struct journal *j, struct journal_record *r, int64_t now_utc_s,
+                  struct err *e) MUST_USE;
+int journal_end(struct journal *j, const struct journal_record *r, struct err *e) MUST_USE;
 uint32_t journal_starts(const struct journal *j, const uint8_t warrant[16]);
 
 /* The bytes of such a file into j->high, records and warrants (free with journal_close). For the fuzzer. */

@@ -279,34 +279,53 @@ static int give_shepherd(struct launcher *l, const struct launcher_record *r, in
     return 0;
 }
 
-/* Everything from the journal on: what fails now has used its token. */
-static int start_checked(struct launcher *l, const struct launcher_record *r,
-                         struct launch_block *b, int dirfd, int conn, pid_t *shepherd,
-                         struct err *e)
+/* All but the witness's; those that were made are the caller's to close, also after an error. */
+static int make_files(const struct launcher *l, const struct launcher_record *r,
+                      const struct launch_block *b, int dirfd, int fds[OPEN_FDS], struct err *e)
 {
+    fds[LOG_FD] = make_file(l, dirfd, "log", (uid_t)r->uid, e);
+    if (fds[LOG_FD] < 0)
+        return fds[LOG_FD];
+    fds[METRICS_FD] = make_file(l, dirfd, "metrics", (uid_t)r->uid, e);
+    return fds[METRICS_FD] < 0 ? fds[METRICS_FD] : launch_block_write(b, &fds[BLOCK], e);
+}
+
+/* While the disk takes the start, its files are made: they tell nobody of it. Whatever becomes of them, the token is
+ * used. */
+static int write_down(struct launcher *l, const struct launcher_record *r,
+                      const struct launch_block *b, int dirfd, int fds[OPEN_FDS], struct err *e)
+{
+    struct err why = {0};
     struct journal_record j = {.token = r->token,
                                .run_id = r->run_id,
                                .uid = r->uid,
                                .until_utc_s = r->warrant.until_utc_s};
     memcpy(j.warrant, r->warrant.id, sizeof(j.warrant));
+    int rc = journal_begin(&l->journal, &j, clock_utc_ns() / NS_PER_S, e);
+    if (rc < 0)
+        return rc;
+    int made = make_files(l, r, b, dirfd, fds, &why);
+    rc = journal_end(&l->journal, &j, e);
+    if (rc == 0 && made < 0)
+        *e = why;
+    return rc < 0 ? rc : made;
+}
+
+static int start_checked(struct launcher *l, const struct launcher_record *r,
+                         const struct launch_block *b, int dirfd, int conn, pid_t *shepherd,
+                         struct err *e)
+{
+    int fds[OPEN_FDS] = {-1, conn, dirfd, -1, -1, -1};
     if (r->token <= l->journal.high)
         return err_set(e, WATTQ_E_CONFLICT, "token %" PRId64 " is not above %" PRId64 ", the last",
                        r->token, l->journal.high);
-    int rc = journal_add(&l->journal, &j, clock_utc_ns() / NS_PER_S, e);
-    if (rc < 0)
-        return rc;
-    int log CLEANUP(base_closep) = make_file(l, dirfd, "log", (uid_t)r->uid, e);
-    if (log < 0)
-        return log;
-    int metrics CLEANUP(base_closep) = make_file(l, dirfd, "metrics", (uid_t)r->uid, e);
-    if (metrics < 0)
-        return metrics;
-    int block CLEANUP(base_closep) = -1;
-    rc = launch_block_write(b, &block, e);
-    if (rc < 0)
-        return rc;
-    int fds[OPEN_FDS] = {block, conn, dirfd, log, metrics, -1};
-    return give_shepherd(l, r, fds, shepherd, e);
+    int rc = write_down(l, r, b, dirfd, fds, e);
+    if (rc == 0)
+        rc = give_shepherd(l, r, fds, shepherd, e);
+    base_closep(&fds[BLOCK]);
+    base_closep(&fds[LOG_FD]);
+    base_closep(&fds[METRICS_FD]);
+    return rc;
 }
 
 int start_run(struct launcher *l, const struct launcher_record *r, const int fds[2],

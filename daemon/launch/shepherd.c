@@ -227,6 +227,7 @@ void shepherd_go(struct shepherd *s)
     bool opened = gate_open(s->gate_fd, s->state_fd) == 0;
     close_gate(s);
     s->phase = SHEPHERD_RUNNING;
+    s->files.due_ns = 0;
     if (opened && s->block->time_limit_ns > 0)
         s->limit_ns = after(clock_mono_ns(), s->block->time_limit_ns);
     ctl_announce(s);

@@ -25,7 +25,7 @@ static int open_append(int dirfd, const char *name)
 int files_open(struct files *f, int dirfd, int64_t cap_bytes, const struct shepherd_system *sys,
                struct err *e)
 {
-    *f = (struct files){.dirfd = dirfd, .cap_bytes = cap_bytes, .due_ns = 0};
+    *f = (struct files){.dirfd = dirfd, .cap_bytes = cap_bytes, .due_ns = NEVER};
     f->head_bytes = cap_bytes / 4 / BLOCK * BLOCK;
     f->punched_to = f->head_bytes;
     f->log_fd = sys ? sys->log_fd : open_append(dirfd, "log");

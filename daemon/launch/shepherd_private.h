@@ -17,7 +17,7 @@ struct ctl_peer {
     struct frame in;
 };
 
-/* Watches metrics and log by inotify; without one it looks every 100 ms. */
+/* Watches metrics and log by inotify, from the open gate on; without one it looks every 100 ms. */
 struct files {
     int dirfd;
     int inotify_fd; /* -1 = polls */

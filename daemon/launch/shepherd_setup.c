@@ -198,20 +198,19 @@ static int publish(struct shepherd *s, struct err *e)
     return result_shepherd_write(s->lock_fd, &who, e);
 }
 
-static int set_up_files(struct shepherd *s, struct err *e)
+static int hold_dir(struct shepherd *s, struct err *e)
 {
     int rc = lock(s, e);
-    if (rc == 0)
-        rc = open_state(s, e);
-    if (rc == 0)
-        rc = files_open(&s->files, s->dirfd,
-                        s->block->flags & LAUNCH_FOREGROUND ? 0 : s->block->log_cap_bytes, s->sys,
-                        e);
-    if (rc == 0 && s->files.inotify_fd >= 0)
-        rc = watch_fd(s, s->files.inotify_fd, WAKE_FILES, e);
-    if (rc == 0)
-        reserve(s);
-    return rc;
+    return rc ? rc : open_state(s, e);
+}
+
+static int open_files(struct shepherd *s, struct err *e)
+{
+    int rc =
+        files_open(&s->files, s->dirfd,
+                   s->block->flags & LAUNCH_FOREGROUND ? 0 : s->block->log_cap_bytes, s->sys, e);
+    return rc == 0 && s->files.inotify_fd >= 0 ? watch_fd(s, s->files.inotify_fd, WAKE_FILES, e)
+                                               : rc;
 }
 
 /* The run's process is made first, while we are root; of the run's directory, which belongs to the daemon's
@@ -230,12 +229,15 @@ static int set_up_as_root(struct shepherd *s, struct err *e)
         rc = be_witnessed(s, e);
     if (rc == 0)
         rc = s->sys->leave_root(s->sys->arg, e);
-    return rc ? rc : set_up_files(s, e);
+    return rc ? rc : hold_dir(s, e);
 }
 
+/* Its process needs the log that is made here. */
 static int set_up_as_user(struct shepherd *s, struct err *e)
 {
-    int rc = set_up_files(s, e);
+    int rc = hold_dir(s, e);
+    if (rc == 0)
+        rc = open_files(s, e);
     if (rc == 0)
         rc = enter_cgroup(s, e);
     if (rc == 0)
@@ -243,6 +245,8 @@ static int set_up_as_user(struct shepherd *s, struct err *e)
     return rc ? rc : on_end_fork(s, e);
 }
 
+/* Whoever connects is told by ctl_open that the child stands at its gate. What comes behind that is there before GO is
+ * read. */
 int setup_all(struct shepherd *s, int conn, struct err *e)
 {
     int rc = open_events(s, e);
@@ -250,7 +254,13 @@ int setup_all(struct shepherd *s, int conn, struct err *e)
         rc = s->sys ? set_up_as_root(s, e) : set_up_as_user(s, e);
     if (rc == 0)
         rc = publish(s, e);
-    return rc ? rc : ctl_open(s, conn, e);
+    if (rc == 0)
+        rc = ctl_open(s, conn, e);
+    if (rc == 0 && s->sys)
+        rc = open_files(s, e);
+    if (rc == 0)
+        reserve(s);
+    return rc;
 }
 
 void setup_undo(struct shepherd *s)

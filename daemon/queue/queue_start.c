@@ -237,11 +237,11 @@ void queue_claimed(struct queue_item *r, int rc)
         return; /* cancelled meanwhile: queue_abort has its move on the way */
     r->attempts++;
     r->open = OPEN_NONE;
-    if (r->row.kind != SPEC_EXEC)
-        ask_open_sweep(r); /* is on disk before its shepherd stands at the gate */
     rc = r->row.kind == SPEC_EXEC ? start_exec(r, &e) : start_shepherd(r, &e);
     if (rc < 0)
         queue_start_failed(r, &e);
+    else if (r->row.kind != SPEC_EXEC)
+        ask_open_sweep(r); /* is on disk when its shepherd stands at the gate */
 }
 
 void queue_abort(struct queue_item *r, const struct run_change *c, const struct queue_waiter *w)

@@ -249,6 +249,13 @@ def until_ready(rig):
     return pid
 
 
+def until_gone(pid):
+    end = time.monotonic() + 20
+    while os.path.exists(f"/proc/{pid}"):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 # ---- what is refused -------------------------------------------------------------------------------
 
 
@@ -638,7 +645,9 @@ def one_stands_ready(rig):
     assert run.result()["exit_code"] == "0" and run.log() == USER + "\n"
     assert rig.start(order, w).finish()["exit_code"] == "0"  # by one that is started for it
     rig.sign([order])
-    os.kill(until_ready(rig), signal.SIGKILL)
+    pid = until_ready(rig)
+    os.kill(pid, signal.SIGKILL)
+    until_gone(pid)
     assert rig.start(order, w).finish()["exit_code"] == "0"
 
 
@@ -663,10 +672,7 @@ def a_ready_one_goes_with_its_launcher(rig):
     rig.sign([sh("true")])
     pid = until_ready(rig)
     rig.stop_launcher(signal.SIGKILL)
-    end = time.monotonic() + 20
-    while ready(rig) == pid:
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    until_gone(pid)
     rig.start_launcher()
     order = sh("true")
     assert rig.run(order=order).finish()["exit_code"] == "0"
