@@ -3,17 +3,21 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "common/units.h"
 
-#define FDS_MAX  8
-#define FD_LIMIT 65536 /* how far the fallback of close_range goes */
+#define FDS_MAX     8
+#define FD_LIMIT    65536 /* how far the fallback of close_range goes */
+#define STACK_BYTES 65536
 
 void spawn_reset_signals(void)
 {
@@ -82,30 +86,77 @@ static void wait_for(pid_t pid, int *status)
         continue;
 }
 
+struct program {
+    char *const *argv;
+    const int *fds;
+    size_t n;
+    int report; /* write end, CLOEXEC */
+};
+
+static int be_program(void *arg)
+{
+    const struct program *p = arg;
+    setsid();
+    become(p->argv, p->fds, p->n, p->report);
+    return 127;
+}
+
+/* In our memory, while this thread stands still until the exec: nothing of a large process is copied, and no other
+ * thread pays for pages that became shared. On a stack of its own, as posix_spawn does it. */
+static pid_t start_in_place(struct program *p)
+{
+    sigset_t all, old;
+    char *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    if (stack == MAP_FAILED)
+        return -1;
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, &old);
+    pid_t pid = clone(be_program, stack + STACK_BYTES, CLONE_VM | CLONE_VFORK | SIGCHLD, p);
+    int saved = errno;
+    sigprocmask(SIG_SETMASK, &old, NULL);
+    munmap(stack, STACK_BYTES);
+    errno = saved;
+    return pid;
+}
+
+static pid_t start_twice_removed(struct program *p)
+{
+    sigset_t old;
+    pid_t pid = fork_blocked(&old);
+    if (pid > 0)
+        wait_for(pid, NULL);
+    if (pid != 0)
+        return pid;
+    pid_t grandchild = fork();
+    if (grandchild == 0)
+        _exit(be_program(p));
+    if (grandchild < 0)
+        (void)!write(p->report, &errno, sizeof(errno));
+    _exit(0);
+}
+
+static bool is_subreaper(void)
+{
+    int on = 0;
+    return prctl(PR_GET_CHILD_SUBREAPER, &on) == 0 && on;
+}
+
 int spawn_detached(char *const argv[], const int *fds, size_t nfds, struct err *e)
 {
     int report[2];
-    sigset_t old;
     if (nfds > FDS_MAX)
         return err_set(e, WATTQ_E_INTERNAL, "too many descriptors for %s", argv[0]);
     if (pipe2(report, O_CLOEXEC) < 0)
         return err_errno(e, WATTQ_E_IO, "cannot start %s", argv[0]);
-    pid_t pid = fork_blocked(&old);
-    if (pid == 0) {
-        setsid();
-        pid_t grandchild = fork();
-        if (grandchild == 0)
-            become(argv, fds, nfds, report[1]);
-        if (grandchild < 0)
-            (void)!write(report[1], &errno, sizeof(errno));
-        _exit(0);
-    }
+    struct program p = {argv, fds, nfds, report[1]};
+    /* What is twice removed from a subreaper becomes its child all the same. */
+    pid_t pid = is_subreaper() ? start_in_place(&p) : start_twice_removed(&p);
     int saved = errno;
     close(report[1]);
     int code = 0;
     ssize_t n = 0;
     if (pid > 0) {
-        wait_for(pid, NULL);
         do
             n = read(report[0], &code, sizeof(code));
         while (n < 0 && errno == EINTR);

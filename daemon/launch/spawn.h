@@ -1,4 +1,4 @@
-/* Starting a program that outlives us: double fork, own session, exactly the descriptors it is given.
+/* Starting a program that outlives us: own session, exactly the descriptors it is given.
  * Not uv_spawn, which has no way to detach and would keep the child as ours. */
 #ifndef DAEMON_LAUNCH_SPAWN_H
 #define DAEMON_LAUNCH_SPAWN_H
@@ -10,7 +10,7 @@
 /* Exec argv[0] (a path, or looked up in our PATH) with /dev/null as stdin and stdout, our stderr, and
  * fds[i] as descriptor 3 + i; everything else is closed, signals are reset, the environment is ours.
  * Returns once the exec has succeeded (a fraction of a millisecond) or failed: 0, or WATTQ_E_IO naming
- * the program. The program is nobody's child: its parent is init or the nearest subreaper. */
+ * the program. Its parent is the nearest subreaper, or init; where we are a subreaper, that is us. */
 int spawn_detached(char *const argv[], const int *fds, size_t nfds, struct err *e) MUST_USE;
 
 /* Run argv, collect at most cap - 1 bytes of its stdout (NUL-terminated), give up at deadline
