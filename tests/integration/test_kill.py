@@ -15,7 +15,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from harness import Daemon, boot_ns, check_energy, total, until  # noqa: E402
+from harness import Daemon, Refused, boot_ns, check_energy, total, until  # noqa: E402
 
 KILLS = int(os.environ.get("WATTQ_KILLS", "20"))
 SEED = int(os.environ.get("WATTQ_SEED", str(time.time_ns() % 10**6)))
@@ -143,6 +143,13 @@ class Kill(unittest.TestCase):
         except OSError:
             return True
 
+    def pause(self, d, run):
+        """True once wattqd has heard of its shepherd's end: until then there is nobody to ask."""
+        try:
+            return d.call("pause", runs=[run])
+        except Refused as refused:
+            self.assertEqual(refused.code, "io")
+
     def test_shepherd_is_killed(self):
         """wattqd becomes the parent of the run and sees how it ends; what is left of it is ended."""
         with Daemon() as d:
@@ -156,7 +163,7 @@ class Kill(unittest.TestCase):
             run = d.sh("trap 'exit 9' TERM; while :; do sleep 0.05; done")
             d.until_state(run, "running")
             self.kill_shepherd(d, run)
-            d.call("pause", runs=[run])
+            until(lambda: self.pause(d, run), "wattqd to be its parent")
             d.until_state(run, "paused")
             d.call("cancel", runs=[run])
             r = d.wait(run)
