@@ -65,7 +65,7 @@ class Learn(unittest.TestCase):
         self.d = self.begin("--idle-learn", "4s")
         self.d.start()
         self.assertEqual(self.rows(), [])
-        until(self.rows, "idle power is learned")
+        until(self.rows, "idle power is learned", 60)
         rows = self.rows()
         self.assertEqual(len(rows), 1)
         self.check(rows[0], BEFORE)

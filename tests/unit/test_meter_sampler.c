@@ -115,9 +115,11 @@ static void grid_does_not_drift(void **ctx)
     (void)ctx;
     struct rig r;
     rig_open(&r, 5 * MS, two_counters);
+    int64_t began = clock_boot_ns();
     assert_int_equal(meter_start(r.meter, NULL, NULL, NULL), 0);
     rest_ms(1500);
     meter_stop(r.meter);
+    int64_t passed = (clock_boot_ns() - began) / (5 * MS); /* more than 300 on a busy machine */
     int64_t first = INT64_MAX;
     int64_t second = INT64_MAX;
     int64_t last_index = -1;
@@ -131,7 +133,7 @@ static void grid_does_not_drift(void **ctx)
             *best = phase;
         }
     }
-    assert_in_range(last_index, 250, 310);
+    assert_in_range(last_index, 250, passed + 1);
     assert_true(llabs(second - first) < 2 * MS);
     rig_close(&r);
 }
@@ -228,11 +230,15 @@ static void stall_skips_grid_points(void **ctx)
     int64_t value = 0;
     int64_t when = 0;
     int64_t slack = 0;
+    int64_t swept = 0;
     struct ring *ring = meter_ring(r.meter);
     for (struct tick *t; (t = ring_peek(ring)); ring_pop(ring)) {
         if (t->ticket == 0) {
             jump = index >= 0 && t->index - index > jump ? t->index - index : jump;
+            /* no more of them than there was time for */
+            assert_true(index < 0 || t->index - index <= (t->before_ns - swept) / (20 * MS) + 1);
             index = t->index;
+            swept = t->before_ns;
         }
         int64_t middle = t->before_ns + (t->after_ns - t->before_ns) / 2;
         if (when) {
@@ -245,7 +251,7 @@ static void stall_skips_grid_points(void **ctx)
         value = tick_values(t)[0];
         when = middle;
     }
-    assert_in_range(jump, 14, 40);
+    assert_true(jump >= 14);
     rig_close(&r);
 }
 
