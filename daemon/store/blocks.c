@@ -5,7 +5,9 @@
 
 #include "daemon/store/stmt.h"
 
-#define ENTRIES 160 /* a chunk of each group and the tail rows of a minute */
+#define ENTRIES     160 /* a chunk of each group and the tail rows of a minute */
+#define FIRST_BYTES 512 /* of a chunk, the head of some 60 channels */
+#define GONE        "a block of samples has just been removed"
 
 struct entry {
     bool tail;
@@ -71,80 +73,194 @@ static struct entry *make_room(struct blocks *b, size_t bytes)
     }
 }
 
-/* The blob in column 0 of the row that st stands on, copied and checked; the caller has both. */
-static int open_blob(sqlite3_stmt *st, const struct blocks_row *row, uint8_t **data, size_t *bytes,
-                     struct codec_view *v, struct err *e)
+/* ---- blobs --------------------------------------------------------------------------------------- */
+
+static int check_row(struct codec_view *v, const struct blocks_row *row, struct err *e)
 {
-    const void *blob = stmt_blob(st, 0, bytes);
-    if (!blob)
+    if (codec_time(v, 0) == row->t0_ns)
+        return 0;
+    return err_set(e, WATTQ_E_CORRUPT, "a stored block of samples is not that of its row");
+}
+
+static int take_room(size_t bytes, uint8_t **data, struct err *e)
+{
+    if (bytes == 0)
         return err_set(e, WATTQ_E_CORRUPT, "a stored block of samples is empty");
-    *data = malloc(*bytes);
-    if (!*data)
-        return err_set(e, WATTQ_E_STORAGE, "no memory for stored samples");
-    memcpy(*data, blob, *bytes);
-    int rc = codec_open(v, *data, *bytes, e);
-    if (rc == 0 && codec_time(v, 0) != row->t0_ns) {
-        codec_close(v);
-        rc = err_set(e, WATTQ_E_CORRUPT, "a stored block of samples is not that of its row");
+    *data = malloc(bytes);
+    return *data ? 0 : err_set(e, WATTQ_E_STORAGE, "no memory for stored samples");
+}
+
+/* Takes data and the view that was opened on it. */
+static struct entry *put(struct blocks *b, bool tail, const struct blocks_row *row, uint8_t *data,
+                         const struct codec_view *v)
+{
+    size_t bytes = v->bytes + codec_view_bytes(v);
+    struct entry *x = make_room(b, bytes);
+    *x = (struct entry){
+        .tail = tail, .row = *row, .data = data, .bytes = bytes, .view = *v, .used = ++b->clock};
+    b->bytes += bytes;
+    return x;
+}
+
+/* A blob of any version that is all there. Takes data. */
+static int put_whole(struct blocks *b, bool tail, const struct blocks_row *row, uint8_t *data,
+                     size_t bytes, struct entry **x, struct err *e)
+{
+    struct codec_view v;
+    int rc = codec_open(&v, data, bytes, e);
+    if (rc == 0) {
+        rc = check_row(&v, row, e);
+        if (rc)
+            codec_close(&v);
     }
     if (rc)
-        free(*data);
+        free(data);
+    else
+        *x = put(b, tail, row, data, &v);
     return rc;
 }
 
-static int load(struct blocks *b, sqlite3_stmt *st, bool tail, const struct blocks_row *row,
-                struct codec_view **v, struct err *e)
+static int load_tail(struct store *s, const struct blocks_row *row, struct entry **x, struct err *e)
 {
-    struct codec_view opened;
     size_t bytes = 0;
+    STMT_USE(st, s, TAIL_BLOB);
+    stmt_bind_int(st, 1, row->id);
+    int rc = stmt_step(st, e);
+    if (rc <= 0)
+        return rc < 0 ? rc : err_set(e, WATTQ_E_NOT_FOUND, GONE);
+    const void *blob = stmt_blob(st, 0, &bytes);
     uint8_t *data;
-    int rc = open_blob(st, row, &data, &bytes, &opened, e);
+    rc = take_room(blob ? bytes : 0, &data, e);
     if (rc)
         return rc;
-    bytes += codec_view_bytes(&opened);
-    struct entry *x = make_room(b, bytes);
-    *x = (struct entry){.tail = tail,
-                        .row = *row,
-                        .data = data,
-                        .bytes = bytes,
-                        .view = opened,
-                        .used = ++b->clock};
-    b->bytes += bytes;
+    memcpy(data, blob, bytes);
+    return put_whole(store_blocks(s), true, row, data, bytes, x, e);
+}
+
+/* ---- chunks, part by part ----------------------------------------------------------------------- */
+
+static int take_part(struct codec_view *v, uint8_t *data, uint32_t part, sqlite3_blob *blob,
+                     struct err *e)
+{
+    size_t bytes, at = codec_part_at(v, part, &bytes);
+    int rc = stmt_blob_read(blob, at, data + at, bytes, e);
+    return rc ? rc : codec_take(v, part, e);
+}
+
+/* A chunk whose head, of `head` bytes, can be read alone. Takes data, of which `have` bytes are there. */
+static int open_parts(struct store *s, const struct blocks_row *row, sqlite3_blob *blob,
+                      uint8_t *data, size_t bytes, size_t have, size_t head, struct entry **x,
+                      struct err *e)
+{
+    struct codec_view v;
+    int rc = head > have ? stmt_blob_read(blob, have, data + have, head - have, e) : 0;
+    if (rc) {
+        free(data);
+        return rc;
+    }
+    rc = codec_open_head(&v, data, bytes, e);
+    if (rc == 0)
+        rc = take_part(&v, data, CODEC_TIMELINE, blob, e);
+    if (rc == 0)
+        rc = check_row(&v, row, e);
+    if (rc) {
+        codec_close(&v);
+        free(data);
+        return rc;
+    }
+    *x = put(store_blocks(s), false, row, data, &v);
+    return 0;
+}
+
+static int load_chunk(struct store *s, const struct blocks_row *row, sqlite3_blob *blob,
+                      struct entry **x, struct err *e)
+{
+    size_t bytes = stmt_blob_bytes(blob), have = bytes < FIRST_BYTES ? bytes : FIRST_BYTES;
+    uint8_t *data;
+    int rc = take_room(bytes, &data, e);
+    if (rc)
+        return rc;
+    rc = stmt_blob_read(blob, 0, data, have, e);
+    size_t head = rc == 0 && have >= CODEC_BEGIN ? codec_head_bytes(data) : 0;
+    if (rc == 0 && head > 0 && head <= bytes)
+        return open_parts(s, row, blob, data, bytes, have, head, x, e);
+    if (rc == 0)
+        rc = stmt_blob_read(blob, have, data + have, bytes - have, e);
+    if (rc == 0)
+        return put_whole(store_blocks(s), false, row, data, bytes, x, e);
+    free(data);
+    return rc;
+}
+
+/* Of a thinned chunk a channel has three columns. */
+static bool needs(const struct codec_view *v, uint32_t part, uint32_t slot)
+{
+    bool thinned = (v->flags & CODEC_THIN) != 0;
+    return !codec_has(v, part) &&
+           (slot == BLOCKS_ALL || (part - 1) % (thinned ? v->channels / 3 : v->channels) == slot);
+}
+
+static bool is_complete(const struct codec_view *v, uint32_t slot)
+{
+    for (uint32_t part = 1; part <= v->channels; part++)
+        if (needs(v, part, slot))
+            return false;
+    return true;
+}
+
+static int take_slot(struct entry *x, uint32_t slot, sqlite3_blob *blob, struct err *e)
+{
+    int rc = 0;
+    for (uint32_t part = 1; rc == 0 && part <= x->view.channels; part++)
+        if (needs(&x->view, part, slot))
+            rc = take_part(&x->view, x->data, part, blob, e);
+    return rc;
+}
+
+static int fetch_chunk(struct store *s, const struct blocks_row *row, uint32_t slot,
+                       struct entry **x, struct err *e)
+{
+    if (*x && is_complete(&(*x)->view, slot))
+        return 0;
+    sqlite3_blob *blob CLEANUP(stmt_blob_closep) = NULL;
+    int rc = stmt_blob_open(s, "chunk", "b", row->id, &blob, e);
+    if (rc > 0)
+        return err_set(e, WATTQ_E_NOT_FOUND, GONE);
+    if (rc == 0 && !*x)
+        rc = load_chunk(s, row, blob, x, e);
+    else if (rc == 0 && stmt_blob_bytes(blob) != (*x)->view.bytes)
+        rc = err_set(e, WATTQ_E_NOT_FOUND, GONE);
+    return rc ? rc : take_slot(*x, slot, blob, e);
+}
+
+static int fetch(struct store *s, bool tail, const struct blocks_row *row, uint32_t slot,
+                 struct codec_view **v, struct err *e)
+{
+    struct blocks *b = store_blocks(s);
+    struct entry *x = find(b, tail, row);
+    int rc = 0;
+    if (!tail)
+        rc = fetch_chunk(s, row, slot, &x, e);
+    else if (!x)
+        rc = load_tail(s, row, &x, e);
+    if (rc)
+        return rc;
+    x->used = ++b->clock;
     *v = &x->view;
     return 0;
 }
 
-static int fetch(struct store *s, bool tail, const struct blocks_row *row, struct codec_view **v,
-                 struct err *e)
-{
-    struct blocks *b = store_blocks(s);
-    struct entry *x = find(b, tail, row);
-    if (x) {
-        x->used = ++b->clock;
-        *v = &x->view;
-        return 0;
-    }
-    STMT_USE(st, s, CHUNK_BLOB);
-    STMT_USE(st_tail, s, TAIL_BLOB);
-    sqlite3_stmt *use = tail ? st_tail : st;
-    stmt_bind_int(use, 1, row->id);
-    int rc = stmt_step(use, e);
-    if (rc == 0)
-        return err_set(e, WATTQ_E_NOT_FOUND, "a block of samples has just been removed");
-    return rc < 0 ? rc : load(b, use, tail, row, v, e);
-}
-
-int blocks_chunk(struct store *s, int64_t chunk, int64_t t0_ns, struct codec_view **v,
-                 struct err *e)
+int blocks_chunk(struct store *s, int64_t chunk, int64_t t0_ns, uint32_t slot,
+                 struct codec_view **v, struct err *e)
 {
     const struct blocks_row row = {.id = chunk, .t0_ns = t0_ns};
-    return fetch(s, false, &row, v, e);
+    return fetch(s, false, &row, slot, v, e);
 }
 
 int blocks_tail_row(struct store *s, const struct blocks_row *row, struct codec_view **v,
                     struct err *e)
 {
-    return fetch(s, true, row, v, e);
+    return fetch(s, true, row, BLOCKS_ALL, v, e);
 }
 
 int blocks_tail(struct store *s, int64_t grp, int64_t epoch, struct blocks_row **out, size_t *n,
@@ -183,7 +299,8 @@ int blocks_tail(struct store *s, int64_t grp, int64_t epoch, struct blocks_row *
 void blocks_start(struct blocks_iter *it, struct store *s, int64_t grp, int64_t epoch,
                   int64_t from_ns)
 {
-    *it = (struct blocks_iter){.store = s, .grp = grp, .epoch = epoch, .next_ns = from_ns};
+    *it = (struct blocks_iter){
+        .store = s, .grp = grp, .epoch = epoch, .slot = BLOCKS_ALL, .next_ns = from_ns};
 }
 
 void blocks_start_at(struct blocks_iter *it, struct store *s, int64_t grp, int64_t epoch,
@@ -232,7 +349,7 @@ int blocks_next(struct blocks_iter *it, struct codec_view **v, struct err *e)
     if (!it->in_tail) {
         int rc = next_chunk(it, e);
         if (rc > 0)
-            rc = fetch(it->store, false, &it->row, v, e);
+            rc = fetch(it->store, false, &it->row, it->slot, v, e);
         else if (rc == 0)
             it->in_tail = true;
         if (rc < 0 || !it->in_tail)
@@ -244,6 +361,6 @@ int blocks_next(struct blocks_iter *it, struct codec_view **v, struct err *e)
     if (!it->tail || it->tail_at == it->tails)
         return 0;
     it->row = it->tail[it->tail_at++];
-    int rc = fetch(it->store, true, &it->row, v, e);
+    int rc = fetch(it->store, true, &it->row, it->slot, v, e);
     return rc ? rc : 1;
 }

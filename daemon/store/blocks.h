@@ -14,10 +14,12 @@ struct blocks; /* the cache; made by store.c, freed with the store */
 struct blocks *blocks_new(void);
 void blocks_free(struct blocks *b); /* NULL is fine */
 
-/* One chunk by its id and first tick, as its heads have them. *v is the cache's own, so that what one reader unpacks of its timeline the next one has; borrowed
+#define BLOCKS_ALL UINT32_MAX /* as a slot: all channels are going to be read */
+
+/* One chunk by its id and first tick, as its heads have them; of its channels only the one in `slot` need be there. *v is the cache's own, so that what one reader unpacks of its timeline the next one has; borrowed
  * until the next blocks_ call. WATTQ_E_CORRUPT when damaged. */
-int blocks_chunk(struct store *s, int64_t chunk, int64_t t0_ns, struct codec_view **v,
-                 struct err *e) MUST_USE;
+int blocks_chunk(struct store *s, int64_t chunk, int64_t t0_ns, uint32_t slot,
+                 struct codec_view **v, struct err *e) MUST_USE;
 
 struct blocks_row {
     int64_t id;
@@ -27,6 +29,7 @@ struct blocks_row {
 struct blocks_iter {
     struct store *store;
     int64_t grp, epoch;
+    uint32_t slot;   /* or BLOCKS_ALL */
     int64_t next_ns; /* the next chunk starts at or after it */
     int tier; /* thinned chunks up to this tier are taken before what they were made of; 0 = the finest there is */
     bool in_tail;
@@ -35,7 +38,7 @@ struct blocks_iter {
     struct blocks_row *tail; /* loaded when the chunks are through */
     size_t tails, tail_at;
 };
-/* From the first chunk of the epoch that starts at or after from_ns. */
+/* From the first chunk of the epoch that starts at or after from_ns; for BLOCKS_ALL until it->slot is set. */
 void blocks_start(struct blocks_iter *it, struct store *s, int64_t grp, int64_t epoch,
                   int64_t from_ns);
 /* The same from a chunk that is known, t0_ns .. t1_ns. */

@@ -1,9 +1,10 @@
 /* The blob of a tail row or chunk: all channels of a group over n ticks, column by column, with one
- * shared timeline. Version 1 packs both; blobs of version 0 (raw columns) are read as well. Byte by byte
- * in docs/storage.md. Pure, any thread.
+ * shared timeline. Versions 1 (short ones) and 2 pack both; blobs of version 0 (raw columns) are read as well. Byte by
+ * byte in docs/storage.md. Pure, any thread.
  *
  * Writing: a codec_block collects ticks and is encoded from any tick on. Reading: codec_open checks the
- * checksum, the lengths and the heads of all parts; the timeline is unpacked as far as it is asked for, and a
+ * checksums, the lengths and the heads of all parts; of version 2 the timeline and one column will do (codec_open_head,
+ * codec_take), and a reader can begin at marks inside. The timeline is unpacked as far as it is asked for, and a
  * cursor runs along one column. A blob is untrusted: it comes from a file. What only a forged blob can have,
  * a part that ends early or stamps in no order under a right checksum, reads as READING_GARBLED from there
  * on, with stamps that still rise. */
@@ -15,7 +16,8 @@
 #include "daemon/meter/source.h"
 #include "daemon/store/rice.h"
 
-#define CODEC_VERSION      1
+#define CODEC_VERSION      2
+#define CODEC_SHORT        512u /* ticks; with no more than that it is a blob of version 1 */
 #define CODEC_TICKS_MAX    (1u << 16)
 #define CODEC_CHANNELS_MAX 4096u
 #define CODEC_TIME_MAX     (INT64_C(1) << 62) /* ns; a stamp beyond it is damage */
@@ -38,8 +40,10 @@ uint32_t codec_block_ticks(const struct codec_block *b);
 bool codec_block_add(struct codec_block *b, struct tick *t);
 /* The middle of tick i's sweep, i < codec_block_ticks. */
 int64_t codec_block_time(const struct codec_block *b, uint32_t i);
-void codec_block_cut(struct codec_block *b, uint32_t ticks); /* forget all but the first `ticks` */
-void codec_block_keep_last(struct codec_block *b);           /* forget all but the last tick */
+void codec_block_save(struct codec_block *b);      /* what codec_block_undo goes back to */
+void codec_block_undo(struct codec_block *b);      /* forget the ticks since then */
+void codec_block_clear(struct codec_block *b);     /* forget all; saved, too, is nothing */
+void codec_block_keep_last(struct codec_block *b); /* forget all but the last tick; and save */
 /* Ticks [from, end) as a blob; caller frees. NULL without memory. */
 uint8_t *codec_encode(const struct codec_block *b, uint32_t from, uint8_t flags, size_t *bytes);
 
@@ -52,13 +56,20 @@ struct codec_view {
     uint32_t channels;
     uint8_t version;
     uint8_t flags;
-    size_t columns;    /* offset of column 0 */
+    size_t parts;      /* offset of the timeline, which column 0 follows */
     int64_t period_ns; /* of the timeline's grid */
-    int64_t *before;   /* owned: n stamps, n more of `after`, n flags */
+    int64_t *
+        before; /* owned: n stamps, n more of `after`, the numbers of `known`, flags, a byte for each part */
     int64_t *after;
     uint8_t *tick_flags;
-    uint32_t known; /* ticks whose stamps are unpacked */
-    uint32_t sound; /* ticks before the first one that is forged */
+    uint8_t *taken;  /* parts that are there and checked */
+    uint32_t *known; /* of each stretch: its first so many ticks have their stamps unpacked */
+    uint32_t turn;   /* the stretch that is being unpacked */
+    uint32_t sound;  /* ticks before the first one that is forged */
+    uint32_t
+        stretch;   /* ticks from mark to mark, a power of two; CODEC_TICKS_MAX where it has none */
+    uint8_t shift; /* its logarithm */
+    const uint8_t *marks, *stretches; /* of the timeline: its marks; the first stretch */
     int64_t index, base_ns;
     uint64_t least_width;
     struct bits_in times;
@@ -68,22 +79,43 @@ int codec_open(struct codec_view *v, const void *data, size_t bytes, struct err 
 void codec_close(struct codec_view *v); /* CLEANUP-able */
 /* What an open view takes beside its data. */
 size_t codec_view_bytes(const struct codec_view *v);
+/* All stamps are as a writer makes them: unpacks the whole timeline. */
+bool codec_is_sound(struct codec_view *v);
+
+/* Part by part. How long the head of a blob is that begins like this: 0 = not of version 2, take it whole. */
+#define CODEC_BEGIN 12u /* bytes that tell */
+size_t codec_head_bytes(const uint8_t begin[CODEC_BEGIN]);
+/* data: room for all bytes, of which the head is there. No part is there yet. Returns as codec_open. */
+int codec_open_head(struct codec_view *v, const void *data, size_t bytes, struct err *e) MUST_USE;
+/* Part 0 is the timeline, to be taken first, 1 + slot a column; where it lies. */
+#define CODEC_TIMELINE 0u
+size_t codec_part_at(const struct codec_view *v, uint32_t part, size_t *bytes);
+static inline bool codec_has(const struct codec_view *v, uint32_t part)
+{
+    return v->taken[part] != 0;
+}
+/* The bytes of this part are in data now. 0 or WATTQ_E_CORRUPT. */
+int codec_take(struct codec_view *v, uint32_t part, struct err *e) MUST_USE;
 
 static inline int64_t codec_middle(int64_t before_ns, int64_t after_ns)
 {
     return before_ns + (after_ns - before_ns) / 2;
 }
 /* The sweep's stamps; their middle, rounded down; TICK_EDGE, TICK_FIRST. */
-void codec_unpack_times(struct codec_view *v, uint32_t until); /* for those below */
+void codec_unpack_times(struct codec_view *v, uint32_t i); /* for those below */
+static inline bool codec_knows(const struct codec_view *v, uint32_t i)
+{
+    return (i & (v->stretch - 1)) < v->known[i >> v->shift];
+}
 static inline int64_t codec_before(struct codec_view *v, uint32_t i)
 {
-    if (i >= v->known)
+    if (!codec_knows(v, i))
         codec_unpack_times(v, i);
     return v->before[i];
 }
 static inline int64_t codec_after(struct codec_view *v, uint32_t i)
 {
-    if (i >= v->known)
+    if (!codec_knows(v, i))
         codec_unpack_times(v, i);
     return v->after[i];
 }
@@ -94,7 +126,7 @@ static inline int64_t codec_time(struct codec_view *v, uint32_t i)
 }
 static inline uint8_t codec_flags(struct codec_view *v, uint32_t i)
 {
-    if (i >= v->known)
+    if (!codec_knows(v, i))
         codec_unpack_times(v, i);
     return v->tick_flags[i];
 }
@@ -143,6 +175,9 @@ struct codec_cursor {
     struct codec_guess guess;
     struct bits_in bits;
     uint32_t samples, unpacked; /* valid ones in the column; of these, unpacked so far */
+    uint32_t stretch;           /* samples from mark to mark, CODEC_TICKS_MAX = no marks */
+    struct bytes_in marks;      /* the next one */
+    const uint8_t *stretch_at;  /* where the bits before it begin */
     uint32_t phase, rest;
     int64_t value, last_ns; /* the newest one unpacked */
     unsigned have, used;    /* of what is unpacked */
@@ -153,5 +188,22 @@ void codec_cursor_open(struct codec_cursor *c, struct codec_view *v, uint32_t sl
 /* The next tick's value (0 where there is none) and state (enum reading_state | TICK_RESET ...). Call it
  * at most v->n times. */
 int64_t codec_cursor_next(struct codec_cursor *c, uint8_t *state);
+
+/* ---- marks: where a reader can begin ------------------------------------------------------------ */
+
+#define CODEC_SAME_KNOT INT64_MIN
+
+/* How the curve of a channel stands after a tick, counted from how it stood after tick 0 (walk.h). */
+struct codec_mark {
+    uint32_t tick;
+    int64_t value;
+    int64_t knot_ns; /* CODEC_SAME_KNOT: where it was */
+    int64_t e_uj;    /* gauges and averages: more than then; */
+    int64_t rem;     /* and so much on top of the remainder, which may carry */
+};
+/* The last mark whose tick lies before t, 0 = none. */
+uint32_t codec_mark_before(struct codec_view *v, int64_t t_ns);
+/* Go on behind mark k > 0 of the view. False when the column has no marks: gaps, or ticks without a value. */
+bool codec_cursor_skip(struct codec_cursor *c, uint32_t k, struct codec_mark *out);
 
 #endif

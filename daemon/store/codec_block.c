@@ -14,6 +14,8 @@ struct codec_block *codec_block_new(const uint8_t *kinds, uint32_t channels, int
     b->channels = channels;
     b->kinds = base_alloc(channels);
     memcpy(b->kinds, kinds, channels);
+    b->raw = base_alloc(channels * sizeof(*b->raw));
+    b->raw_saved = base_alloc(channels * sizeof(*b->raw_saved));
     return b;
 }
 
@@ -26,7 +28,8 @@ void codec_block_free(struct codec_block *b)
     free(b->after);
     free(b->flags);
     free(b->values);
-    free(b->raws);
+    free(b->raw);
+    free(b->raw_saved);
     free(b->states);
     free(b);
 }
@@ -55,11 +58,11 @@ static bool grow(struct codec_block *b)
         return true;
     if (b->n >= CODEC_TICKS_MAX)
         return false;
-    size_t cap = b->cap ? (size_t)b->cap * 2 : 64;
+    size_t cap = b->cap ? (size_t)b->cap + b->cap / 2 : 64;
     size_t cells = cap * b->channels;
     if (!regrow((void **)&b->before, cap, 8) || !regrow((void **)&b->after, cap, 8) ||
         !regrow((void **)&b->flags, cap, 1) || !regrow((void **)&b->values, cells, 8) ||
-        !regrow((void **)&b->raws, cells, 8) || !regrow((void **)&b->states, cells, 1))
+        !regrow((void **)&b->states, cells, 1))
         return false;
     b->cap = (uint32_t)cap;
     return true;
@@ -75,63 +78,93 @@ bool codec_block_add(struct codec_block *b, struct tick *t)
     b->after[b->n] = t->after_ns;
     b->flags[b->n] = (uint8_t)(t->flags & 0xff);
     memcpy(b->values + at, tick_values(t), (size_t)t->n * 8);
-    memcpy(b->raws + at, tick_raws(t), (size_t)t->n * 8);
     memcpy(b->states + at, tick_states(t), t->n);
+    for (uint32_t slot = 0; slot < t->n; slot++)
+        if ((b->states[at + slot] & TICK_STATE_MASK) == READING_OK)
+            b->raw[slot] = tick_raws(t)[slot];
     b->n++;
     return true;
 }
 
-void codec_block_cut(struct codec_block *b, uint32_t ticks)
+void codec_block_save(struct codec_block *b)
 {
-    if (ticks < b->n)
-        b->n = ticks;
+    b->n_saved = b->n;
+    memcpy(b->raw_saved, b->raw, (size_t)b->channels * 8);
+}
+
+void codec_block_undo(struct codec_block *b)
+{
+    b->n = b->n_saved;
+    memcpy(b->raw, b->raw_saved, (size_t)b->channels * 8);
+}
+
+void codec_block_clear(struct codec_block *b)
+{
+    b->n = 0;
+    codec_block_save(b);
 }
 
 void codec_block_keep_last(struct codec_block *b)
 {
-    if (b->n < 2)
-        return;
-    size_t last = b->n - 1, from = last * b->channels;
-    b->before[0] = b->before[last];
-    b->after[0] = b->after[last];
-    b->flags[0] = b->flags[last];
-    memmove(b->values, b->values + from, (size_t)b->channels * 8);
-    memmove(b->raws, b->raws + from, (size_t)b->channels * 8);
-    memmove(b->states, b->states + from, b->channels);
-    b->n = 1;
+    if (b->n > 1) {
+        size_t last = b->n - 1, from = last * b->channels;
+        b->before[0] = b->before[last];
+        b->after[0] = b->after[last];
+        b->flags[0] = b->flags[last];
+        memmove(b->values, b->values + from, (size_t)b->channels * 8);
+        memmove(b->states, b->states + from, b->channels);
+        b->n = 1;
+    }
+    codec_block_save(b);
 }
 
-static void put_header(struct bytes_out *o, const struct codec_block *b, uint32_t n, uint8_t flags,
-                       struct times_unit unit)
+static void put_header(struct bytes_out *o, const struct codec_block *b, uint32_t n,
+                       uint8_t version, uint8_t flags, struct times_unit unit)
 {
     uint8_t units = (uint8_t)(unit.stamp | unit.width << 4);
-    const uint8_t begin[4] = {CODEC_MAGIC, CODEC_VERSION, flags, units};
+    const uint8_t begin[4] = {CODEC_MAGIC, version, flags, units};
     const uint16_t counts[2] = {(uint16_t)b->channels, RICE_BLOCK};
     bytes_put(o, begin, sizeof(begin));
     bytes_put(o, counts, sizeof(counts));
     bytes_put(o, &n, sizeof(n));
     for (uint32_t i = 0; i <= b->channels; i++) /* filled in as the parts are made */
-        bytes_put(o, &(uint32_t){0}, 4);
+        bytes_put(o, &(uint64_t){0}, codec_entry_bytes(version));
+    if (version > 1)
+        bytes_put(o, &(uint32_t){0}, CODEC_CRC_BYTES); /* and this behind them all */
 }
 
 /* Part 0 is the timeline, part 1 + slot a column; it began at `start` and has just ended. */
-static void put_length(struct bytes_out *o, uint32_t part, size_t start)
+static void put_entry(struct bytes_out *o, uint8_t version, uint32_t part, size_t start)
 {
-    uint32_t length = (uint32_t)(o->n - start);
+    const uint32_t entry[2] = {(uint32_t)(o->n - start),
+                               o->failed || version < 2 ? 0 : crc32c(o->p + start, o->n - start)};
+    size_t bytes = codec_entry_bytes(version);
     if (!o->failed)
-        memcpy(o->p + CODEC_FIXED + 4 * (size_t)part, &length, 4);
+        memcpy(o->p + CODEC_FIXED + bytes * part, entry, bytes);
 }
 
 static void put_parts(struct bytes_out *o, const struct codec_block *b, uint32_t from,
-                      struct times_unit unit, struct column_room *room)
+                      uint8_t version, struct times_unit unit, struct column_room *room)
 {
     size_t start = o->n;
-    times_encode(o, b, from, unit);
-    put_length(o, 0, start);
+    times_encode(o, b, from, unit, version, room->stretch);
+    put_entry(o, version, 0, start);
     for (uint32_t slot = 0; slot < b->channels; slot++) {
         start = o->n;
         column_encode(o, b, from, slot, room);
-        put_length(o, 1 + slot, start);
+        put_entry(o, version, 1 + slot, start);
+    }
+}
+
+/* Of everything, at the end; in version 2 of the header, where that ends. */
+static void put_crc(struct bytes_out *o, uint8_t version, size_t header)
+{
+    if (version > 1 && !o->failed) {
+        uint32_t crc = crc32c(o->p, header - CODEC_CRC_BYTES);
+        memcpy(o->p + header - CODEC_CRC_BYTES, &crc, CODEC_CRC_BYTES);
+    } else {
+        uint32_t crc = o->failed ? 0 : crc32c(o->p, o->n);
+        bytes_put(o, &crc, CODEC_CRC_BYTES);
     }
 }
 
@@ -141,13 +174,15 @@ uint8_t *codec_encode(const struct codec_block *b, uint32_t from, uint8_t flags,
     struct column_room room CLEANUP(column_room_fini) = {0};
     struct bytes_out o = {0};
     uint32_t n = b->n - from;
+    uint8_t version = n > CODEC_SHORT ? 2 : 1;
     struct times_unit unit = times_unit(b, from);
-    if (!column_room_init(&room, n))
+    if (!column_room_init(&room, version, n,
+                          version > 1 ? marks_stretch(b, n, flags) : CODEC_TICKS_MAX))
         return NULL;
-    put_header(&o, b, n, flags, unit);
-    put_parts(&o, b, from, unit, &room);
-    uint32_t crc = o.failed ? 0 : crc32c(o.p, o.n);
-    bytes_put(&o, &crc, CODEC_CRC_BYTES);
+    put_header(&o, b, n, version, flags, unit);
+    size_t header = o.n;
+    put_parts(&o, b, from, version, unit, &room);
+    put_crc(&o, version, header);
     if (o.failed) {
         free(o.p);
         return NULL;

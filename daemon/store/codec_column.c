@@ -2,14 +2,17 @@
 
 #define HELD_MAX (INT64_C(1) << 60) /* its codes are one more than a zigzag */
 
-bool column_room_init(struct column_room *r, uint32_t ticks)
+bool column_room_init(struct column_room *r, uint8_t version, uint32_t ticks, uint32_t stretch)
 {
+    r->predictors = version > 1 ? PREDICTORS_2 : PREDICTORS_1;
+    r->stretch = stretch;
+    r->mark = malloc((1 + (size_t)marks_count(ticks, stretch)) * sizeof(*r->mark));
     r->value = malloc((size_t)ticks * 5 * sizeof(int64_t));
-    if (!r->value)
+    if (!r->value || !r->mark)
         return false;
     r->t_ns = r->value + ticks;
-    r->stretch = r->t_ns + ticks;
-    r->d = r->stretch + ticks;
+    r->longer = r->t_ns + ticks;
+    r->d = r->longer + ticks;
     r->code = (uint64_t *)(r->d + ticks);
     return true;
 }
@@ -17,13 +20,13 @@ bool column_room_init(struct column_room *r, uint32_t ticks)
 void column_room_fini(struct column_room *r)
 {
     free(r->value);
+    free(r->mark);
 }
 
 /* ---- writing ------------------------------------------------------------------------------------ */
 
-/* The valid samples of a column; what the hardware showed at the newest goes to *raw. */
-static void gather(struct column_room *r, const struct codec_block *b, uint32_t from, uint32_t slot,
-                   int64_t *raw)
+/* The valid samples of a column. */
+static void gather(struct column_room *r, const struct codec_block *b, uint32_t from, uint32_t slot)
 {
     r->n = 0;
     for (uint32_t i = from; i < b->n; i++) {
@@ -32,11 +35,10 @@ static void gather(struct column_room *r, const struct codec_block *b, uint32_t 
             continue;
         r->value[r->n] = b->values[at];
         r->t_ns[r->n++] = codec_middle(b->before[i], b->after[i]);
-        *raw = b->raws[at];
     }
     int64_t inverse = guess_inverse(b->period_ns);
     for (uint32_t i = 1; i < r->n; i++)
-        r->stretch[i] = guess_stretch(inverse, b->period_ns, r->t_ns[i] - r->t_ns[i - 1]);
+        r->longer[i] = guess_longer(inverse, b->period_ns, r->t_ns[i] - r->t_ns[i - 1]);
 }
 
 /* Runs of one state that is not 0: ticks since the run before, length, state. */
@@ -84,24 +86,36 @@ static void put_quantum(struct bytes_out *o, const struct codec_quantum *q)
     }
 }
 
-/* The codes of samples 1 .. n-1 with one predictor, to r->code. False where it has none. */
-static bool make_codes(struct column_room *r, uint8_t predictor)
+/* The codes of samples from .. end-1 as g goes on, to r->code. False where its predictor has none. */
+static bool make_stretch(struct column_room *r, struct codec_guess *g, uint32_t from, uint32_t end)
 {
-    struct codec_guess g = {.predictor = predictor};
-    for (uint32_t i = 1; i < r->n; i++) {
-        if (predictor == PREDICT_HELD && (r->d[i] >= HELD_MAX || r->d[i] <= -HELD_MAX))
+    for (uint32_t i = from; i < end; i++) {
+        if (g->predictor == PREDICT_HELD && (r->d[i] >= HELD_MAX || r->d[i] <= -HELD_MAX))
             return false;
-        r->code[i - 1] = guess_code(&g, r->d[i], r->stretch[i]);
+        r->code[i - 1] = guess_code(g, r->d[i], r->longer[i]);
     }
     return true;
 }
 
-static uint8_t best_predictor(struct column_room *r)
+/* Of all samples but the first. stretch: as in the loop that writes them. */
+static bool make_codes(struct column_room *r, uint8_t predictor, uint32_t stretch)
+{
+    struct codec_guess g = {.predictor = predictor};
+    for (uint32_t i = 1, k = 0; i < r->n; i += stretch, k++) {
+        if (k > 0)
+            guess_restart(&g, r->mark[k - 1].units, stretch);
+        if (!make_stretch(r, &g, i, r->n - i < stretch ? r->n : i + stretch))
+            return false;
+    }
+    return true;
+}
+
+static uint8_t best_predictor(struct column_room *r, uint32_t stretch)
 {
     uint64_t least = UINT64_MAX;
     uint8_t best = PREDICT_NOTHING;
-    for (unsigned p = 0; p < PREDICTORS; p++) {
-        if (!make_codes(r, (uint8_t)p))
+    for (unsigned p = 0; p < r->predictors; p++) {
+        if (!make_codes(r, (uint8_t)p, stretch))
             continue;
         uint64_t bits = rice_bits(r->code, r->n - 1);
         if (bits >= least)
@@ -112,35 +126,79 @@ static uint8_t best_predictor(struct column_room *r)
     return best;
 }
 
+/* stretch: samples from mark to mark; as many as there are or more where the column has no marks. */
+static void put_codes(struct bytes_out *o, const struct column_room *r, uint32_t stretch)
+{
+    for (uint32_t i = 1; i < r->n; i += stretch) {
+        struct bits_out bits = {.to = o};
+        rice_put(&bits, r->code + i - 1, r->n - i < stretch ? r->n - i : stretch);
+        bits_end(&bits);
+    }
+}
+
+static void put_marks(struct bytes_out *o, struct column_room *r, enum channel_kind kind)
+{
+    for (uint32_t k = 0; k < marks_count(r->n, r->stretch); k++) {
+        struct column_mark *m = &r->mark[k];
+        m->bytes = (rice_bits(r->code + (size_t)k * r->stretch, r->stretch) + 7) / 8;
+        marks_put(o, kind, m);
+    }
+}
+
+/* What it is made of, and the quantum and the predictor that were found. */
+struct column_plan {
+    enum channel_kind kind;
+    struct codec_quantum q;
+    uint8_t predictor;
+    uint32_t runs;
+    bool marked;
+};
+
+static void put_values(struct bytes_out *o, const struct column_plan *p, struct column_room *r,
+                       int64_t raw)
+{
+    uint32_t stretch = p->marked ? r->stretch : CODEC_TICKS_MAX;
+    bytes_put_varint(o, bits_zigzag(raw));
+    bytes_put_varint(o, bits_zigzag(r->value[0]));
+    if (p->q.num != 1 || p->q.den != 1)
+        put_quantum(o, &p->q);
+    make_codes(r, p->predictor, stretch);
+    if (r->stretch < CODEC_TICKS_MAX && p->runs == 0)
+        bytes_put8(o, p->marked);
+    if (p->marked)
+        put_marks(o, r, p->kind);
+    put_codes(o, r, stretch);
+}
+
+static void plan_values(struct column_plan *p, struct column_room *r, int64_t period_ns)
+{
+    quantum_find(&p->q, p->kind, r->value, r->d, r->n);
+    p->marked = r->stretch < CODEC_TICKS_MAX && p->runs == 0 && p->q.phases == 1 &&
+                marks_find(r, p->kind, period_ns);
+    p->predictor = PREDICT_NOTHING;
+    if (r->n > 2)
+        p->predictor = best_predictor(r, p->marked ? r->stretch : CODEC_TICKS_MAX);
+}
+
 void column_encode(struct bytes_out *o, const struct codec_block *b, uint32_t from, uint32_t slot,
                    struct column_room *r)
 {
-    int64_t raw = 0;
-    struct codec_quantum q = {.num = 1, .den = 1, .phases = 1};
-    uint8_t predictor = PREDICT_EMPTY;
-    uint32_t runs = count_runs(b, from, slot);
-    gather(r, b, from, slot, &raw);
-    if (r->n > 0) {
-        quantum_find(&q, (enum channel_kind)b->kinds[slot], r->value, r->d, r->n);
-        predictor = r->n > 2 ? best_predictor(r) : PREDICT_NOTHING;
-    }
-    bool own = q.num != 1 || q.den != 1;
-    unsigned first = b->kinds[slot] | (unsigned)predictor << 3;
-    bytes_put8(o, (uint8_t)(first | (own ? COLUMN_QUANTUM : 0) | (runs ? COLUMN_STATES : 0)));
-    if (runs) {
-        bytes_put_varint(o, runs);
+    struct column_plan p = {.kind = (enum channel_kind)b->kinds[slot],
+                            .q = {.num = 1, .den = 1, .phases = 1},
+                            .predictor = PREDICT_EMPTY,
+                            .runs = count_runs(b, from, slot)};
+    gather(r, b, from, slot);
+    if (r->n > 0)
+        plan_values(&p, r, b->period_ns);
+    bool own = p.q.num != 1 || p.q.den != 1;
+    unsigned first = b->kinds[slot] | (unsigned)p.predictor << 3;
+    bytes_put8(o, (uint8_t)(first | (own ? COLUMN_QUANTUM : 0) | (p.runs ? COLUMN_STATES : 0)));
+    if (p.runs) {
+        bytes_put_varint(o, p.runs);
         put_states(o, b, from, slot);
     }
-    if (r->n == 0)
-        return;
-    bytes_put_varint(o, bits_zigzag(raw));
-    bytes_put_varint(o, bits_zigzag(r->value[0]));
-    if (own)
-        put_quantum(o, &q);
-    make_codes(r, predictor);
-    struct bits_out bits = {.to = o};
-    rice_put(&bits, r->code, r->n - 1);
-    bits_end(&bits);
+    if (r->n > 0)
+        put_values(o, &p, r, b->raw[slot]);
 }
 
 /* ---- reading ------------------------------------------------------------------------------------ */
@@ -206,6 +264,26 @@ static bool open_quantum(struct codec_quantum *q, struct bytes_in *in)
     return open_phases(q, in);
 }
 
+/* Where the column may have marks a byte says whether it has. Walks them once, so that the cursor need not check. */
+static bool open_marks(struct codec_cursor *c, struct bytes_in *in)
+{
+    uint8_t marked = bytes_get8(in);
+    uint64_t total = 0;
+    if (in->over || marked > 1)
+        return false;
+    c->marks = *in;
+    c->stretch = marked ? c->view->stretch : CODEC_TICKS_MAX;
+    for (uint32_t k = 0; k < marks_count(c->samples, c->stretch); k++) {
+        struct column_mark m;
+        marks_get(in, c->kind, &m);
+        if (m.bytes > c->view->bytes)
+            return false;
+        total += m.bytes;
+    }
+    c->stretch_at = in->p;
+    return !in->over && total <= (size_t)(in->end - in->p);
+}
+
 static bool open_values(struct codec_cursor *c, struct bytes_in *in, bool own_quantum)
 {
     c->raw_last = bits_unzigzag(bytes_get_varint(in));
@@ -215,6 +293,9 @@ static bool open_values(struct codec_cursor *c, struct bytes_in *in, bool own_qu
         return false;
     c->rest = c->quantum.phase[0].phase;
     c->phase = 1;
+    if (c->view->stretch < CODEC_TICKS_MAX && c->samples == c->view->n && c->runs.left == 0 &&
+        !open_marks(c, in))
+        return false;
     c->bits = (struct bits_in){.p = in->p, .end = in->end};
     return !in->over;
 }
@@ -228,7 +309,8 @@ bool column_open(struct codec_cursor *c, const uint8_t *p, size_t bytes)
     c->kind = (enum channel_kind)(first & COLUMN_KIND);
     c->guess.predictor = predictor;
     c->quantum = (struct codec_quantum){.num = 1, .den = 1, .phases = 1};
-    if (in.over || c->kind > CHANNEL_CPU_TIME || (!empty && predictor >= PREDICTORS) ||
+    if (in.over || c->kind > CHANNEL_CPU_TIME ||
+        (!empty && predictor >= (c->view->version > 1 ? PREDICTORS_2 : PREDICTORS_1)) ||
         !open_runs(c, &in, (first & COLUMN_STATES) != 0) || empty != (c->samples == 0))
         return false;
     return empty || open_values(c, &in, (first & COLUMN_QUANTUM) != 0);

@@ -1,3 +1,5 @@
+#include <assert.h>
+
 #include "daemon/store/codec_private.h"
 
 /* Values are unpacked a block at a time, each step of it for all samples of the block: what is the same
@@ -34,7 +36,7 @@ static void find_stretches(struct codec_cursor *c, int64_t *stretch, unsigned n)
     int64_t period = c->view->period_ns, inverse = guess_inverse(period), last = c->last_ns;
     for (unsigned i = 0; i < n; i++) {
         int64_t t_ns = next_time(c);
-        stretch[i] = guess_stretch(inverse, period, t_ns - last);
+        stretch[i] = guess_longer(inverse, period, t_ns - last);
         last = t_ns;
     }
     c->last_ns = last;
@@ -46,10 +48,11 @@ static inline __attribute__((always_inline)) void guess_all(struct codec_cursor 
                                                             const int64_t *stretch, int64_t *d,
                                                             unsigned n)
 {
+    bool takes_time = predictor == PREDICT_RATE || predictor == PREDICT_QUICK;
     struct codec_guess g = c->guess;
     g.predictor = predictor;
     for (unsigned i = 0; i < n; i++)
-        d[i] = guess_value(&g, code[i], predictor == PREDICT_RATE ? stretch[i] : 0);
+        d[i] = guess_value(&g, code[i], takes_time ? stretch[i] : 0);
     c->guess = g;
 }
 
@@ -65,6 +68,10 @@ static void unpack_differences(struct codec_cursor *c, int64_t *d, unsigned n)
     case PREDICT_RATE:
         find_stretches(c, stretch, n);
         guess_all(c, PREDICT_RATE, code, stretch, d, n);
+        return;
+    case PREDICT_QUICK:
+        find_stretches(c, stretch, n);
+        guess_all(c, PREDICT_QUICK, code, stretch, d, n);
         return;
     case PREDICT_MEAN:
         guess_all(c, PREDICT_MEAN, code, stretch, d, n);
@@ -131,10 +138,24 @@ static void unpack_first(struct codec_cursor *c)
     c->last_ns = next_time(c);
 }
 
+/* Behind a mark the bits begin anew, and the guess does. */
+static void next_stretch(struct codec_cursor *c)
+{
+    struct column_mark m;
+    marks_get(&c->marks, c->kind, &m);
+    c->stretch_at += m.bytes;
+    c->bits.p = c->stretch_at;
+    c->bits.acc = 0;
+    c->bits.n = 0;
+    guess_restart(&c->guess, m.units, c->stretch);
+}
+
 static void unpack(struct codec_cursor *c)
 {
     int64_t d[RICE_BLOCK];
     uint32_t left = c->samples - c->unpacked;
+    if (c->unpacked > 1 && ((c->unpacked - 1) & (c->stretch - 1)) == 0)
+        next_stretch(c);
     unsigned n = left < RICE_BLOCK ? left : RICE_BLOCK;
     unpack_differences(c, d, n);
     if (c->quantum.den == 1)
@@ -173,4 +194,60 @@ int64_t codec_cursor_next(struct codec_cursor *c, uint8_t *state)
     memcpy(&value, c->values + 8 * (size_t)i, 8);
     *state = c->states[i];
     return value;
+}
+
+/* ---- marks -------------------------------------------------------------------------------------- */
+
+/* Value and rest after so many quanta, as add_whole and add_parts would have them. */
+static void jump_units(struct codec_cursor *c, int64_t units)
+{
+    codec_wide x = (codec_wide)units * c->quantum.num + c->rest;
+    codec_wide whole = x / c->quantum.den;
+    if (x % c->quantum.den < 0)
+        whole--;
+    c->rest = (uint32_t)(x - whole * c->quantum.den);
+    c->value = sum64(c->value, (int64_t)(uint64_t)whole);
+}
+
+/* The newest change of the register before the marks that were passed. */
+struct knot {
+    uint32_t tick; /* of the mark that tells, 0 = none does */
+    int64_t back_ns;
+};
+
+static void add_mark(const struct column_mark *m, uint32_t stretch, struct codec_mark *out,
+                     struct knot *knot)
+{
+    out->tick += stretch;
+    out->e_uj = sum64(out->e_uj, m->e_uj);
+    out->rem = (int64_t)(m->rem & INT32_MAX);
+    if (m->knot != 1)
+        *knot = (struct knot){out->tick, m->knot ? (int64_t)(m->knot - 1) : 0};
+}
+
+bool codec_cursor_skip(struct codec_cursor *c, uint32_t k, struct codec_mark *out)
+{
+    assert(c->unpacked <= 1 && k > 0 && k <= marks_count(c->view->n, c->view->stretch));
+    if (c->stretch == CODEC_TICKS_MAX)
+        return false;
+    struct knot knot = {0};
+    *out = (struct codec_mark){.knot_ns = CODEC_SAME_KNOT};
+    for (uint32_t i = 1; i <= k; i++) {
+        struct bytes_in at = c->marks;
+        struct column_mark m;
+        marks_get(&c->marks, c->kind, &m);
+        jump_units(c, m.units);
+        add_mark(&m, c->stretch, out, &knot);
+        if (i == k)
+            c->marks = at; /* next_stretch begins with it */
+        else
+            c->stretch_at += m.bytes;
+    }
+    if (knot.tick)
+        out->knot_ns = diff64(codec_time(c->view, knot.tick), knot.back_ns);
+    out->value = c->value;
+    c->at = c->ahead_at = c->unpacked = out->tick + 1;
+    c->have = c->used = 0;
+    c->last_ns = codec_time(c->view, out->tick);
+    return true;
 }

@@ -141,30 +141,67 @@ static void put_packed(struct bits_out *o, const struct packed *p, unsigned n)
     rice_put_block(o, p->flags, n);
 }
 
-void times_encode(struct bytes_out *o, const struct codec_block *b, uint32_t from,
-                  struct times_unit unit)
+/* Of one stretch: between two marks, or all there is. */
+struct stretch_out {
+    const struct grid *grid;
+    struct times_unit unit;
+    int64_t least; /* width */
+    int64_t last;  /* index of the tick before */
+};
+
+static void put_stretch(struct bits_out *o, struct stretch_out *x, const struct codec_block *b,
+                        uint32_t from, uint32_t end)
 {
-    struct grid g = find_grid(b, from, unit.stamp);
-    struct bits_out bits = {.to = o};
     struct packed p;
-    int64_t least = narrowest(b, from), last = -1;
     unsigned n = 0;
-    bytes_put_varint(o, bits_zigzag(g.base_ns));
-    bytes_put_varint(o, (uint64_t)g.period_ns);
-    bytes_put_varint(o, (uint64_t)least >> unit.width);
-    for (uint32_t i = from; i < b->n; i++) {
+    for (uint32_t i = from; i < end; i++) {
         int64_t index;
-        p.late[n] = late_of(&g, b->before[i], &index);
-        p.step[n] = bits_zigzag(index - last - 1);
-        p.width[n] = (uint64_t)(b->after[i] - b->before[i] - least) >> unit.width;
+        p.late[n] = late_of(x->grid, b->before[i], &index);
+        p.step[n] = bits_zigzag(index - x->last - 1);
+        p.width[n] = (uint64_t)(b->after[i] - b->before[i] - x->least) >> x->unit.width;
         p.flags[n++] = b->flags[i];
-        last = index;
-        if (n < RICE_BLOCK && i + 1 < b->n)
+        x->last = index;
+        if (n < RICE_BLOCK && i + 1 < end)
             continue;
-        put_packed(&bits, &p, n);
+        put_packed(o, &p, n);
         n = 0;
     }
-    bits_end(&bits);
+    bits_end(o);
+}
+
+/* The stretches go to `bits` and between them, to o, their marks: bytes, and how far the index has come. */
+static void put_stretches(struct bytes_out *o, struct bytes_out *bits, struct stretch_out *x,
+                          const struct codec_block *b, uint32_t from, uint32_t stretch)
+{
+    for (uint32_t i = from; i < b->n; i += stretch) {
+        struct bits_out out = {.to = bits};
+        int64_t index = x->last;
+        size_t start = bits->n;
+        bool last = b->n - i <= stretch;
+        put_stretch(&out, x, b, i, last ? b->n : i + stretch);
+        if (last)
+            break;
+        bytes_put_varint(o, bits->n - start);
+        bytes_put_varint(o, bits_zigzag(x->last - index - stretch));
+    }
+}
+
+void times_encode(struct bytes_out *o, const struct codec_block *b, uint32_t from,
+                  struct times_unit unit, uint8_t version, uint32_t stretch)
+{
+    struct grid g = find_grid(b, from, unit.stamp);
+    struct stretch_out x = {.grid = &g, .unit = unit, .least = narrowest(b, from), .last = -1};
+    struct bytes_out bits = {0};
+    bytes_put_varint(o, bits_zigzag(g.base_ns));
+    bytes_put_varint(o, (uint64_t)g.period_ns);
+    bytes_put_varint(o, (uint64_t)x.least >> unit.width);
+    if (version > 1)
+        bytes_put8(o, (uint8_t)__builtin_ctz(stretch));
+    put_stretches(o, &bits, &x, b, from, stretch);
+    if (bits.p)
+        bytes_put(o, bits.p, bits.n);
+    o->failed |= bits.failed;
+    free(bits.p);
 }
 
 /* ---- reading ------------------------------------------------------------------------------------ */
@@ -182,25 +219,74 @@ struct times_unit times_unit_of(const struct codec_view *v)
     return (struct times_unit){v->data[3] & 15, v->data[3] >> 4};
 }
 
+static struct grid grid_of(const struct codec_view *v)
+{
+    uint8_t unit = times_unit_of(v).stamp;
+    return (struct grid){v->base_ns, v->period_ns, -(int64_t)(UINT64_C(1) << unit), unit};
+}
+
+/* Reads the mark behind stretch k = 0, 1 ...; *index is that of the last tick before the mark. */
+static uint64_t next_mark(const struct codec_view *v, struct bytes_in *in, int64_t *index)
+{
+    uint64_t bytes = bytes_get_varint(in);
+    *index = sum64(sum64(*index, v->stretch), bits_unzigzag(bytes_get_varint(in)));
+    return bytes;
+}
+
+static bool open_marks(struct codec_view *v, struct bytes_in *in)
+{
+    uint64_t total = 0;
+    v->shift = bytes_get8(in);
+    if (in->over || v->shift < 7 || v->shift > 16)
+        return false;
+    v->stretch = 1u << v->shift;
+    v->marks = in->p;
+    for (uint32_t k = 0; k < marks_count(v->n, v->stretch); k++) {
+        int64_t index = 0;
+        uint64_t bytes = next_mark(v, in, &index);
+        if (bytes > v->bytes)
+            return false;
+        total += bytes;
+    }
+    return !in->over && total <= (size_t)(in->end - in->p);
+}
+
 bool times_open(struct codec_view *v, const uint8_t *p, size_t bytes)
 {
     struct bytes_in in = {p, p + bytes, false};
     v->base_ns = bits_unzigzag(bytes_get_varint(&in));
     v->period_ns = (int64_t)(bytes_get_varint(&in) & INT64_MAX);
     v->least_width = bytes_get_varint(&in);
+    v->marks = in.p;
+    if (v->version > 1 && !open_marks(v, &in))
+        return false;
+    v->stretches = in.p;
     v->times = (struct bits_in){.p = in.p, .end = in.end};
     v->index = -1;
     return !in.over;
 }
 
-static void unpack_block(struct codec_view *v, unsigned n)
+/* Stand at the beginning of a stretch. Of one that was left in the middle some are unpacked once more. */
+static void turn_to(struct codec_view *v, uint32_t k)
+{
+    const uint8_t *end = v->times.end, *at = v->stretches;
+    struct bytes_in in = {v->marks, end, false};
+    v->index = -1;
+    for (uint32_t i = 0; i < k; i++)
+        at += next_mark(v, &in, &v->index);
+    v->times = (struct bits_in){.p = at, .end = end};
+    v->turn = k;
+    v->known[k] = 0;
+}
+
+static void unpack_block(struct codec_view *v, uint32_t from, unsigned n)
 {
     struct times_unit unit = times_unit_of(v);
-    struct grid g = {v->base_ns, v->period_ns, -(int64_t)(UINT64_C(1) << unit.stamp), unit.stamp};
+    struct grid g = grid_of(v);
     struct packed k;
     get_packed(&v->times, &k, n);
     for (unsigned j = 0; j < n; j++) {
-        uint32_t i = v->known + j;
+        uint32_t i = from + j;
         v->index = sum64(sum64(v->index, 1), bits_unzigzag(k.step[j]));
         v->before[i] = sum64(deadline(&g, v->index), (int64_t)(k.late[j] << unit.stamp));
         v->after[i] = sum64(v->before[i], (int64_t)((v->least_width + k.width[j]) << unit.width));
@@ -214,10 +300,9 @@ static bool in_order(int64_t before, int64_t after, int64_t last)
            codec_middle(before, after) > last;
 }
 
-/* Ticks [from, to) are in order, or are made so and no longer count. */
-static void check_block(struct codec_view *v, uint32_t from, uint32_t to)
+/* Ticks [from, to) are made to be in order, and no longer count. */
+static void mend_block(struct codec_view *v, uint32_t from, uint32_t to, int64_t last)
 {
-    int64_t last = from == 0 ? -1 : codec_middle(v->before[from - 1], v->after[from - 1]);
     if (v->times.over && v->sound > from)
         v->sound = from;
     for (uint32_t i = from; i < to; i++) {
@@ -229,12 +314,56 @@ static void check_block(struct codec_view *v, uint32_t from, uint32_t to)
     }
 }
 
-void codec_unpack_times(struct codec_view *v, uint32_t until)
+/* What is before a stretch may be unknown. */
+static void check_block(struct codec_view *v, uint32_t from, uint32_t to)
 {
-    while (v->known <= until) {
-        unsigned n = v->n - v->known < RICE_BLOCK ? v->n - v->known : RICE_BLOCK;
-        unpack_block(v, n);
-        check_block(v, v->known, v->known + n);
-        v->known += n;
+    bool after_known = from > 0 && codec_knows(v, from - 1);
+    int64_t first = after_known ? codec_middle(v->before[from - 1], v->after[from - 1]) : -1;
+    bool ok = !v->times.over && to <= v->sound;
+    int64_t last = first;
+    for (uint32_t i = from; ok && i < to; i++) {
+        ok = in_order(v->before[i], v->after[i], last);
+        last = !ok ? 0 : codec_middle(v->before[i], v->after[i]);
     }
+    if (!ok)
+        mend_block(v, from, to, first);
+}
+
+void codec_unpack_times(struct codec_view *v, uint32_t i)
+{
+    uint32_t k = i >> v->shift;
+    if (k != v->turn)
+        turn_to(v, k);
+    while (!codec_knows(v, i)) {
+        uint32_t from = (k << v->shift) + v->known[k], left = v->n - from;
+        unsigned n = left < RICE_BLOCK ? left : RICE_BLOCK;
+        unpack_block(v, from, n);
+        check_block(v, from, from + n);
+        v->known[k] += n;
+    }
+}
+
+bool codec_is_sound(struct codec_view *v)
+{
+    for (uint32_t i = 0; i < v->n; i += RICE_BLOCK)
+        (void)codec_time(v, i);
+    (void)codec_time(v, v->n - 1);
+    return v->sound == v->n;
+}
+
+uint32_t codec_mark_before(struct codec_view *v, int64_t t_ns)
+{
+    struct bytes_in in = {v->marks, v->times.end, false};
+    struct grid g = grid_of(v);
+    int64_t index = -1;
+    uint32_t k = 0;
+    while (k < marks_count(v->n, v->stretch)) {
+        (void)next_mark(v, &in, &index);
+        if (deadline(&g, index) >= t_ns)
+            break;
+        k++;
+    }
+    while (k > 0 && codec_time(v, k << v->shift) >= t_ns)
+        k--;
+    return k;
 }

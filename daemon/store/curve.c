@@ -20,6 +20,7 @@ static void restart(struct curve *c, const struct walk_state *state, const struc
     else
         blocks_start(&c->it, c->store, c->begin.grp, c->begin.epoch, INT64_MAX);
     c->it.tier = tier;
+    c->it.slot = c->begin.slot;
     c->state = *state;
     c->loaded = c->thinned = false;
     c->resumed = true;
@@ -132,11 +133,32 @@ static int jump(struct curve *c, struct err *e)
     return resume(c, &h, e);
 }
 
+/* Tick 0 of a block of samples is taken: go on at its last mark before t. */
+static void skip(struct curve *c, int64_t t_ns)
+{
+    uint32_t k = codec_mark_before(c->view, t_ns);
+    struct thin_cursor column = c->column;
+    struct codec_mark mark;
+    bool plain = c->state.last_ns == codec_time(c->view, 0) &&
+                 c->begin.rule.stall_ns == walk_stall_ns(c->view->period_ns);
+    if (k > 0 && plain && thin_cursor_skip(&column, k, &mark) &&
+        walk_skip(&c->begin.rule, &c->state, &mark, codec_time(c->view, mark.tick)))
+        c->column = column;
+}
+
 /* The samples of this block before t: no piece that they complete holds it. */
 static void pass(struct curve *c, int64_t t_ns)
 {
-    while (c->loaded && !c->thinned && !at_end(c) && codec_time(c->view, c->column.at) < t_ns) {
-        struct walk_sample x = thin_cursor_sample(&c->column);
+    if (c->loaded && !c->thinned && c->column.at == 1)
+        skip(c, t_ns);
+    if (!c->loaded || c->thinned)
+        return;
+    for (struct thin_cursor *k = &c->column; k->at < c->view->n; k->at++) {
+        struct walk_sample x = {.t_ns = codec_time(c->view, k->at)};
+        if (x.t_ns >= t_ns)
+            break;
+        x.flags = c->view->tick_flags[k->at];
+        x.value = codec_cursor_next(&k->value, &x.state);
         walk_pass(&c->begin.rule, &c->state, &x);
     }
 }
@@ -287,7 +309,7 @@ int curve_last_raw(struct store *s, const struct rows_begin *b, int64_t last_ns,
     int rc = rows_head_in(s, b, last_ns, &h, e);
     if (rc)
         return rc;
-    rc = blocks_chunk(s, h.chunk, h.t0_ns, &v, e);
+    rc = blocks_chunk(s, h.chunk, h.t0_ns, b->slot, &v, e);
     if (rc == WATTQ_E_CORRUPT || (rc == 0 && b->slot >= thin_channels(v)))
         return 1;
     if (rc)

@@ -69,7 +69,7 @@ static int check_view(struct damage_walk *w, struct codec_view *v, const struct 
 {
     w->values += (int64_t)v->n * v->channels;
     if (v->n != d->ticks || codec_time(v, 0) != d->t0_ns || codec_time(v, v->n - 1) != d->t1_ns ||
-        v->sound != v->n)
+        !codec_is_sound(v))
         return err_set(e, WATTQ_E_CORRUPT, "it is not that of its row");
     return 0;
 }

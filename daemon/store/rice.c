@@ -182,25 +182,38 @@ static uint64_t get_number(struct bits_in *in, unsigned k)
     return (uint64_t)q << k | bits_get(in, k);
 }
 
-/* As many of n numbers as surely lie 16 bytes before the end, none longer than 9: no check is needed for
- * each. Returns how many. */
-static unsigned get_inside(struct bits_in *from, uint64_t *v, unsigned n, unsigned k)
+/* One number that is not a long one, of the bits in acc. False: it is long, and nothing is taken. */
+static inline __attribute__((always_inline)) bool get_short(struct bits_in *in, uint64_t *v,
+                                                            unsigned k)
+{
+    unsigned q = (unsigned)__builtin_clzll(~in->acc | 1);
+    if (q >= QUOTIENT)
+        return false;
+    *v = (uint64_t)q << k | (in->acc << (q + 1)) >> 1 >> (63 - k);
+    in->acc <<= q + 1 + k;
+    in->n -= q + 1 + k;
+    return true;
+}
+
+#define K_TWICE 16u /* of the 56 bits that bits_fill makes sure of two short numbers take no more */
+
+/* Two at a time as long as the bits for them surely lie before the end: no check is needed for each. */
+static void get_numbers(struct bits_in *from, uint64_t *v, unsigned n, unsigned k)
 {
     struct bits_in in = *from;
-    unsigned i;
-    for (i = 0; i < n && in.end - in.p >= 16; i++) {
+    unsigned i = 0;
+    while (k <= K_TWICE && i + 2 <= n && in.end - in.p >= 16) {
         bits_fill(&in);
-        unsigned q = (unsigned)__builtin_clzll(~in.acc | 1);
-        if (q >= QUOTIENT || q + 1 + k > 56) {
-            v[i] = get_number(&in, k);
-            continue;
+        if (get_short(&in, &v[i], k)) {
+            i++;
+            i += get_short(&in, &v[i], k);
+        } else {
+            v[i++] = get_number(&in, k);
         }
-        v[i] = (uint64_t)q << k | (in.acc << (q + 1)) >> 1 >> (63 - k);
-        in.acc <<= q + 1 + k;
-        in.n -= q + 1 + k;
     }
+    for (; i < n; i++)
+        v[i] = get_number(&in, k);
     *from = in;
-    return i;
 }
 
 static void get_sparse(struct bits_in *in, uint64_t *v, unsigned n)
@@ -226,8 +239,7 @@ void rice_get_block(struct bits_in *in, uint64_t *v, unsigned n)
 {
     unsigned head = (unsigned)bits_get(in, HEAD_BITS);
     if (head <= K_MAX) {
-        for (unsigned i = get_inside(in, v, n, head); i < n; i++)
-            v[i] = get_number(in, head);
+        get_numbers(in, v, n, head);
         return;
     }
     memset(v, 0, n * sizeof(*v));

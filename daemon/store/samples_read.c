@@ -219,19 +219,24 @@ int samples_seen(struct store *s, int64_t channel, int64_t boot, int64_t t_ns, s
 
 /* ---- single samples ----------------------------------------------------------------------------- */
 
+static struct sample sample_of(struct codec_view *v, uint32_t i, int64_t value, uint8_t state)
+{
+    return (struct sample){
+        .t_ns = codec_time(v, i),
+        .before_ns = codec_before(v, i),
+        .after_ns = codec_after(v, i),
+        .value = value,
+        .state = (enum reading_state)(state & TICK_STATE_MASK),
+    };
+}
+
 /* The next tick of a column: a sample, and whether it is one. */
 static bool take(const struct rows_begin *b, struct codec_view *v, struct codec_cursor *col,
                  uint32_t i, struct sample *out)
 {
     struct walk_sample x = {.t_ns = codec_time(v, i)};
     x.value = codec_cursor_next(col, &x.state);
-    *out = (struct sample){
-        .t_ns = x.t_ns,
-        .before_ns = codec_before(v, i),
-        .after_ns = codec_after(v, i),
-        .value = x.value,
-        .state = (enum reading_state)(x.state & TICK_STATE_MASK),
-    };
+    *out = sample_of(v, i, x.value, x.state);
     return thin_is(v) ? walk_kept_valid(&x) : walk_valid(&b->rule, &x);
 }
 
@@ -251,17 +256,30 @@ struct want {
     stamp_of *stamp;
 };
 
+/* Stand behind the last mark before t whose stamp is not after it. False: at the beginning, or there are no marks. */
+static bool begin_at_mark(struct codec_view *v, struct codec_cursor *col, const struct want *q,
+                          struct codec_mark *mark)
+{
+    uint32_t k = codec_mark_before(v, q->t_ns);
+    while (k > 0 && q->stamp(v, k << v->shift) > q->t_ns)
+        k--;
+    return k > 0 && codec_cursor_skip(col, k, mark);
+}
+
 /* Newest valid sample of a block with stamp <= t, a stamp that is not before the sweep's middle. */
 static bool scan_back(const struct rows_begin *b, struct codec_view *v, const struct want *q,
                       struct sample *out)
 {
     struct codec_cursor col;
+    struct codec_mark mark;
     struct sample x;
-    bool found = false;
     if (!has_samples(b, v))
         return false;
     codec_cursor_open(&col, v, b->slot);
-    for (uint32_t i = 0; i < v->n && codec_time(v, i) <= q->t_ns; i++) {
+    bool found = begin_at_mark(v, &col, q, &mark);
+    if (found)
+        *out = sample_of(v, mark.tick, mark.value, READING_OK);
+    for (uint32_t i = col.at; i < v->n && codec_time(v, i) <= q->t_ns; i++) {
         if (!take(b, v, &col, i, &x) || q->stamp(v, i) > q->t_ns)
             continue;
         *out = x;
@@ -275,10 +293,12 @@ static bool scan_on(const struct rows_begin *b, struct codec_view *v, const stru
                     struct sample *out)
 {
     struct codec_cursor col;
+    struct codec_mark mark;
     if (!has_samples(b, v))
         return false;
     codec_cursor_open(&col, v, b->slot);
-    for (uint32_t i = 0; i < v->n; i++)
+    (void)begin_at_mark(v, &col, q, &mark); /* no stamp of a tick before t's is as late as t */
+    for (uint32_t i = col.at; i < v->n; i++)
         if (take(b, v, &col, i, out) && q->stamp(v, i) >= q->t_ns)
             return true;
     return false;
@@ -315,7 +335,7 @@ static int before_in_chunks(struct store *s, const struct rows_begin *b, const s
         if (rc)
             return rc;
         struct codec_view *v;
-        rc = blocks_chunk(s, h.chunk, h.t0_ns, &v, e);
+        rc = blocks_chunk(s, h.chunk, h.t0_ns, b->slot, &v, e);
         if (rc)
             return rc;
         if (scan_back(b, v, q, out))
@@ -372,7 +392,7 @@ static int after_in_epoch(struct store *s, const struct rows_begin *b, const str
     if (rc == 1) /* t before this epoch's first chunk */
         rc = rows_head_after(s, b->channel, b->boot, t_ns, &h, e);
     while (rc == 0 && h.epoch == b->epoch) {
-        rc = blocks_chunk(s, h.chunk, h.t0_ns, &v, e);
+        rc = blocks_chunk(s, h.chunk, h.t0_ns, b->slot, &v, e);
         if (rc)
             return rc;
         if (scan_on(b, v, q, out))

@@ -131,7 +131,7 @@ static int add_shared(struct rescue *r, struct err *e)
         t0_ns = stmt_int(st, 1);
     }
     struct codec_view *v;
-    int rc = blocks_chunk(r->store, chunk, t0_ns, &v, e);
+    int rc = blocks_chunk(r->store, chunk, t0_ns, BLOCKS_ALL, &v, e);
     if (rc == 0)
         r->shared = add_view(r, v, v->n - 1);
     return rc == WATTQ_E_CORRUPT ? 0 : rc;

@@ -9,7 +9,7 @@
 #define SUSPEND_NS                                                                                 \
     (100 * NS_PER_MS)        /* the two clocks of a tick are read up to a preemption apart */
 #define FLUSH_TICKS_MAX 4096 /* per transaction: about 2 MiB of 20 channels */
-#define TAIL_ROWS_MAX   64   /* then they become one row: a tail of many is slow to read */
+#define TAIL_ROWS_MAX   128  /* then they become one row: a tail of many is slow to read */
 
 /* ---- pending ticks ------------------------------------------------------------------------------ */
 
@@ -104,6 +104,8 @@ static void save(struct samples *w)
     w->saved = w->now;
     memcpy(w->channel_saved, w->channel, w->n * sizeof(*w->channel));
     memcpy(w->gsaved, w->gnow, w->groups * sizeof(*w->gnow));
+    for (size_t g = 0; g < w->groups; g++)
+        codec_block_save(w->group[g].block);
 }
 
 /* The chunk is on disk: the block goes on with its last tick, or empty in a new epoch. */
@@ -112,7 +114,7 @@ static void restart_block(struct samples *w, size_t g)
     struct wgroup *grp = &w->group[g];
     struct wgroup_now *gn = &w->gnow[g];
     if (w->epoch_ended)
-        codec_block_cut(grp->block, 0);
+        codec_block_clear(grp->block);
     else
         codec_block_keep_last(grp->block);
     gn->ticks = gn->stored = codec_block_ticks(grp->block);
@@ -156,7 +158,7 @@ void samples_rolled_back(struct samples *w)
     memcpy(w->channel, w->channel_saved, w->n * sizeof(*w->channel));
     memcpy(w->gnow, w->gsaved, w->groups * sizeof(*w->gnow));
     for (size_t g = 0; g < w->groups; g++)
-        codec_block_cut(w->group[g].block, w->gnow[g].ticks);
+        codec_block_undo(w->group[g].block);
 }
 
 /* ---- rows --------------------------------------------------------------------------------------- */

@@ -168,3 +168,36 @@ const void *stmt_blob(sqlite3_stmt *st, int col, size_t *bytes)
     *bytes = p ? (size_t)sqlite3_column_bytes(st, col) : 0;
     return p;
 }
+
+int stmt_blob_open(struct store *s, const char *table, const char *column, int64_t row,
+                   sqlite3_blob **out, struct err *e)
+{
+    sqlite3 *db = stmt_db(s);
+    int rc = sqlite3_blob_open(db, "main", table, column, row, 0, out);
+    if (rc == SQLITE_OK)
+        return 0;
+    *out = NULL;
+    return rc == SQLITE_ERROR ? 1 : stmt_fail(db, e);
+}
+
+size_t stmt_blob_bytes(sqlite3_blob *b)
+{
+    return (size_t)sqlite3_blob_bytes(b);
+}
+
+int stmt_blob_read(sqlite3_blob *b, size_t at, void *to, size_t bytes, struct err *e)
+{
+    int rc = sqlite3_blob_read(b, to, (int)bytes, (int)at);
+    if (rc == SQLITE_OK)
+        return 0;
+    if (rc == SQLITE_CORRUPT || rc == SQLITE_CORRUPT_VTAB)
+        return err_set(e, WATTQ_E_CORRUPT, "a stored block of samples cannot be read");
+    return err_set(e, WATTQ_E_STORAGE, "a stored block of samples cannot be read (%s)",
+                   sqlite3_errstr(rc));
+}
+
+void stmt_blob_closep(sqlite3_blob **b)
+{
+    (void)sqlite3_blob_close(*b); /* read-only: nothing is left to fail */
+    *b = NULL;
+}

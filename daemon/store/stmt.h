@@ -93,6 +93,13 @@ const char *stmt_name(sqlite3_stmt *st, int col);
 size_t stmt_columns(sqlite3_stmt *st);
 const void *stmt_blob(sqlite3_stmt *st, int col, size_t *bytes); /* NULL for NULL or empty */
 
+/* A blob of a row, to be read in pieces, inside a snapshot. 0; 1 = there is no such row, or no blob in it; < 0. */
+int stmt_blob_open(struct store *s, const char *table, const char *column, int64_t row,
+                   sqlite3_blob **out, struct err *e) MUST_USE;
+size_t stmt_blob_bytes(sqlite3_blob *b);
+int stmt_blob_read(sqlite3_blob *b, size_t at, void *to, size_t bytes, struct err *e) MUST_USE;
+void stmt_blob_closep(sqlite3_blob **b); /* NULL in it is fine */
+
 int64_t stmt_last_id(struct store *s); /* rowid of the newest INSERT */
 int64_t stmt_changes(struct store *s); /* rows the newest statement changed */
 

@@ -60,6 +60,14 @@ void thin_cursor_open(struct thin_cursor *c, struct codec_view *v, uint32_t slot
     codec_cursor_open(&c->width, v, 2 * channels + slot);
 }
 
+bool thin_cursor_skip(struct thin_cursor *c, uint32_t k, struct codec_mark *out)
+{
+    if (!codec_cursor_skip(&c->value, k, out))
+        return false;
+    c->at = out->tick + 1;
+    return true;
+}
+
 struct walk_kept thin_cursor_kept(struct thin_cursor *c)
 {
     uint8_t lo_state, width_state;

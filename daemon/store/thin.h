@@ -49,6 +49,8 @@ static inline struct walk_sample thin_cursor_sample(struct thin_cursor *c)
     c->at++;
     return x;
 }
+/* Of samples: go on behind mark k > 0, as codec_cursor_skip. */
+bool thin_cursor_skip(struct thin_cursor *c, uint32_t k, struct codec_mark *out);
 /* Thinned ones: with lo and hi. */
 struct walk_kept thin_cursor_kept(struct thin_cursor *c);
 

@@ -140,9 +140,9 @@ static int open_source(struct span *x, const struct source *c, struct err *e)
         return err_set(e, WATTQ_E_STORAGE, "no memory for thinning samples");
     memcpy(copy, blob, bytes);
     rc = codec_open(v, copy, bytes, e);
-    if (rc == 0 &&
-        (v->n != c->ticks || thin_channels(v) != x->group->channels ||
-         codec_time(v, 0) != c->t0_ns || codec_time(v, v->n - 1) != c->t1_ns || v->sound != v->n)) {
+    if (rc == 0 && (v->n != c->ticks || thin_channels(v) != x->group->channels ||
+                    codec_time(v, 0) != c->t0_ns || codec_time(v, v->n - 1) != c->t1_ns ||
+                    !codec_is_sound(v))) {
         codec_close(v);
         rc = err_set(e, WATTQ_E_CORRUPT, "a chunk of samples is not that of its row");
     }

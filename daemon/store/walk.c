@@ -289,6 +289,27 @@ void walk_pass(const struct walk_rule *r, struct walk_state *s, const struct wal
     (void)walk_step(r, s, x, unwanted);
 }
 
+bool walk_skip(const struct walk_rule *r, struct walk_state *s, const struct codec_mark *m,
+               int64_t t_ns)
+{
+    wide more = counts(r) ? (wide)m->value - s->last_value : integrates(r) ? m->e_uj : 0;
+    int64_t rem = integrates(r) ? s->rem + m->rem : s->rem;
+    wide e = (wide)s->e_uj + more + (integrates(r) ? rem / HALF_UW_NS_PER_UJ : 0);
+    if (e >= WALK_VALUE_MAX || e <= -WALK_VALUE_MAX || (counts(r) && more < 0) ||
+        t_ns <= s->last_ns || s->failed || m->knot_ns > t_ns)
+        return false;
+    s->e_uj = (int64_t)e;
+    if (integrates(r))
+        s->rem = rem % HALF_UW_NS_PER_UJ;
+    if (!counts(r))
+        s->knot_ns = t_ns;
+    else if (m->knot_ns > s->knot_ns)
+        s->knot_ns = m->knot_ns;
+    s->last_ns = t_ns;
+    s->last_value = m->value;
+    return true;
+}
+
 struct walk_piece walk_between(const struct walk_state *s, int64_t t_ns,
                                const struct walk_state *next)
 {

@@ -11,6 +11,7 @@
 #ifndef DAEMON_STORE_WALK_H
 #define DAEMON_STORE_WALK_H
 
+#include "daemon/store/codec.h"
 #include "daemon/store/samples.h"
 
 #define WALK_NONE      INT64_MIN
@@ -83,6 +84,10 @@ int walk_kept(const struct walk_rule *r, struct walk_state *s, const struct walk
               struct walk_piece out[2]);
 /* As walk_step, but nobody wants the pieces. */
 void walk_pass(const struct walk_rule *r, struct walk_state *s, const struct walk_sample *x);
+/* From the state after tick 0 of a block to that after the tick of a mark. False, and s as it was, where it would not
+ * fit or the walk is none that marks are made for. */
+bool walk_skip(const struct walk_rule *r, struct walk_state *s, const struct codec_mark *m,
+               int64_t t_ns);
 /* The piece between s and the first sample of a later epoch, whose cumulative values are given. */
 struct walk_piece walk_between(const struct walk_state *s, int64_t t_ns,
                                const struct walk_state *next);

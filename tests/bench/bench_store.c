@@ -294,6 +294,7 @@ int main(int argc, char **argv)
     struct err e = {0};
     struct store *s;
     struct bench *b = base_alloc(sizeof(*b));
+    setvbuf(stdout, NULL, _IOLBF, 0);
     int64_t hours = argc > 1 ? atoll(argv[1]) : 24;
     size_t queries = argc > 2 ? (size_t)atoll(argv[2]) : 2000;
     b->hz = argc > 3 ? atoll(argv[3]) : 10;

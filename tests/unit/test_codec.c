@@ -1,5 +1,6 @@
 /* Blobs of samples: what went in comes out, of every shape that meters have and of random numbers; every
- * damage is found; nothing is read out of bounds; version 0 is still read. */
+ * damage is found; nothing is read out of bounds; reading on from a mark is as reading from the start; version 0 is still
+ * read. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,11 +8,12 @@
 
 #include <cmocka.h>
 
-#include "daemon/store/crc32c.h"
+#include "daemon/store/walk.h"
+#include "tests/support/forge.h"
 #include "tests/support/recorder.h"
 
 #define CHANNELS_MAX 16
-#define TICKS_MAX    1000
+#define TICKS_MAX    5000
 
 /* What a test puts in, to compare with what comes out. */
 struct truth {
@@ -82,9 +84,10 @@ static void make_column(struct truth *t, uint32_t c, uint64_t *seed)
     int shape = (int)rec_below(seed, 8);
     int64_t last = any_number(seed), energy = rec_below(seed, INT64_C(1) << 50);
     uint8_t state = 0;
+    bool plain = rec_below(seed, 2) == 0; /* without a gap: such columns have marks */
     t->kinds[c] = (uint8_t)(shape < 3 ? CHANNEL_COUNTER : rec_below(seed, CHANNEL_CPU_TIME + 1));
     for (uint32_t i = 0; i < t->n; i++) {
-        if (rec_below(seed, 30) == 0)
+        if (!plain && rec_below(seed, 30) == 0)
             state = (uint8_t)(rec_below(seed, 2) ? 0 : rec_below(seed, 256));
         last = t->value[c][i] = next_value(seed, shape, last, i, &energy);
         t->raw[c][i] = any_number(seed);
@@ -96,10 +99,36 @@ static void make_truth(struct truth *t, uint64_t *seed)
 {
     memset(t, 0, sizeof(*t));
     t->channels = 1 + (uint32_t)rec_below(seed, CHANNELS_MAX);
-    t->n = 1 + (uint32_t)rec_below(seed, rec_below(seed, 4) ? 40 : TICKS_MAX);
+    t->n = 1 + (uint32_t)rec_below(seed, rec_below(seed, 4)   ? 40
+                                         : rec_below(seed, 6) ? 1000
+                                                              : TICKS_MAX);
     make_times(t, seed);
     for (uint32_t c = 0; c < t->channels; c++)
         make_column(t, c, seed);
+}
+
+/* Long, with no gap but now and then a column that has one: what marks are made of. */
+static void make_steady(struct truth *t, uint64_t *seed)
+{
+    memset(t, 0, sizeof(*t));
+    t->channels = 1 + (uint32_t)rec_below(seed, CHANNELS_MAX);
+    t->n = 600 + (uint32_t)rec_below(seed, TICKS_MAX - 600);
+    t->period_ns = rec_below(seed, 2) ? NS_PER_S : 100 * NS_PER_MS;
+    for (uint32_t i = 0, index = 0; i < t->n; i++) {
+        index += rec_below(seed, 50) ? 1 : 2;
+        t->before[i] = NS_PER_S + index * t->period_ns + rec_below(seed, 90000);
+        t->after[i] = t->before[i] + 20000 + rec_below(seed, 9000);
+    }
+    for (uint32_t c = 0; c < t->channels; c++) {
+        int shape = (int)rec_below(seed, 5);
+        int64_t last = rec_below(seed, 1000000), energy = rec_below(seed, INT64_C(1) << 40);
+        t->kinds[c] =
+            (uint8_t)(shape < 3 ? CHANNEL_COUNTER : rec_below(seed, CHANNEL_CPU_TIME + 1));
+        for (uint32_t i = 0; i < t->n; i++) {
+            last = t->value[c][i] = next_value(seed, shape, last, i, &energy);
+            t->state[c][i] = rec_below(seed, 20000) ? READING_OK : READING_IO;
+        }
+    }
 }
 
 static struct codec_block *block_of(const struct truth *t)
@@ -170,13 +199,118 @@ static void test_round_trip(void **state)
         uint8_t *blob = codec_encode(b, from, CODEC_SHARED, &bytes);
         if (codec_open(&v, blob, bytes, &e) != 0)
             fail_msg("%s", e.text);
-        assert_int_equal(v.version, CODEC_VERSION);
+        assert_int_equal(v.version, t->n - from > CODEC_SHORT ? 2 : 1);
         assert_int_equal(v.flags, CODEC_SHARED);
         check_view(t, from, &v);
         codec_close(&v);
         free(blob);
         codec_block_free(b);
     }
+    free(t);
+}
+
+/* ---- marks -------------------------------------------------------------------------------------- */
+
+/* Where the curve stands after tick `end`, sample by sample. */
+static struct walk_state walk_to(const struct truth *t, struct codec_view *v, uint32_t c,
+                                 uint32_t end)
+{
+    const struct walk_rule rule = {(enum channel_kind)t->kinds[c], walk_stall_ns(v->period_ns)};
+    struct walk_state s = {.last_ns = WALK_NONE, .e_uj = 12345};
+    for (uint32_t i = 0; i <= end; i++) {
+        const struct walk_sample x = {.t_ns = codec_time(v, i), .value = t->value[c][i]};
+        walk_pass(&rule, &s, &x);
+    }
+    return s;
+}
+
+/* From mark k the values are the same, and the curve stands where the samples before lead it. True: it has marks. */
+static bool check_mark(const struct truth *t, struct codec_view *v, uint32_t c, uint32_t k)
+{
+    const struct walk_rule rule = {(enum channel_kind)t->kinds[c], walk_stall_ns(v->period_ns)};
+    struct codec_cursor col;
+    struct codec_mark mark;
+    uint8_t state;
+    codec_cursor_open(&col, v, c);
+    if (!codec_cursor_skip(&col, k, &mark))
+        return false;
+    assert_int_equal(mark.tick, k * v->stretch);
+    assert_int_equal(mark.value, t->value[c][mark.tick]);
+    struct walk_state s = walk_to(t, v, c, 0), want = walk_to(t, v, c, mark.tick);
+    assert_true(walk_skip(&rule, &s, &mark, codec_time(v, mark.tick)));
+    assert_int_equal(s.e_uj, want.e_uj);
+    assert_int_equal(s.rem, want.rem);
+    assert_int_equal(s.knot_ns, want.knot_ns);
+    assert_int_equal(s.last_ns, want.last_ns);
+    assert_int_equal(s.last_value, want.last_value);
+    assert_int_equal(want.unknown_ns + want.bridged_ns, 0);
+    for (uint32_t i = mark.tick + 1; i < t->n; i++)
+        assert_int_equal(codec_cursor_next(&col, &state), t->value[c][i]);
+    return true;
+}
+
+/* As a file has it: nothing but the head and, in any order, the parts that were taken. */
+static void check_parts(const struct truth *t, const uint8_t *blob, size_t bytes, uint64_t *seed)
+{
+    struct codec_view v;
+    struct err e = {0};
+    size_t head = codec_head_bytes(blob), part_bytes;
+    uint8_t *data = base_alloc(bytes);
+    memcpy(data, blob, head);
+    assert_int_equal(codec_open_head(&v, data, bytes, &e), 0);
+    for (uint32_t i = 0; i <= t->channels; i++) {
+        uint32_t part = i == 0 ? CODEC_TIMELINE : 1 + (uint32_t)rec_below(seed, t->channels);
+        assert_true(i > 0 || !codec_has(&v, part));
+        size_t at = codec_part_at(&v, part, &part_bytes);
+        memcpy(data + at, blob + at, part_bytes);
+        assert_int_equal(codec_take(&v, part, &e), 0);
+        if (part != CODEC_TIMELINE)
+            check_column(t, 0, &v, part - 1);
+    }
+    codec_close(&v);
+    free(data);
+}
+
+/* A time before which mark k is the last one. */
+static void check_search(struct codec_view *v)
+{
+    for (uint32_t i = 0; i < v->n; i += 97)
+        assert_int_equal(codec_mark_before(v, codec_time(v, i) + 1), i / v->stretch);
+    for (uint32_t k = 1; k <= (v->n - 1) / v->stretch; k++)
+        assert_int_equal(codec_mark_before(v, codec_time(v, k * v->stretch)), k - 1);
+}
+
+static void test_marks(void **state)
+{
+    (void)state;
+    uint64_t seed = rec_seed();
+    struct truth *t = base_alloc(sizeof(*t));
+    int marks = 0, without = 0, slow = 0;
+    for (int round = 0; round < 40; round++) {
+        struct codec_view v;
+        struct err e = {0};
+        size_t bytes;
+        make_steady(t, &seed);
+        struct codec_block *b = block_of(t);
+        uint8_t *blob = codec_encode(b, 0, 0, &bytes);
+        assert_int_equal(codec_open(&v, blob, bytes, &e), 0);
+        check_search(&v);
+        slow += v.stretch < 1000 && v.n > v.stretch;
+        for (uint32_t k = (v.n - 1) / v.stretch; k > 0; k--)
+            for (uint32_t c = 0; c < v.channels; c++)
+                if (check_mark(t, &v, c, k))
+                    marks++;
+                else
+                    without++;
+        assert_true(codec_is_sound(&v));
+        codec_close(&v);
+        check_parts(t, blob, bytes, &seed);
+        free(blob);
+        codec_block_free(b);
+    }
+    print_message("%d marks, %d times a column without; %d blobs of slow groups\n", marks, without,
+                  slow);
+    assert_true(marks > 0 && without > 0 && slow > 0);
     free(t);
 }
 
@@ -211,24 +345,25 @@ static void test_quantum(void **state)
     free(k);
 }
 
-static void test_every_bit_matters(void **state)
+static void check_every_bit(uint64_t *seed, uint32_t ticks)
 {
-    (void)state;
-    uint64_t seed = rec_seed();
     struct truth *t = base_alloc(sizeof(*t));
     struct codec_view v;
     struct err e = {0};
     size_t bytes;
-    make_truth(t, &seed);
-    t->n = t->n < 20 ? t->n : 20;
+    make_truth(t, seed);
+    t->channels = t->channels < 3 ? t->channels : 3;
+    t->n = t->n < ticks ? t->n : ticks;
     struct codec_block *b = block_of(t);
     uint8_t *blob = codec_encode(b, 0, 0, &bytes);
-    for (size_t i = 0; i < bytes * 8; i++) {
+    size_t step = 1 + bytes / 200; /* of a long one not every bit */
+    for (size_t i = 0; i < bytes * 8; i += step) {
         blob[i / 8] ^= (uint8_t)(1u << (i % 8));
         assert_int_equal(codec_open(&v, blob, bytes, &e), WATTQ_E_CORRUPT);
         blob[i / 8] ^= (uint8_t)(1u << (i % 8));
     }
-    for (size_t n = 0; n < bytes; n++) { /* exact copies, so that a read past the end is seen */
+    for (size_t n = 0; n < bytes;
+         n += step) { /* exact copies, so that a read past the end is seen */
         uint8_t *cut = malloc(n ? n : 1);
         memcpy(cut, blob, n);
         assert_int_equal(codec_open(&v, cut, n, &e), WATTQ_E_CORRUPT);
@@ -241,10 +376,26 @@ static void test_every_bit_matters(void **state)
     free(t);
 }
 
-static void mend_crc(uint8_t *blob, size_t bytes)
+static void test_every_bit_matters(void **state)
 {
-    uint32_t crc = crc32c(blob, bytes - 4);
-    memcpy(blob + bytes - 4, &crc, 4);
+    (void)state;
+    uint64_t seed = rec_seed();
+    for (int round = 0; round < 20; round++)
+        check_every_bit(&seed, round % 2 ? TICKS_MAX : 20);
+}
+
+static void read_from_any_mark(struct codec_view *v, uint32_t c, uint64_t *seed)
+{
+    struct codec_cursor col;
+    struct codec_mark mark;
+    uint8_t state;
+    uint32_t k = codec_mark_before(v, rec_below(seed, CODEC_TIME_MAX));
+    codec_cursor_open(&col, v, c);
+    if (k == 0 || !codec_cursor_skip(&col, k, &mark))
+        return;
+    assert_true(mark.tick < v->n);
+    while (col.at < v->n)
+        (void)codec_cursor_next(&col, &state);
 }
 
 /* A right checksum over damaged bytes: refused or read, never out of bounds, and no more ticks than it says. */
@@ -264,7 +415,7 @@ static void test_forged(void **state)
         uint8_t *blob = codec_encode(b, 0, 0, &bytes);
         for (int64_t k = rec_below(&seed, 3); k >= 0; k--)
             blob[rec_below(&seed, (int64_t)bytes)] = (uint8_t)rec_random(&seed);
-        mend_crc(blob, bytes);
+        forge_mend(blob, bytes);
         if (codec_open(&v, blob, bytes, &e) == 0) {
             opened++;
             for (uint32_t c = 0; c < v.channels; c++) {
@@ -273,6 +424,7 @@ static void test_forged(void **state)
                 codec_cursor_open(&col, &v, c);
                 for (uint32_t i = 0; i < v.n; i++)
                     (void)codec_cursor_next(&col, &s);
+                read_from_any_mark(&v, c, &seed);
             }
             codec_close(&v);
         } else {
@@ -322,7 +474,7 @@ static uint8_t *encode_v0(const struct truth *t, size_t *bytes)
         p = put(p, t->state[c], n);
         start[0] = t->kinds[c];
     }
-    mend_crc(blob, *bytes);
+    forge_mend(blob, *bytes);
     return blob;
 }
 
@@ -343,11 +495,11 @@ static void test_version_0(void **state)
         codec_close(&v);
         size_t at = 12 + 4 * (1 + (size_t)t->channels) + 17 * (size_t)t->n;
         blob[at] = 9; /* a kind that there is not */
-        mend_crc(blob, bytes);
+        forge_mend(blob, bytes);
         assert_int_equal(codec_open(&v, blob, bytes, &e), WATTQ_E_CORRUPT);
         blob[at] = t->kinds[0];
         blob[1] = CODEC_VERSION + 1;
-        mend_crc(blob, bytes);
+        forge_mend(blob, bytes);
         assert_int_equal(codec_open(&v, blob, bytes, &e), WATTQ_E_CORRUPT);
         free(blob);
     }
@@ -400,9 +552,13 @@ static void test_crc32c(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rice),    cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_quantum), cmocka_unit_test(test_every_bit_matters),
-        cmocka_unit_test(test_forged),  cmocka_unit_test(test_version_0),
+        cmocka_unit_test(test_rice),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_quantum),
+        cmocka_unit_test(test_marks),
+        cmocka_unit_test(test_every_bit_matters),
+        cmocka_unit_test(test_forged),
+        cmocka_unit_test(test_version_0),
         cmocka_unit_test(test_crc32c),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

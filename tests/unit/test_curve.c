@@ -36,6 +36,32 @@ static void test_random_curves(void **state)
     }
 }
 
+/* Chunks so long that a reader begins at marks inside: with no gap in them, with one now and then, with some failed
+ * reads. */
+static void test_marks(void **state)
+{
+    (void)state;
+    uint64_t seed = rec_seed();
+    for (int round = 0; round < 4; round++) {
+        memset(world, 0, sizeof(*world));
+        world_init_at(world, seed + (uint64_t)round * 15485863, (uint32_t)(700 + 600 * round),
+                      500 * NS_PER_MS);
+        for (int i = 0; i < 3000; i++) {
+            int64_t step = NS_PER_MS * (400 + rec_below(&world->seed, 200));
+            if (round > 1 && rec_below(&world->seed, 900) == 0)
+                step += 3 * NS_PER_S; /* a stall */
+            world_tick(world, step, round == 3 ? 1500 : 0, 0);
+            if (i % 50 == 0)
+                rec_flush(&world->rec);
+        }
+        rec_flush(&world->rec);
+        assert_true(rec_ask(&world->rec, "SELECT count(*) FROM chunk WHERE hex(substr(b, 2, 1))"
+                                         " = '02'") > 0);
+        check_many(world, 400);
+        rec_fini(&world->rec);
+    }
+}
+
 /* The same instants asked while the samples stand in tail rows and when they stand in chunks. */
 static void test_tail_and_chunk_agree(void **state)
 {
@@ -275,10 +301,11 @@ int main(void)
 {
     world = calloc(1, sizeof(*world));
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random_curves), cmocka_unit_test(test_tail_and_chunk_agree),
-        cmocka_unit_test(test_restarts),      cmocka_unit_test(test_other_boot),
-        cmocka_unit_test(test_suspend),       cmocka_unit_test(test_still_counter),
-        cmocka_unit_test(test_damaged_chunk), cmocka_unit_test(test_damaged_tail),
+        cmocka_unit_test(test_random_curves),        cmocka_unit_test(test_marks),
+        cmocka_unit_test(test_tail_and_chunk_agree), cmocka_unit_test(test_restarts),
+        cmocka_unit_test(test_other_boot),           cmocka_unit_test(test_suspend),
+        cmocka_unit_test(test_still_counter),        cmocka_unit_test(test_damaged_chunk),
+        cmocka_unit_test(test_damaged_tail),
     };
     int rc = cmocka_run_group_tests(tests, NULL, NULL);
     free(world);

@@ -1,0 +1,94 @@
+#include "daemon/store/codec_private.h"
+#include "daemon/store/walk.h"
+
+/* A mark costs some bytes a column, and what lies between two is what a reader unpacks in vain. Slow groups are what
+ * years are kept of. */
+#define STRETCH_SLOW 512u
+#define STRETCH_FAST 2048u
+#define SLOW_NS      (NS_PER_S / 2)
+
+uint32_t marks_stretch(const struct codec_block *b, uint32_t n, uint8_t flags)
+{
+    uint32_t stretch = b->period_ns >= SLOW_NS ? STRETCH_SLOW : STRETCH_FAST;
+    bool thinned =
+        (flags & CODEC_THIN) != 0; /* kept ticks are few, and their curve goes otherwise */
+    return thinned || n <= stretch ? CODEC_TICKS_MAX : stretch;
+}
+
+static bool counts(enum channel_kind k)
+{
+    return k == CHANNEL_COUNTER || k == CHANNEL_CPU_TIME;
+}
+
+static bool integrates(enum channel_kind k)
+{
+    return k == CHANNEL_GAUGE || k == CHANNEL_AVERAGE;
+}
+
+static void take_mark(struct column_mark *m, const struct walk_state *s,
+                      const struct walk_state *before, enum channel_kind kind)
+{
+    *m = (struct column_mark){0};
+    if (integrates(kind)) {
+        m->e_uj = diff64(s->e_uj, before->e_uj);
+        m->rem = (uint64_t)s->rem;
+    }
+    if (counts(kind) && s->knot_ns != s->last_ns)
+        m->knot = s->knot_ns == before->knot_ns ? 1 : (uint64_t)diff64(s->last_ns, s->knot_ns) + 1;
+}
+
+/* Nothing but regular steps so far, and sums that surely fit. */
+static bool is_plain(const struct walk_state *s, int64_t t_ns)
+{
+    return s->last_ns == t_ns && s->unknown_ns == 0 && s->bridged_ns == 0 &&
+           s->e_uj < WALK_VALUE_MAX && s->e_uj > -WALK_VALUE_MAX;
+}
+
+bool marks_find(struct column_room *r, enum channel_kind kind, int64_t period_ns)
+{
+    const struct walk_rule rule = {kind, walk_stall_ns(period_ns)};
+    struct walk_state s = {.last_ns = WALK_NONE}, before = s;
+    int64_t units = 0;
+    for (uint32_t i = 0; i < r->n; i++) {
+        const struct walk_sample x = {.t_ns = r->t_ns[i], .value = r->value[i]};
+        walk_pass(&rule, &s, &x);
+        units = i == 0 ? 0 : sum64(units, r->d[i]);
+        if (i % r->stretch != 0)
+            continue;
+        if (!is_plain(&s, r->t_ns[i]))
+            return false;
+        if (i > 0) {
+            struct column_mark *m = &r->mark[i / r->stretch - 1];
+            take_mark(m, &s, &before, kind);
+            m->units = units;
+        }
+        before = s;
+        units = 0;
+    }
+    return true;
+}
+
+void marks_put(struct bytes_out *o, enum channel_kind kind, const struct column_mark *m)
+{
+    bytes_put_varint(o, m->bytes);
+    bytes_put_varint(o, bits_zigzag(m->units));
+    if (counts(kind))
+        bytes_put_varint(o, m->knot);
+    if (integrates(kind)) {
+        bytes_put_varint(o, bits_zigzag(m->e_uj));
+        bytes_put_varint(o, m->rem);
+    }
+}
+
+void marks_get(struct bytes_in *in, enum channel_kind kind, struct column_mark *m)
+{
+    *m = (struct column_mark){0};
+    m->bytes = bytes_get_varint(in);
+    m->units = bits_unzigzag(bytes_get_varint(in));
+    if (counts(kind))
+        m->knot = bytes_get_varint(in);
+    if (integrates(kind)) {
+        m->e_uj = bits_unzigzag(bytes_get_varint(in));
+        m->rem = bytes_get_varint(in);
+    }
+}
