@@ -140,6 +140,7 @@ static int run_system(const struct arguments *a, const struct launch_block *b, s
                                         .session = user_switch_session,
                                         .become = user_switch_become,
                                         .leave_root = user_switch_leave_root,
+                                        .settled = user_switch_cool,
                                         .arg = &u};
     if (rc == 0)
         rc = shepherd_run_system(a->dir, b, a->conn, &sys, e);

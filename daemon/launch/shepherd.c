@@ -231,6 +231,8 @@ void shepherd_go(struct shepherd *s)
     if (opened && s->block->time_limit_ns > 0)
         s->limit_ns = after(clock_mono_ns(), s->block->time_limit_ns);
     ctl_announce(s);
+    if (s->sys)
+        s->sys->settled();
 }
 
 static void kill_all(struct shepherd *s, int64_t now_ns)

@@ -37,11 +37,12 @@ static int no_talk(int n, const struct pam_message **m, struct pam_response **r,
     return PAM_CONV_ERR;
 }
 
+static pam_handle_t *held;
+
 /* PAM's modules stay loaded as long as this first handle is there; what a run's process asks them, it asks anew, with
  * the configuration as it is then. */
 void user_switch_warm(uid_t daemon, const char *pam_dir)
 {
-    static pam_handle_t *held;
     static const struct pam_conv conv = {.conv = no_talk};
     gid_t groups[64];
     int n = ARRAY_LEN(groups);
@@ -52,6 +53,13 @@ void user_switch_warm(uid_t daemon, const char *pam_dir)
         (void)pam_start_confdir(SERVICE, NULL, &conv, pam_dir, &held);
     else
         (void)pam_start(SERVICE, NULL, &conv, &held);
+}
+
+void user_switch_cool(void)
+{
+    if (held)
+        pam_end(held, PAM_SUCCESS | PAM_DATA_SILENT);
+    held = NULL;
 }
 
 void user_switch_close(struct user_switch *u)

@@ -19,6 +19,7 @@ void user_switch_close(struct user_switch *u);
 /* Beforehand, and before it is known for whom: loads what PAM and the name services load, as service files and
  * nsswitch.conf are now. Nobody is looked up, nothing is kept but program code. */
 void user_switch_warm(uid_t daemon, const char *pam_dir);
+void user_switch_cool(void); /* lets go of PAM's modules: the run's process has them */
 
 /* In the run's process, before its gate, in two halves (struct shepherd_system); arg is a user_switch.
  *
