@@ -103,14 +103,14 @@ static void show_run(int argc, char **argv, const char *dir)
 }
 
 /* Everything that takes time and is the same for every run; then argc and argv are those of the order. 0; 1 = nobody
- * wants a shepherd. */
-static int stand_ready(int *argc, char ***argv)
+ * wants a shepherd. *warm: of PAM, NULL = nothing. */
+static int stand_ready(int *argc, char ***argv, void **warm)
 {
     static struct ready_order order;
     if (ready_keep_room() < 0)
         return 1;
     if (*argc > 3)
-        user_switch_warm((uid_t)strtol((*argv)[3], NULL, 10), *argc > 4 ? (*argv)[4] : NULL);
+        *warm = user_switch_warm(*argc > 4 ? (*argv)[4] : NULL);
     if (ready_wait(&order) != 0 || order.argc < 2)
         return 1;
     show_run(*argc, *argv, order.argv[1]);
@@ -127,7 +127,8 @@ static void leave_stderr(void)
         dup2(null, 2);
 }
 
-static int run_system(const struct arguments *a, const struct launch_block *b, struct err *e)
+static int run_system(const struct arguments *a, const struct launch_block *b, void *warm,
+                      struct err *e)
 {
     struct user_switch u;
     int rc = user_switch_open(&u, (uid_t)a->user, (uid_t)a->daemon, a->pam_dir, e);
@@ -141,7 +142,8 @@ static int run_system(const struct arguments *a, const struct launch_block *b, s
                                         .become = user_switch_become,
                                         .leave_root = user_switch_leave_root,
                                         .settled = user_switch_cool,
-                                        .arg = &u};
+                                        .arg = &u,
+                                        .warm = warm};
     if (rc == 0)
         rc = shepherd_run_system(a->dir, b, a->conn, &sys, e);
     user_switch_close(&u);
@@ -153,9 +155,10 @@ int main(int argc, char **argv)
     struct err e = {0};
     struct launch_block b = {0};
     struct arguments a;
+    void *warm = NULL;
     if (argc > 1 && (strcmp(argv[1], "--list") == 0 || strcmp(argv[1], "--stop") == 0))
         return by_hand(argc, argv);
-    if (argc > 2 && strcmp(argv[1], READY_ARGUMENT) == 0 && stand_ready(&argc, &argv) != 0)
+    if (argc > 2 && strcmp(argv[1], READY_ARGUMENT) == 0 && stand_ready(&argc, &argv, &warm) != 0)
         return 0;
     if (!parse(argc, argv, &a))
         return usage();
@@ -172,7 +175,7 @@ int main(int argc, char **argv)
         fcntl(keep, F_SETFD, FD_CLOEXEC);
     if (!(b.flags & LAUNCH_FOREGROUND))
         leave_stderr();
-    int rc = a.user >= 0 ? run_system(&a, &b, &e) : shepherd_run(a.dir, &b, a.conn, &e);
+    int rc = a.user >= 0 ? run_system(&a, &b, warm, &e) : shepherd_run(a.dir, &b, a.conn, &e);
     if (rc && keep >= 0)
         dprintf(keep, "wattq-shepherd: %s\n", e.text);
     launch_block_fini(&b);

@@ -232,7 +232,7 @@ void shepherd_go(struct shepherd *s)
         s->limit_ns = after(clock_mono_ns(), s->block->time_limit_ns);
     ctl_announce(s);
     if (s->sys)
-        s->sys->settled();
+        s->sys->settled(s->sys->warm);
 }
 
 static void kill_all(struct shepherd *s, int64_t now_ns)

@@ -37,29 +37,21 @@ static int no_talk(int n, const struct pam_message **m, struct pam_response **r,
     return PAM_CONV_ERR;
 }
 
-static pam_handle_t *held;
-
 /* PAM's modules stay loaded as long as this first handle is there; what a run's process asks them, it asks anew, with
  * the configuration as it is then. */
-void user_switch_warm(uid_t daemon, const char *pam_dir)
+void *user_switch_warm(const char *pam_dir)
 {
     static const struct pam_conv conv = {.conv = no_talk};
-    gid_t groups[64];
-    int n = ARRAY_LEN(groups);
-    const struct passwd *pw = getpwuid(daemon);
-    if (pw)
-        (void)getgrouplist(pw->pw_name, pw->pw_gid, groups, &n);
-    if (pam_dir)
-        (void)pam_start_confdir(SERVICE, NULL, &conv, pam_dir, &held);
-    else
-        (void)pam_start(SERVICE, NULL, &conv, &held);
+    pam_handle_t *held = NULL;
+    int rc = pam_dir ? pam_start_confdir(SERVICE, NULL, &conv, pam_dir, &held)
+                     : pam_start(SERVICE, NULL, &conv, &held);
+    return rc == PAM_SUCCESS ? held : NULL;
 }
 
-void user_switch_cool(void)
+void user_switch_cool(void *warm)
 {
-    if (held)
-        pam_end(held, PAM_SUCCESS | PAM_DATA_SILENT);
-    held = NULL;
+    if (warm)
+        pam_end(warm, PAM_SUCCESS | PAM_DATA_SILENT);
 }
 
 void user_switch_close(struct user_switch *u)

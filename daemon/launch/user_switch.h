@@ -16,10 +16,11 @@ struct user_switch {
 int user_switch_open(struct user_switch *u, uid_t user, uid_t daemon, const char *pam_dir,
                      struct err *e) MUST_USE;
 void user_switch_close(struct user_switch *u);
-/* Beforehand, and before it is known for whom: loads what PAM and the name services load, as service files and
- * nsswitch.conf are now. Nobody is looked up, nothing is kept but program code. */
-void user_switch_warm(uid_t daemon, const char *pam_dir);
-void user_switch_cool(void); /* lets go of PAM's modules: the run's process has them */
+/* Beforehand, and before it is known for whom: loads PAM's modules, as the service files are now. Nobody is looked up,
+ * nothing is kept but program code. What is returned, NULL too, goes to user_switch_cool. (What the name services load
+ * stays with the run's process, which alone needs it: a third of a megabyte for each run.) */
+void *user_switch_warm(const char *pam_dir);
+void user_switch_cool(void *warm); /* lets go of PAM's modules: the run's process has them */
 
 /* In the run's process, before its gate, in two halves (struct shepherd_system); arg is a user_switch.
  *
