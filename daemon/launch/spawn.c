@@ -136,6 +136,13 @@ static pid_t start_twice_removed(struct program *p)
     _exit(0);
 }
 
+/* ThreadSanitizer keeps the handlers of signals in our memory: a child that resets its own would take ours away. */
+#ifdef __SANITIZE_THREAD__
+#define IN_PLACE false
+#else
+#define IN_PLACE true
+#endif
+
 static bool is_subreaper(void)
 {
     int on = 0;
@@ -151,7 +158,7 @@ int spawn_detached(char *const argv[], const int *fds, size_t nfds, struct err *
         return err_errno(e, WATTQ_E_IO, "cannot start %s", argv[0]);
     struct program p = {argv, fds, nfds, report[1]};
     /* What is twice removed from a subreaper becomes its child all the same. */
-    pid_t pid = is_subreaper() ? start_in_place(&p) : start_twice_removed(&p);
+    pid_t pid = IN_PLACE && is_subreaper() ? start_in_place(&p) : start_twice_removed(&p);
     int saved = errno;
     close(report[1]);
     int code = 0;
