@@ -133,7 +133,7 @@ static inline void note(struct world *w, size_t i, int64_t mid, int64_t v, enum 
 {
     struct reference *r = &w->ref[i];
     assert_true(r->n < ARRAY_LEN(r->s));
-    if (r->n > 0 && mid - r->s[r->n - 1].t > NS_PER_S && link == REGULAR)
+    if (r->n > 0 && mid - r->s[r->n - 1].t > walk_stall_ns(w->rec.period_ns) && link == REGULAR)
         link = BRIDGED; /* a stall */
     r->s[r->n++] = (struct ref_sample){mid, v, link, false};
     w->next[i] = REGULAR;

@@ -245,7 +245,7 @@ static void test_damaged_chunk(void **state)
     int64_t t0 = rec_ask(&world->rec, "SELECT t0_ns FROM chunk WHERE id = 3");
     int64_t t1 = rec_ask(&world->rec, "SELECT t1_ns FROM chunk WHERE id = 3");
     rec_ask(&world->rec,
-            "UPDATE chunk SET b = CAST(substr(b, 1, 999) || x'5a' || substr(b, 1001) AS"
+            "UPDATE chunk SET b = CAST(substr(b, 1, 998) || x'5a5b' || substr(b, 1001) AS"
             " BLOB) WHERE id = 3");
     struct err e = {0};
     struct curve_point p;
@@ -264,6 +264,39 @@ static void test_damaged_chunk(void **state)
         }
     }
     assert_true(errors > 0);
+    rec_fini(&world->rec);
+}
+
+/* Of a long chunk a damaged column costs its channel only. */
+static void test_damaged_column(void **state)
+{
+    (void)state;
+    memset(world, 0, sizeof(*world));
+    world_init(world, rec_seed(), 700);
+    for (int i = 0; i < 1600; i++) {
+        world_tick(world, 100 * NS_PER_MS, 0, 0);
+        if (i % 50 == 0)
+            rec_flush(&world->rec);
+    }
+    rec_flush(&world->rec);
+    int64_t t0 = rec_ask(&world->rec, "SELECT t0_ns FROM chunk WHERE id = 2");
+    int64_t t1 = rec_ask(&world->rec, "SELECT t1_ns FROM chunk WHERE id = 2");
+    rec_ask(&world->rec, "UPDATE chunk SET b = CAST(substr(b, 1, length(b) - 9) || x'5a5b5c5d' ||"
+                         " substr(b, length(b) - 4) AS BLOB) WHERE id = 2");
+    struct err e = {0};
+    struct curve_point p;
+    int lost = 0;
+    for (int k = 0; k < 100; k++) {
+        int64_t t = t0 + 1 + rec_below(&world->seed, t1 - t0 - 1);
+        for (size_t i = 0; i < CHANNELS; i++) {
+            int rc = samples_curve(world->rec.store, world->rec.id[i], 1, t, &p, &e);
+            assert_int_equal(rc, i == CHANNELS - 1 ? WATTQ_E_CORRUPT : 0);
+            lost += rc != 0;
+            if (rc == 0)
+                assert_int_equal(p.e_uj, ref_at(&world->ref[i], t));
+        }
+    }
+    assert_int_equal(lost, 100);
     rec_fini(&world->rec);
 }
 
@@ -305,7 +338,7 @@ int main(void)
         cmocka_unit_test(test_tail_and_chunk_agree), cmocka_unit_test(test_restarts),
         cmocka_unit_test(test_other_boot),           cmocka_unit_test(test_suspend),
         cmocka_unit_test(test_still_counter),        cmocka_unit_test(test_damaged_chunk),
-        cmocka_unit_test(test_damaged_tail),
+        cmocka_unit_test(test_damaged_column),       cmocka_unit_test(test_damaged_tail),
     };
     int rc = cmocka_run_group_tests(tests, NULL, NULL);
     free(world);
