@@ -31,15 +31,19 @@ struct ours {
     double bytes, rapl_bytes, encode_ns, decode_ns;
 };
 
-/* Bytes of the columns that are RAPL's, from the table of lengths. */
-static double column_bytes(const uint8_t *blob, uint32_t columns)
+/* Bytes of the columns that are RAPL's. */
+static double column_bytes(const uint8_t *blob, size_t bytes, uint32_t columns)
 {
+    struct codec_view v;
+    struct err e = {0};
     double sum = 0;
+    rec_must(codec_open(&v, blob, bytes, &e), &e, "open");
     for (uint32_t c = 0; c < columns; c++) {
-        uint32_t n;
-        memcpy(&n, blob + 16 + 4 * (size_t)c, 4);
-        sum += n;
+        size_t n;
+        (void)codec_part_at(&v, 1 + c, &n);
+        sum += (double)n;
     }
+    codec_close(&v);
     return sum;
 }
 
@@ -71,7 +75,7 @@ static struct ours encode(struct codec_block *b, uint32_t rapl, int64_t *check)
     o.decode_ns = now_ns() - made;
     o.encode_ns = made - start;
     o.bytes = (double)bytes;
-    o.rapl_bytes = column_bytes(blob, rapl);
+    o.rapl_bytes = column_bytes(blob, bytes, rapl);
     free(blob);
     return o;
 }
