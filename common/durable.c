@@ -20,7 +20,7 @@ static int remember_dir(struct durable *d, int dirfd)
     if (fstat(dirfd, &st) < 0)
         return -1;
     for (size_t i = 0; i < d->ndirs; i++)
-        if (d->inodes[i] == st.st_ino)
+        if (d->inodes[i] == st.st_ino && d->devices[i] == st.st_dev)
             return 0;
     if (d->ndirs == DURABLE_DIRS) {
         errno = EINVAL;
@@ -29,6 +29,7 @@ static int remember_dir(struct durable *d, int dirfd)
     int fd = fcntl(dirfd, F_DUPFD_CLOEXEC, 0);
     if (fd < 0)
         return -1;
+    d->devices[d->ndirs] = st.st_dev;
     d->inodes[d->ndirs] = st.st_ino;
     d->dirs[d->ndirs++] = fd;
     return 0;

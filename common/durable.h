@@ -12,6 +12,7 @@
 
 struct durable {
     int files[DURABLE_FILES], dirs[DURABLE_DIRS];
+    dev_t devices[DURABLE_DIRS];
     ino_t inodes[DURABLE_DIRS];
     size_t nfiles, ndirs;
 };

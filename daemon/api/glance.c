@@ -56,7 +56,7 @@ struct meter_status glance_step(const struct channel_desc *d, const struct meter
     struct meter_status s = *now;
     if (d->kind == CHANNEL_COUNTER && !is_slow(d, now))
         s.power_uw = mean_power(before, now, shown);
-    if (d->kind == CHANNEL_COUNTER || d->kind == CHANNEL_CPU_TIME)
+    if (channel_kind_counts(d->kind))
         s.last_value = s.last_ns = 0;
     s.last_ns = coarse_floor(s.last_ns);
     s.changed_ns = coarse_floor(s.changed_ns);

@@ -230,7 +230,7 @@ void start_ready_reaped(struct launcher *l)
 void start_ready(struct launcher *l)
 {
     struct arguments a = {0};
-    char word[] = READY_ARGUMENT;
+    char word[] = READY_ARGUMENT, pam[] = READY_PAM;
     int pair[2];
     if (!ready_has_gone(l->ready_fd))
         return;
@@ -240,7 +240,7 @@ void start_ready(struct launcher *l)
     set_program(l, &a);
     a.argv[1] = word;
     a.argv[2] = constant(l->cfg.runs);
-    a.argv[3] = a.daemon;
+    a.argv[3] = pam;
     a.argv[4] = constant(l->cfg.pam_dir);
     l->ready_pid = fork_shepherd(l, a.argv, &pair[1], 1);
     close(pair[1]);

@@ -4,8 +4,8 @@
  * wattq-shepherd RUN_DIR 4 --user UID --daemon-user UID [--cgroup DIR] [--pam-dir DIR]: the same for the
  * launcher, as root, with the descriptors of launcher_fd below.
  *
- * wattq-shepherd --ready RUNS_DIR [UID [PAM_DIR]]: one of these two, which is told the rest later (ready.h); UID is the
- * daemon's user where it is the launcher's.
+ * wattq-shepherd --ready RUNS_DIR [--pam [PAM_DIR]]: one of these two, which is told the rest later (ready.h); --pam
+ * where it is the launcher's.
  *
  * wattq-shepherd --list | --stop ...: for people, while wattqd is down; shepherd_list.h. */
 #include <fcntl.h>
@@ -102,20 +102,19 @@ static void show_run(int argc, char **argv, const char *dir)
     base_strcpy(argv[1], room, dir);
 }
 
-/* Everything that takes time and is the same for every run; then argc and argv are those of the order. 0; 1 = nobody
+/* Everything that takes time and is the same for every run; then argc and argv are those of *order. 0; 1 = nobody
  * wants a shepherd. *warm: of PAM, NULL = nothing. */
-static int stand_ready(int *argc, char ***argv, void **warm)
+static int stand_ready(int *argc, char ***argv, struct ready_order *order, void **warm)
 {
-    static struct ready_order order;
     if (ready_keep_room() < 0)
         return 1;
     if (*argc > 3)
         *warm = user_switch_warm(*argc > 4 ? (*argv)[4] : NULL);
-    if (ready_wait(&order) != 0 || order.argc < 2)
+    if (ready_wait(order) != 0 || order->argc < 2)
         return 1;
-    show_run(*argc, *argv, order.argv[1]);
-    *argc = order.argc;
-    *argv = order.argv;
+    show_run(*argc, *argv, order->argv[1]);
+    *argc = order->argc;
+    *argv = order->argv;
     return 0;
 }
 
@@ -155,10 +154,12 @@ int main(int argc, char **argv)
     struct err e = {0};
     struct launch_block b = {0};
     struct arguments a;
+    struct ready_order order;
     void *warm = NULL;
     if (argc > 1 && (strcmp(argv[1], "--list") == 0 || strcmp(argv[1], "--stop") == 0))
         return by_hand(argc, argv);
-    if (argc > 2 && strcmp(argv[1], READY_ARGUMENT) == 0 && stand_ready(&argc, &argv, &warm) != 0)
+    if (argc > 2 && strcmp(argv[1], READY_ARGUMENT) == 0 &&
+        stand_ready(&argc, &argv, &order, &warm) != 0)
         return 0;
     if (!parse(argc, argv, &a))
         return usage();

@@ -1,4 +1,4 @@
-/* A shepherd that stands ready: its program is loaded, and with it all that looks users up, but it is no run's yet.
+/* A shepherd that stands ready: its program is loaded, and the launcher's PAM's modules, too, but it is no run's yet.
  * Who starts shepherds makes one as soon as a start is in sight, so that these milliseconds pass while the run is
  * being written down. Then it is told what it would else have been started with: its arguments, and its descriptors
  * from LAUNCH_FD on. Until then it has nothing of any run: no directory, lock or cgroup, no child, no name.
@@ -18,6 +18,7 @@
 #define READY_ARGS     16   /* arguments, at most */
 #define READY_BYTES    9000 /* of them: two paths and numbers */
 #define READY_ARGUMENT "--ready"
+#define READY_PAM      "--pam" /* behind the runs' directory: with PAM's modules */
 
 /* ---- keeper -------------------------------------------------------------------------------------- */
 

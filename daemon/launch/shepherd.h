@@ -62,8 +62,8 @@ struct shepherd_system {
     int (*become)(void *arg, struct child_report *c);
     /* In the shepherd, once the run's process is there: nothing of it needs root from here on. */
     int (*leave_root)(void *arg, struct err *e);
-    void (*settled)(
-        void *warm); /* there, when nobody waits any more; frees what only others needed */
+    /* There, when nobody waits any more: frees what only others needed. */
+    void (*settled)(void *warm);
     void *arg, *warm;
 };
 /* The same for the launcher: the run's process becomes its user and the shepherd the daemon's. */

@@ -11,7 +11,7 @@
 
 static bool is_counter(const struct lane *l)
 {
-    return l->desc->kind == CHANNEL_COUNTER || l->desc->kind == CHANNEL_CPU_TIME;
+    return channel_kind_counts(l->desc->kind);
 }
 
 static void put(_Atomic int64_t *a, int64_t v)

@@ -57,6 +57,16 @@ enum channel_scope {
     SCOPE_CPU,
     SCOPE_OTHER
 };
+/* A register that only rises: its differences count. */
+static inline bool channel_kind_counts(enum channel_kind k)
+{
+    return k == CHANNEL_COUNTER || k == CHANNEL_CPU_TIME;
+}
+/* A power, whose integral over time is the energy. */
+static inline bool channel_kind_integrates(enum channel_kind k)
+{
+    return k == CHANNEL_GAUGE || k == CHANNEL_AVERAGE;
+}
 const char *channel_kind_name(enum channel_kind k);       /* "counter" */
 const char *channel_quality_name(enum channel_quality q); /* "measured" */
 const char *channel_scope_name(enum channel_scope s);     /* "package" */

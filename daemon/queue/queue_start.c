@@ -290,8 +290,8 @@ static void sealed(struct storage_job *job, int rc, const struct err *e)
     if (q->closing || r->open != OPEN_SEALING || (!waits && r->life != LIFE_SPAWNING))
         return;
     r->open = rc < 0 ? OPEN_NONE : OPEN_SEALED;
-    if (rc < 0 &&
-        waits) { /* the disk is full: the child stays at its gate until this can be written down */
+    if (rc < 0 && waits) {
+        /* The disk is full: the child stays at its gate until this can be written down. */
         log_error("run %" PRId64 " waits at its gate: %s", r->row.id, e->text);
         r->open = OPEN_ASKED;
         r->ticket = -1;

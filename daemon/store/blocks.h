@@ -16,8 +16,9 @@ void blocks_free(struct blocks *b); /* NULL is fine */
 
 #define BLOCKS_ALL UINT32_MAX /* as a slot: all channels are going to be read */
 
-/* One chunk by its id and first tick, as its heads have them; of its channels only the one in `slot` need be there. *v is the cache's own, so that what one reader unpacks of its timeline the next one has; borrowed
- * until the next blocks_ call. WATTQ_E_CORRUPT when damaged. */
+/* One chunk by its id and first tick, as its heads have them; of its channels only the one in `slot` need be there. *v
+ * is the cache's own, so that what one reader unpacks of its timeline the next one has; borrowed until the next blocks_
+ * call. WATTQ_E_CORRUPT when damaged. */
 int blocks_chunk(struct store *s, int64_t chunk, int64_t t0_ns, uint32_t slot,
                  struct codec_view **v, struct err *e) MUST_USE;
 

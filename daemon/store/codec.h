@@ -7,7 +7,7 @@
  * codec_take), and a reader can begin at marks inside. The timeline is unpacked as far as it is asked for, and a
  * cursor runs along one column. A blob is untrusted: it comes from a file. What only a forged blob can have,
  * a part that ends early or stamps in no order under a right checksum, reads as READING_GARBLED from there
- * on, with stamps that still rise. */
+ * on, with stamps that still rise (in each stretch between two marks). */
 #ifndef DAEMON_STORE_CODEC_H
 #define DAEMON_STORE_CODEC_H
 
@@ -58,17 +58,15 @@ struct codec_view {
     uint8_t flags;
     size_t parts;      /* offset of the timeline, which column 0 follows */
     int64_t period_ns; /* of the timeline's grid */
-    int64_t *
-        before; /* owned: n stamps, n more of `after`, the numbers of `known`, flags, a byte for each part */
+    int64_t *before;   /* owned, with all behind it up to `known` */
     int64_t *after;
     uint8_t *tick_flags;
-    uint8_t *taken;  /* parts that are there and checked */
-    uint32_t *known; /* of each stretch: its first so many ticks have their stamps unpacked */
-    uint32_t turn;   /* the stretch that is being unpacked */
-    uint32_t sound;  /* ticks before the first one that is forged */
-    uint32_t
-        stretch;   /* ticks from mark to mark, a power of two; CODEC_TICKS_MAX where it has none */
-    uint8_t shift; /* its logarithm */
+    uint8_t *taken;   /* parts that are there and checked */
+    uint32_t *known;  /* of each stretch: its first so many ticks have their stamps unpacked */
+    uint32_t turn;    /* the stretch that is being unpacked */
+    uint32_t sound;   /* ticks before the first one that is forged */
+    uint32_t stretch; /* from mark to mark, a power of two; CODEC_TICKS_MAX = no marks */
+    uint8_t shift;    /* its logarithm */
     const uint8_t *marks, *stretches; /* of the timeline: its marks; the first stretch */
     int64_t index, base_ns;
     uint64_t least_width;

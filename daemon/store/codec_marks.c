@@ -10,30 +10,20 @@
 uint32_t marks_stretch(const struct codec_block *b, uint32_t n, uint8_t flags)
 {
     uint32_t stretch = b->period_ns >= SLOW_NS ? STRETCH_SLOW : STRETCH_FAST;
-    bool thinned =
-        (flags & CODEC_THIN) != 0; /* kept ticks are few, and their curve goes otherwise */
+    /* Kept ticks are few, and their curve goes otherwise. */
+    bool thinned = (flags & CODEC_THIN) != 0;
     return thinned || n <= stretch ? CODEC_TICKS_MAX : stretch;
-}
-
-static bool counts(enum channel_kind k)
-{
-    return k == CHANNEL_COUNTER || k == CHANNEL_CPU_TIME;
-}
-
-static bool integrates(enum channel_kind k)
-{
-    return k == CHANNEL_GAUGE || k == CHANNEL_AVERAGE;
 }
 
 static void take_mark(struct column_mark *m, const struct walk_state *s,
                       const struct walk_state *before, enum channel_kind kind)
 {
     *m = (struct column_mark){0};
-    if (integrates(kind)) {
+    if (channel_kind_integrates(kind)) {
         m->e_uj = diff64(s->e_uj, before->e_uj);
         m->rem = (uint64_t)s->rem;
     }
-    if (counts(kind) && s->knot_ns != s->last_ns)
+    if (channel_kind_counts(kind) && s->knot_ns != s->last_ns)
         m->knot = s->knot_ns == before->knot_ns ? 1 : (uint64_t)diff64(s->last_ns, s->knot_ns) + 1;
 }
 
@@ -72,9 +62,9 @@ void marks_put(struct bytes_out *o, enum channel_kind kind, const struct column_
 {
     bytes_put_varint(o, m->bytes);
     bytes_put_varint(o, bits_zigzag(m->units));
-    if (counts(kind))
+    if (channel_kind_counts(kind))
         bytes_put_varint(o, m->knot);
-    if (integrates(kind)) {
+    if (channel_kind_integrates(kind)) {
         bytes_put_varint(o, bits_zigzag(m->e_uj));
         bytes_put_varint(o, m->rem);
     }
@@ -85,9 +75,9 @@ void marks_get(struct bytes_in *in, enum channel_kind kind, struct column_mark *
     *m = (struct column_mark){0};
     m->bytes = bytes_get_varint(in);
     m->units = bits_unzigzag(bytes_get_varint(in));
-    if (counts(kind))
+    if (channel_kind_counts(kind))
         m->knot = bytes_get_varint(in);
-    if (integrates(kind)) {
+    if (channel_kind_integrates(kind)) {
         m->e_uj = bits_unzigzag(bytes_get_varint(in));
         m->rem = bytes_get_varint(in);
     }

@@ -94,11 +94,10 @@ void quantum_find(struct codec_quantum *q, enum channel_kind kind, const int64_t
 
 /* As it is stored: since the mark before, or since sample 0. */
 struct column_mark {
-    int64_t units; /* quanta that were added */
-    int64_t e_uj;  /* gauges and averages */
-    uint64_t rem;  /* likewise: of all since sample 0 */
-    uint64_t
-        knot; /* counters: 0 = at the mark, 1 = where it was, else ns before the mark, plus 1 */
+    int64_t units;  /* quanta that were added */
+    int64_t e_uj;   /* gauges and averages */
+    uint64_t rem;   /* likewise: of all since sample 0 */
+    uint64_t knot;  /* counters: 0 = at the mark, 1 = where it was, else 1 + ns before it */
     uint64_t bytes; /* of the bits between the two */
 };
 uint32_t marks_stretch(const struct codec_block *b, uint32_t n, uint8_t flags);

@@ -295,8 +295,7 @@ int curve_chunks_end(struct store *s, const struct rows_begin *b, struct walk_st
     *out = h.begun ? h.state : b->state;
     out->e_uj = h.e1_uj;
     out->last_ns = out->knot_ns = h.t1_ns;
-    out->last_value =
-        b->rule.kind == CHANNEL_COUNTER || b->rule.kind == CHANNEL_CPU_TIME ? WALK_VALUE_MAX : 0;
+    out->last_value = channel_kind_counts(b->rule.kind) ? WALK_VALUE_MAX : 0;
     out->failed = true;
     return 0;
 }

@@ -12,7 +12,7 @@ static bool time_ok(int64_t t)
 
 bool rows_state_ok(const struct walk_rule *r, const struct walk_state *s)
 {
-    bool gauge = r->kind == CHANNEL_GAUGE || r->kind == CHANNEL_AVERAGE;
+    bool gauge = channel_kind_integrates(r->kind);
     int64_t max = gauge ? WALK_GAUGE_MAX : WALK_VALUE_MAX;
     return time_ok(s->last_ns) && time_ok(s->knot_ns) && s->knot_ns <= s->last_ns &&
            s->last_value >= -max && s->last_value <= max && s->rem >= 0 && s->rem < 2 * NS_PER_S &&
@@ -176,7 +176,7 @@ int rows_head_valid(struct store *s, int64_t channel, int64_t boot, int64_t t_ns
 int rows_head_moved(struct store *s, const struct rows_begin *b, const struct walk_state *state,
                     int64_t t_ns, int64_t *t0_ns, struct err *e)
 {
-    bool counter = b->rule.kind == CHANNEL_COUNTER || b->rule.kind == CHANNEL_CPU_TIME;
+    bool counter = channel_kind_counts(b->rule.kind);
     STMT_USE(st, s, HEAD_MOVED);
     stmt_bind_int(st, 1, b->channel);
     stmt_bind_int(st, 2, b->boot);

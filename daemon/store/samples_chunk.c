@@ -16,11 +16,6 @@ static void widen(struct summary *u, int64_t lo, int64_t hi)
         u->max = hi;
 }
 
-static bool counts(enum channel_kind k)
-{
-    return k == CHANNEL_COUNTER || k == CHANNEL_CPU_TIME;
-}
-
 static struct summary summarize(struct codec_view *v, uint32_t slot, const struct walk_rule *r,
                                 const struct walk_state *start)
 {
@@ -34,9 +29,9 @@ static struct summary summarize(struct codec_view *v, uint32_t slot, const struc
         int n = walk_step(r, &u.end, &x, p);
         bool valid = walk_valid(r, &x);
         u.valid += valid;
-        if (valid && !counts(r->kind))
+        if (valid && !channel_kind_counts(r->kind))
             widen(&u, x.value, x.value);
-        for (int k = 0; k < n && counts(r->kind); k++) {
+        for (int k = 0; k < n && channel_kind_counts(r->kind); k++) {
             int64_t lo, hi;
             if (walk_power(&p[k], &lo, &hi))
                 widen(&u, lo, hi);

@@ -186,11 +186,6 @@ static int register_new(struct samples *w, const struct samples_setup *u, size_t
 
 /* ---- where each curve stood --------------------------------------------------------------------- */
 
-static bool counts(enum channel_kind k)
-{
-    return k == CHANNEL_COUNTER || k == CHANNEL_CPU_TIME;
-}
-
 /* Load the end of a channel's curve; raw is what the register showed there, if that is known. */
 static int load_carry(struct samples *w, struct wchannel *c, int64_t *raw, bool *raw_known,
                       struct err *e)
@@ -223,12 +218,12 @@ static int decide(struct samples *w, size_t first, size_t i, const struct sample
     int rc = load_carry(w, c, &raw, &known, e);
     if (rc)
         return rc;
-    bool bridge = known && c->carry_same_boot && counts(c->rule.kind) &&
+    bool bridge = known && c->carry_same_boot && channel_kind_counts(c->rule.kind) &&
                   u->now_ns >= c->carry.last_ns && u->now_ns - c->carry.last_ns < c->bridge_ns;
     int64_t e0 = c->carry.last_ns == WALK_NONE ? 0 : c->carry.e_uj;
     c->carry.last_value = e0; /* the meter goes on counting from here */
     if (u->set_base)
-        u->set_base(u->arg, i, c->id, counts(c->rule.kind) ? e0 : 0, raw, bridge);
+        u->set_base(u->arg, i, c->id, channel_kind_counts(c->rule.kind) ? e0 : 0, raw, bridge);
     return 0;
 }
 

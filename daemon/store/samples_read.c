@@ -243,7 +243,7 @@ static bool take(const struct rows_begin *b, struct codec_view *v, struct codec_
 /* Of a gauge a thinned block has the integral, not what it showed. */
 static bool has_samples(const struct rows_begin *b, const struct codec_view *v)
 {
-    bool gauge = b->rule.kind == CHANNEL_GAUGE || b->rule.kind == CHANNEL_AVERAGE;
+    bool gauge = channel_kind_integrates(b->rule.kind);
     return b->slot < thin_channels(v) && !(thin_is(v) && gauge);
 }
 

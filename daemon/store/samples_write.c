@@ -216,7 +216,7 @@ static int insert_epoch_channel(struct samples *w, const struct wchannel *c, uin
 
 static bool counts(const struct wchannel *c)
 {
-    return c->rule.kind == CHANNEL_COUNTER || c->rule.kind == CHANNEL_CPU_TIME;
+    return channel_kind_counts(c->rule.kind);
 }
 
 /* Did the counter carry the energy of a gap between epochs over? After a restart the meter says so

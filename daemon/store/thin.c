@@ -217,11 +217,6 @@ static bool step(struct passage *p, struct thin_cursor *c, struct walk_sample *x
     return true;
 }
 
-static bool integrates(enum channel_kind k)
-{
-    return k == CHANNEL_GAUGE || k == CHANNEL_AVERAGE;
-}
-
 static void put_entry(struct passage *p, const struct walk_sample *x, bool valid)
 {
     struct builder *b = p->b;
@@ -233,7 +228,7 @@ static void put_entry(struct passage *p, const struct walk_sample *x, bool valid
         return;
     }
     *to = p->next;
-    to->value = integrates(b->j->rules[p->slot].kind) ? p->state.e_uj : x->value;
+    to->value = channel_kind_integrates(b->j->rules[p->slot].kind) ? p->state.e_uj : x->value;
     p->next = (struct entry){.state = READING_OK};
 }
 
@@ -312,7 +307,7 @@ static struct codec_block *new_block(const struct thin_job *j)
     uint8_t *kinds CLEANUP(base_freep) = base_alloc((size_t)channels * 3);
     for (uint32_t slot = 0; slot < channels; slot++) {
         enum channel_kind k = j->rules[slot].kind;
-        kinds[slot] = (uint8_t)(integrates(k) ? CHANNEL_COUNTER : k);
+        kinds[slot] = (uint8_t)(channel_kind_integrates(k) ? CHANNEL_COUNTER : k);
         kinds[channels + slot] = kinds[2 * channels + slot] = CHANNEL_COMPANION;
     }
     return codec_block_new(kinds, channels * 3, j->interval_ns);

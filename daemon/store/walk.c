@@ -1,6 +1,7 @@
 #include "daemon/store/walk.h"
 
 #include "common/units.h"
+#include "daemon/store/codec.h"
 
 #define HALF_UW_NS_PER_UJ INT64_C(2000000000) /* 1 uJ = 1e9 uW ns = 2e9 halves of it */
 __extension__ typedef __int128 wide;
@@ -27,12 +28,12 @@ static wide floor_div(wide a, wide b)
 
 static bool counts(const struct walk_rule *r)
 {
-    return r->kind == CHANNEL_COUNTER || r->kind == CHANNEL_CPU_TIME;
+    return channel_kind_counts(r->kind);
 }
 
 static bool integrates(const struct walk_rule *r)
 {
-    return r->kind == CHANNEL_GAUGE || r->kind == CHANNEL_AVERAGE;
+    return channel_kind_integrates(r->kind);
 }
 
 bool walk_valid(const struct walk_rule *r, const struct walk_sample *x)

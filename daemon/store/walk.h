@@ -11,12 +11,13 @@
 #ifndef DAEMON_STORE_WALK_H
 #define DAEMON_STORE_WALK_H
 
-#include "daemon/store/codec.h"
 #include "daemon/store/samples.h"
 
 #define WALK_NONE      INT64_MIN
 #define WALK_VALUE_MAX (INT64_C(1) << 62) /* counters: a larger value is not a reading */
 #define WALK_GAUGE_MAX (INT64_C(1) << 43) /* uW, 8.8 MW: keeps p * t^2 inside 128 bits */
+
+struct codec_mark; /* codec.h, whose writer walks, too */
 
 struct walk_rule {
     enum channel_kind kind;

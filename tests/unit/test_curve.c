@@ -230,18 +230,24 @@ static void test_still_counter(void **state)
     rec_fini(&r);
 }
 
+/* A new world with so many ticks at 10 Hz and no gap. */
+static void fill(struct world *w, uint32_t chunk_ticks, int ticks)
+{
+    memset(w, 0, sizeof(*w));
+    world_init(w, rec_seed(), chunk_ticks);
+    for (int i = 0; i < ticks; i++) {
+        world_tick(w, 100 * NS_PER_MS, 0, 0);
+        if (i % 50 == 0)
+            rec_flush(&w->rec);
+    }
+    rec_flush(&w->rec);
+}
+
 /* Neighbours of a damaged chunk, and windows across it, do not notice. */
 static void test_damaged_chunk(void **state)
 {
     (void)state;
-    memset(world, 0, sizeof(*world));
-    world_init(world, rec_seed(), 100);
-    for (int i = 0; i < 700; i++) {
-        world_tick(world, 100 * NS_PER_MS, 0, 0);
-        if (i % 50 == 0)
-            rec_flush(&world->rec);
-    }
-    rec_flush(&world->rec);
+    fill(world, 100, 700);
     int64_t t0 = rec_ask(&world->rec, "SELECT t0_ns FROM chunk WHERE id = 3");
     int64_t t1 = rec_ask(&world->rec, "SELECT t1_ns FROM chunk WHERE id = 3");
     rec_ask(&world->rec,
@@ -271,14 +277,7 @@ static void test_damaged_chunk(void **state)
 static void test_damaged_column(void **state)
 {
     (void)state;
-    memset(world, 0, sizeof(*world));
-    world_init(world, rec_seed(), 700);
-    for (int i = 0; i < 1600; i++) {
-        world_tick(world, 100 * NS_PER_MS, 0, 0);
-        if (i % 50 == 0)
-            rec_flush(&world->rec);
-    }
-    rec_flush(&world->rec);
+    fill(world, 700, 1600);
     int64_t t0 = rec_ask(&world->rec, "SELECT t0_ns FROM chunk WHERE id = 2");
     int64_t t1 = rec_ask(&world->rec, "SELECT t1_ns FROM chunk WHERE id = 2");
     rec_ask(&world->rec, "UPDATE chunk SET b = CAST(substr(b, 1, length(b) - 9) || x'5a5b5c5d' ||"
