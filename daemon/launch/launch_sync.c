@@ -21,7 +21,12 @@ struct sync_job {
 int sync_dir(const struct launch *l, int dirfd)
 {
     int state CLEANUP(base_closep) = openat(dirfd, "state", O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-    return state < 0 || fsync(state) < 0 || fsync(dirfd) < 0 || fsync(l->runs_fd) < 0 ? -1 : 0;
+    if (state < 0)
+        return -1;
+    /* Its data first, then the directory: the shepherd writes in there meanwhile, and whatever comes after this makes a
+     * file system with a journal commit once more. */
+    (void)sync_file_range(state, 0, 0, SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+    return fsync(dirfd) < 0 || fsync(state) < 0 || fsync(l->runs_fd) < 0 ? -1 : 0;
 }
 
 static void work(uv_work_t *w)

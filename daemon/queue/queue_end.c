@@ -314,7 +314,7 @@ static bool may_be_retried(const struct queue_item *r)
     const struct queue_move *last = r->flying;
     while (last && last->next)
         last = last->next;
-    return !last || last->to != RUN_DONE;
+    return !r->env_lost && (!last || last->to != RUN_DONE);
 }
 
 /* The machine is still as it was at the end: not so for a run that ended while no daemon was there. */

@@ -83,22 +83,41 @@ void queue_env_free(struct queue_env *v)
     free(v);
 }
 
-static int write_file(const char *dir, const struct queue_env *v, struct durable *files,
-                      struct err *e)
+static char *read_block(int dirfd, const char *hash, size_t *bytes)
 {
-    int fd CLEANUP(base_closep) = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || durable_add(files, fd, v->hash, v->block, v->bytes, 0600, 0) < 0)
-        return err_errno(e, WATTQ_E_IO, "the environment could not be kept in %s", dir);
-    return 0;
+    return base_read_file(dirfd, hash, SPEC_ENV_BYTES + 1, bytes);
 }
 
-int queue_env_refer(struct store *s, const char *dir, const struct queue_env *v,
+/* Of an earlier submission, whole: a power cut can take one whose submission was not answered. */
+static bool is_there(int dirfd, const struct queue_env *v)
+{
+    size_t bytes = 0;
+    char *block CLEANUP(base_freep) = read_block(dirfd, v->hash, &bytes);
+    bool same = block && bytes == v->bytes && memcmp(block, v->block, bytes) == 0;
+    if (block)
+        explicit_bzero(block, bytes);
+    return same;
+}
+
+static int keep_file(const char *dir, const struct queue_env *v, bool referred, bool again,
+                     struct durable *files, struct err *e)
+{
+    int fd CLEANUP(base_closep) = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = fd < 0 ? -1 : 0;
+    if (rc == 0 && !(referred && is_there(fd, v)))
+        rc = durable_add(files, fd, v->hash, v->block, v->bytes, 0600, 0);
+    else if (rc == 0 && again)
+        rc = durable_add_old(files, fd, v->hash);
+    return rc < 0 ? err_errno(e, WATTQ_E_IO, "the environment could not be kept in %s", dir) : 0;
+}
+
+int queue_env_refer(struct store *s, const char *dir, const struct queue_env *v, bool again,
                     struct durable *files, struct err *e)
 {
     int64_t refs = 0;
     int rc = runs_env_refs(s, v->hash, &refs, e);
-    if (rc == 0 && refs == 0)
-        rc = write_file(dir, v, files, e);
+    if (rc == 0)
+        rc = keep_file(dir, v, refs > 0, again, files, e);
     if (rc < 0)
         return rc;
     char *path CLEANUP(base_freep) = base_printf("env/%s", v->hash);
@@ -120,10 +139,16 @@ char **queue_env_read(const char *dir, const char *hash, struct err *e)
 {
     size_t bytes = 0;
     int fd CLEANUP(base_closep) = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    char *block CLEANUP(base_freep) =
-        fd < 0 ? NULL : base_read_file(fd, hash, SPEC_ENV_BYTES + 1, &bytes);
+    char *block CLEANUP(base_freep) = fd < 0 ? NULL : read_block(fd, hash, &bytes);
+    char have[SHA256_HEX];
     if (!block) {
         err_errno(e, WATTQ_E_IO, "its environment %s/%.8s cannot be read", dir, hash);
+        return NULL;
+    }
+    sha256_hex(block, bytes, have);
+    if (strcmp(have, hash) != 0) {
+        err_set(e, WATTQ_E_CORRUPT, "its environment %s/%.8s is damaged", dir, hash);
+        err_next(e, "submit it again");
         return NULL;
     }
     size_t n = 0;

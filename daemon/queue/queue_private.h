@@ -107,6 +107,8 @@ struct queue_item {
     bool cancel_wanted; /* while claiming: cancel as soon as the commit is there */
     bool window_open;   /* gate open and not all gone */
     int attempts;       /* shepherds started in this life of the daemon */
+    bool keeping;       /* its environment is not durable yet: it stays at its gate */
+    bool env_lost;      /* nor could it be made so */
     bool unswept;       /* its owner has used up his edge sweeps (sweep_budget.h) */
     enum open_sweep open;
     int64_t open_ns; /* CLOCK_BOOTTIME; when that sweep was asked for */
@@ -211,6 +213,7 @@ struct queue {
     size_t sweeps_out;         /* sweeps whose callback has not come yet (ticket_lock) */
     struct submit_job *coming; /* queue_submit.c: submissions on their way to the disk */
     unsigned reserved;  /* submissions on their way that start as soon as they are committed */
+    unsigned keeping;   /* of them, and since: those whose files are not known to be durable yet */
     size_t jobs_out;    /* storage jobs on their way */
     int64_t token;      /* system mode: the largest that was ever given */
     int64_t boot;       /* boot.id of this kernel; known once started */
@@ -322,6 +325,7 @@ bool queue_waits_calm(struct queue *q, int64_t run, struct queue_calm *out);
 int64_t queue_token(struct queue *q, const struct queue_item *r);
 void queue_kick(struct queue *q);                 /* start whatever may start */
 void queue_claimed(struct queue_item *r, int rc); /* commit of `starting` is back */
+void queue_kept(struct queue_item *r);  /* what its submission left beside its row is on disk */
 void queue_swept(struct queue_item *r); /* its sweep is in the ring, or did not come in time */
 void queue_start_failed(struct queue_item *r, const struct err *e);
 /* Cancel before its gate opened. */
@@ -375,9 +379,9 @@ struct queue_env {
 };
 struct queue_env *queue_env_new(char *const *env, size_t n);
 void queue_env_free(struct queue_env *v);
-/* Storage thread: write the file if nobody refers to it yet, then refer to it once more. `files` must be durable before
- * that is committed. */
-int queue_env_refer(struct store *s, const char *dir, const struct queue_env *v,
+/* Storage thread: write the file unless it is there and referred to, then refer to it once more. `files` must be durable before
+ * that is committed, or before anybody is told. again: one that is there may not be durable yet. */
+int queue_env_refer(struct store *s, const char *dir, const struct queue_env *v, bool again,
                     struct durable *files, struct err *e) MUST_USE;
 char **queue_env_read(const char *dir, const char *hash, struct err *e); /* one free() for all */
 /* Storage thread: remove the file unless somebody refers to it. */
@@ -401,7 +405,8 @@ int queue_others_cut(struct store *s, struct queue *q, struct err *e) MUST_USE;
 /* Storage thread: the same, then keep with the run what others used beside it; f->disturbed. */
 int queue_others_end(struct store *s, struct queue_item *r, struct err *e) MUST_USE;
 
-/* queue_submit.c */
+/* queue_sweep.c */
+char *queue_sweep_json(const struct queue_sweep *sw); /* the spec of a sweep's row, in new memory */
 void queue_sweep_limits(struct queue_sweep_state *sw, const char *json); /* of a sweep row's spec */
 
 /* queue_energy.c: --energy-limit. At submission: which figure an exclusive run's is held against; WATTQ_E_USAGE

@@ -296,7 +296,7 @@ static void sealed(struct storage_job *job, int rc, const struct err *e)
         r->open = OPEN_ASKED;
         r->ticket = -1;
         r->deadline_ns = clock_boot_ns() + AGAIN_NS;
-    } else if (waits) {
+    } else if (waits && !r->keeping) {
         go(r);
     }
 }
@@ -318,13 +318,20 @@ static void at_gate(struct queue_item *r)
         return;
     queue_slot_take(r);
     bool old = r->open == OPEN_SEALED && clock_boot_ns() - r->open_ns > FRESH_NS;
-    if (r->open == OPEN_SEALED && !old) {
+    if (r->open == OPEN_SEALED && !old && !r->keeping) {
         go(r);
         return;
     }
     r->life = LIFE_OPENING;
     if (r->open == OPEN_NONE || old)
         ask_open_sweep(r);
+}
+
+void queue_kept(struct queue_item *r)
+{
+    r->keeping = false;
+    if (r->life == LIFE_OPENING && r->open == OPEN_SEALED)
+        at_gate(r);
 }
 
 /* ---- events ------------------------------------------------------------------------------------- */

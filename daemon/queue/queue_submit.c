@@ -1,7 +1,7 @@
 /* New runs: submissions, sweeps, retries, foreground runs. One storage job each; the rows come back from
  * the database, so memory holds what the disk holds. */
+#include <errno.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +11,8 @@
 
 typedef void (*sweep_done)(void *arg, int rc, const struct err *e, int64_t sweep, int64_t first,
                            int64_t last);
+
+#define NOT_KEPT "the environment could not be kept"
 
 struct code_copy {
     struct run_code code;
@@ -33,6 +35,13 @@ struct submit_job {
     bool claim;    /* it may start at once: insert and claim in one commit */
     gpu_set gpus;  /* and with these */
     char *uuids;
+    bool
+        keeps; /* it starts, and its files go to the disk meanwhile: gate and answer wait for them */
+    bool beside_kept;     /* there is one of those: what it has written may not be durable yet */
+    struct durable files; /* what the rows speak of */
+    uv_work_t keep;
+    int keep_error; /* errno */
+    int64_t *ids;   /* once they are committed */
     int64_t uid;
     struct run_actor by; /* who retries */
     char *sweep_json;    /* NULL = no sweep */
@@ -63,6 +72,8 @@ static void free_job(struct submit_job *j)
     free(j->items);
     free(j->envs);
     free(j->uuids);
+    free(j->ids);
+    durable_fini(&j->files);
     free(j->sweep_json);
     free(j->sweep_label);
     free(j);
@@ -70,8 +81,7 @@ static void free_job(struct submit_job *j)
 
 /* ---- storage thread ----------------------------------------------------------------------------- */
 
-static int insert_one(struct store *s, struct submit_job *j, size_t i, struct durable *files,
-                      struct err *e)
+static int insert_one(struct store *s, struct submit_job *j, size_t i, struct err *e)
 {
     struct run_new n = {.spec = &j->specs[i],
                         .uid = j->uid,
@@ -83,7 +93,9 @@ static int insert_one(struct store *s, struct submit_job *j, size_t i, struct du
                         .code_hash = j->has_code ? j->code.code.hash : NULL,
                         .warrant = j->q->warrants_dir ? warrants_name(j->warrants, i) : NULL};
     int64_t id = 0;
-    int rc = j->envs[i] ? queue_env_refer(s, j->q->envs_dir, j->envs[i], files, e) : 0;
+    int rc = j->envs[i]
+                 ? queue_env_refer(s, j->q->envs_dir, j->envs[i], j->beside_kept, &j->files, e)
+                 : 0;
     if (rc == 0)
         rc = runs_insert(s, &n, &id, e);
     if (rc == 0 && j->claim) {
@@ -101,18 +113,17 @@ static int insert_one(struct store *s, struct submit_job *j, size_t i, struct du
 static int submit_work(struct store *s, struct storage_job *job, struct err *e)
 {
     struct submit_job *j = container_of(job, struct submit_job, job);
-    struct durable files CLEANUP(durable_fini) = {0};
-    int rc = queue_warrants_keep(j->q, j->warrants, j->specs, j->envs, j->n, &files, e);
+    int rc = queue_warrants_keep(j->q, j->warrants, j->specs, j->envs, j->n, &j->files, e);
     if (rc == 0 && j->has_code)
         rc = runs_code_put(s, &j->code.code, e);
     if (rc == 0 && j->sweep_json)
         rc = runs_sweep_insert(s, j->uid, j->sweep_label, j->sweep_json, clock_utc_ns(), &j->sweep,
                                e);
     for (size_t i = 0; rc == 0 && i < j->n; i++)
-        rc = insert_one(s, j, i, &files, e);
+        rc = insert_one(s, j, i, e);
     /* The commit follows, and may speak of them only now. */
-    if (rc == 0 && durable_wait(&files) < 0)
-        rc = err_errno(e, WATTQ_E_IO, "the environment could not be kept");
+    if (rc == 0 && !j->keeps && durable_wait(&j->files) < 0)
+        rc = err_errno(e, WATTQ_E_IO, NOT_KEPT);
     return rc;
 }
 
@@ -192,9 +203,7 @@ static void tell_started(struct queue *q, struct queue_item *r)
 
 static void answer(struct submit_job *j, int rc, const struct err *e)
 {
-    int64_t *ids CLEANUP(base_freep) = base_alloc((j->n + 1) * sizeof(*ids));
-    for (size_t i = 0; rc == 0 && i < j->n; i++)
-        ids[i] = j->items[i]->row.id;
+    const int64_t *ids = j->ids;
     if (j->sweep_cb)
         j->sweep_cb(j->arg, rc, e, j->sweep, rc == 0 ? ids[0] : 0, rc == 0 ? ids[j->n - 1] : 0);
     else if (j->done)
@@ -208,8 +217,11 @@ static void take_items(struct queue *q, struct submit_job *j)
         sw->uid = j->uid;
         sw->max_running = j->max_running;
     }
+    j->ids = base_alloc((j->n + 1) * sizeof(*j->ids));
     for (size_t i = 0; i < j->n; i++) {
         struct queue_item *r = j->items[i];
+        j->ids[i] = r->row.id;
+        j->items[i] = NULL; /* the queue has it */
         r->turn = j->turn;
         r->turn_arg = j->arg;
         queue_add(q, r);
@@ -252,29 +264,88 @@ static void forget(struct submit_job *j)
     *at = j->next;
 }
 
+/* ---- files beside the start ---------------------------------------------------------------------- */
+
+static void keep_work(uv_work_t *w)
+{
+    struct submit_job *j = container_of(w, struct submit_job, keep);
+    j->keep_error = durable_wait(&j->files) < 0 ? errno : 0;
+}
+
+/* Whoever submitted it is told that there is none. Its gate is still closed. */
+static void give_up(struct queue_item *r)
+{
+    struct run_change c;
+    run_change_init(&c);
+    c.reason = NOT_KEPT;
+    r->env_lost = true;
+    if (r->next == RUN_STARTING)
+        queue_abort(r, &c, NULL);
+    else if (r->next == RUN_QUEUED) /* its shepherd had gone */
+        queue_end_plain(r, RUN_CANCELLED, &c, NULL);
+}
+
+static void keep_done(uv_work_t *w, int status)
+{
+    struct submit_job *j = container_of(w, struct submit_job, keep);
+    struct queue *q = j->q;
+    struct queue_item *r = queue_item_find(q, j->ids[0]);
+    struct err e = {0};
+    errno = status < 0 ? ECANCELED : j->keep_error;
+    int rc = errno ? err_errno(&e, WATTQ_E_IO, NOT_KEPT) : 0;
+    q->keeping--;
+    queue_job_back(q);
+    answer(j, rc, &e);
+    free_job(j);
+    if (!r || q->closing)
+        return;
+    if (rc == 0)
+        queue_kept(r);
+    else
+        give_up(r);
+}
+
+/* The directory of its run is there by now, so that one commit of the file system's journal makes all durable. */
+static void keep_begin(struct submit_job *j)
+{
+    j->q->jobs_out++;
+    if (uv_queue_work(j->q->cfg.loop, &j->keep, keep_work, keep_done) < 0) {
+        keep_work(&j->keep);
+        keep_done(&j->keep, 0);
+    }
+}
+
+static void start_claimed(struct queue *q, struct queue_item *r, const struct submit_job *j)
+{
+    queue_item_wake(r);
+    queue_gpus_take(r, j->gpus);
+    turns_serve(&q->line, r->row.uid);
+    tell_started(q, r);
+    r->life = LIFE_CLAIMING;
+    r->keeping = j->keeps;
+    queue_claimed(r, 0);
+}
+
 static void submit_done(struct storage_job *job, int rc, const struct err *e)
 {
     struct submit_job *j = container_of(job, struct submit_job, job);
     struct queue *q = j->q;
+    struct queue_item *claimed = rc == 0 && j->claim ? j->items[0] : NULL;
+    bool keeps = claimed && j->keeps;
     q->reserved -= j->claim ? 1 : 0;
+    q->keeping -= j->keeps && !keeps ? 1 : 0;
     forget(j);
     queue_job_back(q);
     if (rc == 0)
         take_items(q, j);
-    answer(j, rc, e);
-    gpu_set gpus = j->gpus;
-    struct queue_item *claimed = rc == 0 && j->claim ? j->items[0] : NULL;
-    if (rc == 0)
-        memset(j->items, 0, j->n * sizeof(struct queue_item *)); /* the queue has them */
-    free_job(j);
-    if (claimed) {
-        queue_item_wake(claimed);
-        queue_gpus_take(claimed, gpus);
-        turns_serve(&q->line, claimed->row.uid);
-        tell_started(q, claimed);
-        claimed->life = LIFE_CLAIMING;
-        queue_claimed(claimed, 0);
-    }
+    if (!keeps)
+        answer(j, rc, e);
+    if (claimed)
+        start_claimed(q, claimed, j);
+    if (keeps)
+        keep_begin(j);
+    else
+        free_job(j);
     queue_kick(q);
 }
 
@@ -378,7 +449,10 @@ static void dispatch(struct submit_job *j)
         j->token = queue_token(j->q, j->items[0]);
         j->uuids = resources_uuids(&j->q->resources, j->gpus);
         j->q->reserved++;
+        j->keeps = j->specs[0].kind != SPEC_EXEC;
     }
+    j->beside_kept = j->q->keeping > 0;
+    j->q->keeping += j->keeps ? 1 : 0;
     bool ready = j->claim && j->specs[0].kind != SPEC_EXEC;
     struct launch *l = j->q->cfg.launch;
     send_off(j);
@@ -414,62 +488,6 @@ void queue_exec(struct queue *q, struct spec *spec, int64_t uid, const struct ru
     dispatch(j);
 }
 
-static json_t *axes_json(const struct queue_sweep *sw)
-{
-    json_t *axes = json_array();
-    for (size_t i = 0; i < sw->naxes; i++) {
-        json_t *values = json_array();
-        for (size_t k = 0; k < sw->axes[i].n; k++)
-            json_array_append_new(values, json_string(sw->axes[i].values[k]));
-        json_t *axis = json_object();
-        json_object_set_new(axis, "key", json_string(sw->axes[i].key));
-        json_object_set_new(axis, "values", values);
-        json_array_append_new(axes, axis);
-    }
-    return axes;
-}
-
-static json_t *list_json(char *const *argv, size_t n)
-{
-    json_t *list = json_array();
-    for (size_t i = 0; i < n; i++)
-        json_array_append_new(list, json_string(argv[i]));
-    return list;
-}
-
-static char *sweep_json(const struct queue_sweep *sw)
-{
-    char *run CLEANUP(base_freep) = runs_spec_json(sw->run);
-    json_t *o = json_object();
-    json_object_set_new(o, "run", json_loads(run, 0, NULL));
-    json_object_set_new(o, "axes", axes_json(sw));
-    json_object_set_new(o, "order", json_string(sw->random ? "random" : "given"));
-    json_object_set_new(o, "seed", json_integer(sw->seed));
-    json_object_set_new(o, "repeat", json_integer(sw->repeat));
-    json_object_set_new(o, "max_fails", json_integer(sw->max_fails));
-    if (sw->max_running > 0)
-        json_object_set_new(o, "max_running", json_integer(sw->max_running));
-    if (sw->canary_every > 0) {
-        json_object_set_new(o, "canary_every", json_integer(sw->canary_every));
-        json_object_set_new(o, "canary", list_json(sw->canary, sw->ncanary));
-    }
-    if (sw->nwarmup > 0)
-        json_object_set_new(o, "warmup", list_json(sw->warmup, sw->nwarmup));
-    char *text = json_dumps(o, JSON_COMPACT);
-    json_decref(o);
-    return text ? text : base_strdup("{}");
-}
-
-void queue_sweep_limits(struct queue_sweep_state *sw, const char *json)
-{
-    json_t *o = json_loads(json, 0, NULL);
-    const json_t *fails = json_object_get(o, "max_fails");
-    const json_t *running = json_object_get(o, "max_running");
-    sw->max_fails = json_is_integer(fails) ? (int64_t)json_integer_value(fails) : 5;
-    sw->max_running = json_is_integer(running) ? (int64_t)json_integer_value(running) : 0;
-    json_decref(o);
-}
-
 void queue_submit_sweep(struct queue *q, struct spec *specs, size_t n, const struct queue_sweep *sw,
                         int64_t uid, struct warrants *warrants, sweep_done done, void *arg)
 {
@@ -477,7 +495,7 @@ void queue_submit_sweep(struct queue *q, struct spec *specs, size_t n, const str
     j->warrants = warrants;
     make_envs(j, sw->run);
     copy_code(j, sw->code);
-    j->sweep_json = sweep_json(sw);
+    j->sweep_json = queue_sweep_json(sw);
     j->sweep_label = base_strdup(sw->label);
     j->max_fails = sw->max_fails;
     j->max_running = sw->max_running;

@@ -47,6 +47,21 @@ class Life(Base):
             self.d.stop()
             self.d.start()
 
+    def test_environment_that_a_power_cut_took(self):
+        """Of a run whose submission was not answered: it is not run without, and who submits again brings it along."""
+        kept = os.path.join(self.d.state_dir, "env")
+        for damage in os.unlink, lambda path: os.truncate(path, 0):
+            before = set(os.listdir(kept))
+            spec = dict(argv=["sh", "-c", "test $COLOUR = blue"], env={"COLOUR": "blue", "N": str(len(before))})
+            run = self.d.submit(**spec, hold=True)
+            (name,) = set(os.listdir(kept)) - before
+            damage(os.path.join(kept, name))
+            self.d.call("release", runs=[run])
+            ended = self.d.wait(run)
+            self.assertEqual(ended["state"], "failed")
+            self.assertRegex(ended["reason"], "^launch: its environment .* (cannot be read|is damaged)")
+            self.assertEqual(self.d.wait(self.d.submit(**spec))["state"], "done")
+
     def test_environment_cwd_and_umask(self):
         run = self.d.submit(["sh", "-c", "umask; pwd; echo $COLOUR; touch f; stat -c %a f"],
                             env={"COLOUR": "blue", "OMP_NUM_THREADS": "2", "MY_TOKEN": "canary-1",
