@@ -27,9 +27,11 @@ static void drop(const struct shepherd *s, struct ctl_peer *p)
     p->have = 0;
 }
 
+/* One that has gone may have left a word that is still to be read, its ABORT say: ctl_read comes to its end. */
 static void send_frame(const struct shepherd *s, struct ctl_peer *p, const struct frame *f)
 {
-    if (send(p->fd, f, sizeof(*f), MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)sizeof(*f))
+    ssize_t n = send(p->fd, f, sizeof(*f), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n != (ssize_t)sizeof(*f) && (n >= 0 || errno != EPIPE))
         drop(s, p);
 }
 
