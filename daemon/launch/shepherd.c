@@ -18,6 +18,7 @@
 
 #define LOOK_NS      (10 * NS_PER_MS)
 #define LOOK_SLOW_NS (500 * NS_PER_MS)
+#define REST_NS      (2 * NS_PER_S) /* after the first wake since; at most so often */
 #define KILLS_FAST   100 /* rounds of SIGKILL before something must be in an uninterruptible sleep */
 
 static int64_t sooner(int64_t a, int64_t b)
@@ -362,12 +363,23 @@ static int timeout_ms(const struct shepherd *s)
     int64_t at = sooner(sooner(s->limit_ns, s->kill_ns), sooner(s->look_ns, s->files.due_ns));
     if (s->phase == SHEPHERD_PAUSED)
         at = sooner(s->kill_ns, s->files.due_ns);
-    at = sooner(at, s->end.due_ns);
+    at = sooner(at, sooner(s->end.due_ns, s->rest_ns));
     if (at == NEVER)
         return -1;
     int64_t left_ns = at - clock_mono_ns();
     int64_t ms = left_ns <= 0 ? 0 : (left_ns + NS_PER_MS - 1) / NS_PER_MS;
     return ms > INT_MAX ? INT_MAX : (int)ms;
+}
+
+/* It waits for hours beside its run, and whatever woke it has mapped a few hundred kilobytes. */
+static void rest(struct shepherd *s, int64_t now_ns)
+{
+    if (now_ns >= s->rest_ns) {
+        s->rest_ns = NEVER;
+        memory_let_go();
+    } else if (s->rest_ns == NEVER) {
+        s->rest_ns = now_ns + REST_NS;
+    }
 }
 
 static void loop(struct shepherd *s)
@@ -380,6 +392,7 @@ static void loop(struct shepherd *s)
         int64_t now_ns = clock_mono_ns();
         on_deadlines(s, now_ns);
         after_reap(s, now_ns);
+        rest(s, now_ns);
     }
 }
 
@@ -410,7 +423,8 @@ int shepherd_run_system(const char *dir, const struct launch_block *b, int conn,
         .end = {.gate_fd = -1, .report_fd = -1, .cg = {.fd = -1}, .due_ns = NEVER},
         .limit_ns = NEVER,
         .kill_ns = NEVER,
-        .look_ns = NEVER};
+        .look_ns = NEVER,
+        .rest_ns = NEVER};
     for (size_t i = 0; i < CTL_PEERS; i++)
         s.peers[i].fd = -1;
     result_init(&s.r);

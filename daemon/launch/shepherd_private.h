@@ -79,6 +79,7 @@ struct shepherd {
     int64_t kill_ns;   /* SIGKILL to all from here on */
     int64_t look_ns;   /* when to see again whether all have gone, or to retry the result */
     int64_t paused_ns; /* since when */
+    int64_t rest_ns;   /* when what the last wakes have mapped is let go; NEVER = it is */
     int kills;         /* rounds of SIGKILL so far */
 };
 
@@ -133,6 +134,11 @@ void ctl_accept(struct shepherd *s);
 void ctl_read(struct shepherd *s, size_t peer);
 void ctl_announce(struct shepherd *s);      /* FRAME_STATE to all */
 size_t ctl_peers(const struct shepherd *s); /* connected */
+
+/* shepherd_memory.c */
+/* Unmaps code and constants of the program and its libraries until they are used again, and what was used of the stack
+ * below the caller. Changes nothing that can be read. Takes 60 us, and what is used next 20 more. */
+void memory_let_go(void);
 
 /* shepherd.c: what frames and signals ask for. */
 void shepherd_go(struct shepherd *s);

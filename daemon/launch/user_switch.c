@@ -2,12 +2,13 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <security/pam_appl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/capability.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define SERVICE "wattq"
@@ -121,15 +122,11 @@ int user_switch_become(void *arg, struct child_report *c)
 /* CAP_KILL, permitted and effective; the kernel kept all of them across setresuid as asked. */
 static int keep_kill(void)
 {
-    const cap_value_t kill_only[] = {CAP_KILL};
-    cap_t caps = cap_init();
-    int rc = caps && cap_set_flag(caps, CAP_PERMITTED, 1, kill_only, CAP_SET) == 0 &&
-                     cap_set_flag(caps, CAP_EFFECTIVE, 1, kill_only, CAP_SET) == 0
-                 ? cap_set_proc(caps)
-                 : -1;
-    if (caps)
-        cap_free(caps);
-    return rc;
+    struct __user_cap_header_struct self = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct kill_only[_LINUX_CAPABILITY_U32S_3] = {{0}};
+    kill_only[CAP_TO_INDEX(CAP_KILL)].permitted = CAP_TO_MASK(CAP_KILL);
+    kill_only[CAP_TO_INDEX(CAP_KILL)].effective = CAP_TO_MASK(CAP_KILL);
+    return (int)syscall(SYS_capset, &self, kill_only);
 }
 
 int user_switch_leave_root(void *arg, struct err *e)

@@ -1,5 +1,5 @@
 /* Becoming somebody else, once and for all: the run's process its user, the shepherd the daemon's. Only in
- * wattq-shepherd when the launcher started it (as root); linked with PAM and libcap, which nothing else is. */
+ * wattq-shepherd when the launcher started it (as root); linked with PAM, which nothing else is. */
 #ifndef DAEMON_LAUNCH_USER_SWITCH_H
 #define DAEMON_LAUNCH_USER_SWITCH_H
 

@@ -9,7 +9,7 @@ Starts are --pace seconds apart: of a user who starts more, no edges are swept (
 shows that. Counted from before the launcher is asked for its signature to the first line of main() of a run that has
 nothing to load. Prints ours, the target, the ratio, and the limit: the waits for the disk that a start makes one after
 the other, each as long as this disk takes for one; then the same for those starts alone before which the machine was
-idle for a second (less than 10 % of its CPUs); and the memory of a shepherd. It judges nothing. Use a release build on an idle machine."""
+idle for a second (less than 10 % of its CPUs). It judges nothing. Use a release build on an idle machine."""
 import argparse
 import os
 import socket
@@ -24,7 +24,6 @@ import system  # noqa: E402
 from harness import BIN  # noqa: E402
 
 TARGET_MS = 5
-TARGET_KB = 400
 # Environment and warrant, each with its directory; row and claim; the launcher's journal; the gate's note. Beside the
 # journal: the run's directory and the open sweep.
 DURABLE = 7
@@ -105,31 +104,12 @@ def main():
         disk = disk_ms(d.dir, a.starts)
         rows = [b.once() for _ in range(a.starts)]
         mode = d.show(1)["mode"]
-        pss = shepherds_kb(d)
     print(f"{a.starts} starts one after the other, {mode}")
     show(rows, disk)
     idle = [r for r in rows if r[5] < IDLE]
     print(f"{len(idle)} of them on an idle machine")
     if idle:
         show(idle, disk)
-    print(f"{'memory of a shepherd beside ' + str(len(pss) - 1) + ' others, PSS':<52} {statistics.mean(pss):>10.0f} kB      target "
-          f"{TARGET_KB:>8g}  ratio {TARGET_KB / statistics.mean(pss):>7.2f}")
-
-
-def shepherds_kb(d):
-    """PSS of shepherds whose runs are on at once, one for each CPU."""
-    runs = [d.wattq_submit("ada", "sleep", "60") for _ in range(min(10, os.cpu_count()))]
-    kb = []
-    for run in runs:
-        d.until_state(run, "running")
-    time.sleep(1)
-    for run in runs:
-        with open(f"/proc/{d.shepherd(run)['pid']}/smaps_rollup") as f:
-            kb += [int(line.split()[1]) for line in f if line.startswith("Pss:")]
-    for run in runs:
-        d.wattq("ada", "cancel", str(run))
-        d.wait(run)
-    return kb
 
 
 def show(rows, disk):

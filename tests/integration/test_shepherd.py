@@ -11,6 +11,9 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from harness import is_sanitized, is_small, until  # noqa: E402
+
 SHEPHERD = os.path.join(os.environ["WATTQ_BIN"], "daemon", "wattq-shepherd")
 MAGIC = 0x71747477
 BLOCK_MAGIC = 0x71746c32
@@ -282,6 +285,20 @@ def test_full_disk_waits(run_dir):
         assert r["exit_code"] == "6", r
     finally:
         subprocess.run(["umount", "-l", run_dir])
+
+
+def test_memory(run_dir):
+    """Beside a run that is on, once what only its start needed is let go."""
+    if is_sanitized():
+        return "a sanitizer needs more"
+    s = Shepherd(run_dir, ["sh", "-c", "echo '{\"a\":1}' >>$WATTQ_METRICS; echo x; sleep 60"])
+    s.until(GATE)
+    s.send(GO)
+    s.until(RUNNING)
+    until(lambda: is_small(s.process.pid), "its memory to be let go")
+    s.send(STOP, signal.SIGTERM, SECOND)
+    s.until(ENDED)
+    assert s.result()["cause"] == "stopped"
 
 
 def main():

@@ -13,7 +13,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import system  # noqa: E402
-from harness import BIN, Refused, check_energy, until  # noqa: E402
+from harness import BIN, Refused, check_energy, is_sanitized, is_small, until  # noqa: E402
 from system import SystemDaemon  # noqa: E402
 
 
@@ -43,6 +43,14 @@ class Shared(unittest.TestCase):
             shown = d.show(run)
             self.assertTrue(shown["mode"].startswith("system+"), shown["mode"])
             check_energy(shown)
+
+    @unittest.skipIf(is_sanitized(), "a sanitizer needs more")
+    def test_memory_of_a_shepherd(self):
+        run = self.d.wattq_submit("ada", "sleep", "60")
+        self.d.until_state(run, "running")
+        until(lambda: is_small(self.d.shepherd(run)["pid"]), "what its start needed to be let go")
+        self.d.wattq("ada", "cancel", str(run))
+        self.assertEqual(self.d.wait(run)["state"], "cancelled")
 
     def test_on_end_is_its_users_too(self):
         d = self.d

@@ -48,6 +48,21 @@ def until(check, what, seconds=20):
     raise AssertionError(f"timed out: {what}")
 
 
+def is_small(pid):
+    """Is this shepherd of a running run within its target, 400 kB PSS? As that depends on who else has the same libraries
+    mapped, all that it has mapped itself may be little more."""
+    with open(f"/proc/{pid}/smaps_rollup") as f:
+        kb = {line.split(":")[0]: int(line.split()[1]) for line in f if line.startswith(("Pss:", "Rss:"))}
+    return kb["Pss"] <= 400 and kb["Rss"] <= 600
+
+
+def is_sanitized():
+    """Its own memory is not ours."""
+    with open(os.path.join(BIN, "daemon", "wattq-shepherd"), "rb") as f:
+        text = f.read()
+    return b"libasan" in text or b"libtsan" in text
+
+
 class Daemon:
     def __init__(self, *args, script=SCRIPT):
         self.dir = tempfile.mkdtemp(prefix="wattq-test-")
