@@ -44,6 +44,9 @@ void *user_switch_warm(const char *pam_dir)
 {
     static const struct pam_conv conv = {.conv = no_talk};
     pam_handle_t *held = NULL;
+    gid_t group;
+    int n = 1;
+    (void)getgrouplist("root", 0, &group, &n); /* for its modules: whose groups does not matter */
     int rc = pam_dir ? pam_start_confdir(SERVICE, NULL, &conv, pam_dir, &held)
                      : pam_start(SERVICE, NULL, &conv, &held);
     return rc == PAM_SUCCESS ? held : NULL;
