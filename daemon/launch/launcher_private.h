@@ -92,7 +92,7 @@ int key_user(const struct launcher *l, int64_t uid, struct err *e) MUST_USE;
 int start_run(struct launcher *l, const struct launcher_record *r, const int fds[2],
               pid_t *shepherd, struct err *e) MUST_USE;
 int start_exec_dir(struct launcher *l, const struct launcher_record *r, struct err *e) MUST_USE;
-/* Somebody has just had something signed: one more shepherd that stands ready, unless there is one. */
+/* Somebody has just had something signed, or a run is over: one more shepherd that stands ready, unless there is one. */
 void start_ready(struct launcher *l);
 void start_ready_reaped(struct launcher *l); /* a child has ended: was it that one? */
 

@@ -167,6 +167,7 @@ static void on_shepherd(struct launcher *l, struct launcher_child *c, int status
             end_rest(l, c);
     }
     l->leaves_left = true; /* its cgroup, which it may not remove itself */
+    start_ready(l);        /* for the next start: now no run is disturbed by it */
 }
 
 static void on_end(struct launcher *l, pid_t pid, int status)

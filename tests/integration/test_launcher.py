@@ -628,7 +628,7 @@ def an_end_before_the_kill_is_known(rig):
 
 
 def one_stands_ready(rig):
-    """It is made when something was signed, takes the next start, and is never needed."""
+    """It is made when something was signed and when a run is over, takes the next start, and is never needed."""
     order = sh("id -un; sleep 0.1")
     w = rig.sign([order], starts=3)
     pid = until_ready(rig)
@@ -643,8 +643,9 @@ def one_stands_ready(rig):
         assert f.read().split(b"\0")[1] == run.dir.encode()
     run.until(PHASE_ENDED)
     assert run.result()["exit_code"] == "0" and run.log() == USER + "\n"
-    assert rig.start(order, w).finish()["exit_code"] == "0"  # by one that is started for it
-    rig.sign([order])
+    pid = until_ready(rig)
+    run = rig.start(order, w)
+    assert run.pid == pid and run.finish()["exit_code"] == "0"
     pid = until_ready(rig)
     os.kill(pid, signal.SIGKILL)
     until_gone(pid)
