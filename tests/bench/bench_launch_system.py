@@ -24,9 +24,9 @@ import system  # noqa: E402
 from harness import BIN  # noqa: E402
 
 TARGET_MS = 5
-# Environment and warrant, each with its directory; row and claim; the launcher's journal; the gate's note. Beside the
-# journal: the run's directory and the open sweep.
-DURABLE = 7
+# Row and claim; the launcher's journal; the gate's note. Beside them: environment, warrant, the run's directory and the
+# open sweep.
+DURABLE = 3
 IDLE = 0.1
 
 
