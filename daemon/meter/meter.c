@@ -244,7 +244,7 @@ int64_t meter_sweep(struct meter *m, int64_t at_boot_ns, void (*done)(void *arg,
         ticket = ++m->last_ticket;
         m->requests[m->nrequests++] = (struct request){
             .ticket = ticket,
-            .due_mono_ns = now + (wait > 0 ? wait : 0),
+            .due_mono_ns = now + (wait > 0 ? wait : 0) + TICK_UNIT_MAX_NS,
             .done = done,
             .arg = arg,
         };

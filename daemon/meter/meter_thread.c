@@ -165,13 +165,14 @@ static void fill(struct meter *m, const struct meter_group *g, const struct swee
 }
 
 /* Outward on the grid, and later than the tick before whatever rounding does. */
-static void stamp(struct meter_group *g, const struct sweep *w, struct tick *t)
+static void stamp(struct meter_group *g, int64_t period_ns, const struct sweep *w, struct tick *t)
 {
-    t->before_ns = w->before_ns / TICK_UNIT_NS * TICK_UNIT_NS;
-    t->after_ns = (w->after_ns + TICK_UNIT_NS - 1) / TICK_UNIT_NS * TICK_UNIT_NS;
+    t->before_ns = w->before_ns;
+    t->after_ns = w->after_ns;
+    tick_round(period_ns, &t->before_ns, &t->after_ns);
     if (w->before_ns > g->began_ns)
         while (middle(t->before_ns, t->after_ns) <= g->middle_ns)
-            t->after_ns += TICK_UNIT_NS;
+            t->after_ns += tick_width_ns(period_ns);
     g->began_ns = w->before_ns;
     g->middle_ns = middle(t->before_ns, t->after_ns);
 }
@@ -187,7 +188,7 @@ static bool push_group(struct meter *m, uint32_t group, const struct sweep *w)
     t->group = group;
     t->flags = (w->ticket ? TICK_EDGE : 0) | (g->started ? 0 : TICK_FIRST);
     t->index = m->paces[g->pace].index;
-    stamp(g, w, t);
+    stamp(g, m->paces[g->pace].period_ns, w, t);
     t->suspend_ns = w->suspend_ns;
     t->ticket = w->ticket;
     g->started = true;

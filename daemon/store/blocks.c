@@ -14,6 +14,7 @@ struct entry {
     struct blocks_row row; /* ids of tail rows come again: time and length are part of their key */
     uint8_t *data;         /* NULL = free */
     size_t bytes;          /* with what the view has unpacked */
+    bool checked;          /* tick 0 is that of the row */
     struct codec_view view;
     uint64_t used; /* when last; the smallest goes first */
 };
@@ -102,17 +103,21 @@ static struct entry *put(struct blocks *b, bool tail, const struct blocks_row *r
     return x;
 }
 
+/* Who reads one channel from a mark on does not come by tick 0, whose stretch would be unpacked for this only. */
+static int check_once(struct entry *x, uint32_t slot, struct err *e)
+{
+    bool later = slot != BLOCKS_ALL && x->view.stretch < x->view.n;
+    int rc = x->checked || later ? 0 : check_row(&x->view, &x->row, e);
+    x->checked = x->checked || (rc == 0 && !later);
+    return rc;
+}
+
 /* A blob of any version that is all there. Takes data. */
 static int put_whole(struct blocks *b, bool tail, const struct blocks_row *row, uint8_t *data,
                      size_t bytes, struct entry **x, struct err *e)
 {
     struct codec_view v;
     int rc = codec_open(&v, data, bytes, e);
-    if (rc == 0) {
-        rc = check_row(&v, row, e);
-        if (rc)
-            codec_close(&v);
-    }
     if (rc)
         free(data);
     else
@@ -161,8 +166,6 @@ static int open_parts(struct store *s, const struct blocks_row *row, sqlite3_blo
     rc = codec_open_head(&v, data, bytes, e);
     if (rc == 0)
         rc = take_part(&v, data, CODEC_TIMELINE, blob, e);
-    if (rc == 0)
-        rc = check_row(&v, row, e);
     if (rc) {
         codec_close(&v);
         free(data);
@@ -243,6 +246,8 @@ static int fetch(struct store *s, bool tail, const struct blocks_row *row, uint3
         rc = fetch_chunk(s, row, slot, &x, e);
     else if (!x)
         rc = load_tail(s, row, &x, e);
+    if (rc == 0)
+        rc = check_once(x, slot, e);
     if (rc)
         return rc;
     x->used = ++b->clock;

@@ -7,8 +7,8 @@
 #include "daemon/store/codec.h"
 #include "daemon/store/store.h"
 
-#define BLOCKS_CACHE_BYTES (1u << 20)
-#define BLOCKS_TAIL_MAX    4096 /* rows; the writer keeps a few hundred */
+#define BLOCKS_CACHE_BYTES (3u << 19) /* two chunks of 20 channels: the ends of a window */
+#define BLOCKS_TAIL_MAX    4096       /* rows; the writer keeps a few hundred */
 
 struct blocks; /* the cache; made by store.c, freed with the store */
 struct blocks *blocks_new(void);
@@ -18,7 +18,8 @@ void blocks_free(struct blocks *b); /* NULL is fine */
 
 /* One chunk by its id and first tick, as its heads have them; of its channels only the one in `slot` need be there. *v
  * is the cache's own, so that what one reader unpacks of its timeline the next one has; borrowed until the next blocks_
- * call. WATTQ_E_CORRUPT when damaged. */
+ * call. WATTQ_E_CORRUPT when damaged, or not that of its row; with a slot, of a blob with marks, the latter is left to who
+ * takes tick 0 or begins at a mark. */
 int blocks_chunk(struct store *s, int64_t chunk, int64_t t0_ns, uint32_t slot,
                  struct codec_view **v, struct err *e) MUST_USE;
 

@@ -24,7 +24,7 @@
 #define CODEC_THIN         1u /* flag: kept ticks, three columns for each channel (thin.h) */
 #define CODEC_SHARED       2u /* flag: tick 0 repeats the last tick of the chunk before */
 /* Stamps and widths of sweeps that are all multiples of up to 2^12 ns take fewer bits. */
-#define CODEC_UNIT_BITS 12u
+#define CODEC_UNIT_BITS 15u
 
 /* ---- writing ------------------------------------------------------------------------------------ */
 
@@ -104,6 +104,11 @@ void codec_unpack_times(struct codec_view *v, uint32_t i); /* for those below */
 static inline bool codec_knows(const struct codec_view *v, uint32_t i)
 {
     return (i & (v->stretch - 1)) < v->known[i >> v->shift];
+}
+/* Tick i is unpacked, and so are those behind it up to this one. */
+static inline uint32_t codec_known_end(const struct codec_view *v, uint32_t i)
+{
+    return (i & ~(v->stretch - 1)) + v->known[i >> v->shift];
 }
 static inline int64_t codec_before(struct codec_view *v, uint32_t i)
 {
@@ -186,6 +191,14 @@ void codec_cursor_open(struct codec_cursor *c, struct codec_view *v, uint32_t sl
 /* The next tick's value (0 where there is none) and state (enum reading_state | TICK_RESET ...). Call it
  * at most v->n times. */
 int64_t codec_cursor_next(struct codec_cursor *c, uint8_t *state);
+/* How many of the next ticks are plain values (state 0) that lie unpacked at *values; 0 = ask for the next one alone.
+ * codec_cursor_drop: the first n of them were taken. */
+uint32_t codec_cursor_ready(struct codec_cursor *c, const int64_t **values);
+static inline void codec_cursor_drop(struct codec_cursor *c, uint32_t n)
+{
+    c->at += n;
+    c->used += n;
+}
 
 /* ---- marks: where a reader can begin ------------------------------------------------------------ */
 

@@ -196,6 +196,32 @@ int64_t codec_cursor_next(struct codec_cursor *c, uint8_t *state)
     return value;
 }
 
+/* Ticks from the next one on that no run of states names, as far as that is known without going there. */
+static uint32_t plain_ticks(const struct codec_cursor *c)
+{
+    const struct codec_runs *r = &c->runs;
+    uint32_t end = c->view->sound;
+    if (c->at < r->from)
+        end = r->from < end ? r->from : end;
+    else if (c->at < r->to || r->left > 0)
+        end = c->at;
+    return end > c->at ? end - c->at : 0;
+}
+
+uint32_t codec_cursor_ready(struct codec_cursor *c, const int64_t **values)
+{
+    if (c->view->version == 0 || c->at >= c->view->n)
+        return 0;
+    uint32_t plain = plain_ticks(c);
+    if (plain == 0)
+        return 0;
+    if (c->used == c->have && c->unpacked > 0)
+        unpack(c);
+    uint32_t n = c->have - c->used;
+    *values = c->ready + c->used;
+    return c->bits.over ? 0 : n < plain ? n : plain;
+}
+
 /* ---- marks -------------------------------------------------------------------------------------- */
 
 /* Value and rest after so many quanta, as add_whole and add_parts would have them. */

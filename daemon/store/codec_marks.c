@@ -3,7 +3,7 @@
 
 /* A mark costs some bytes a column, and what lies between two is what a reader unpacks in vain. Slow groups are what
  * years are kept of. */
-#define STRETCH_SLOW 512u
+#define STRETCH_SLOW 1024u
 #define STRETCH_FAST 2048u
 #define SLOW_NS      (NS_PER_S / 2)
 

@@ -73,8 +73,28 @@ static int realign(struct curve *c, struct err *e)
     return 0;
 }
 
-/* The next block into the view. 1, 0 = none, < 0. */
-static int load(struct curve *c, struct err *e)
+/* The state is that after tick 0 of a block of samples, before that was taken: go on at the last mark before t. */
+static bool skip(struct curve *c, int64_t t_ns)
+{
+    const struct blocks_row *row = &c->it.row;
+    uint32_t k = codec_mark_before(c->view, t_ns);
+    struct codec_mark mark;
+    if (k == 0 || c->thinned || c->state.last_ns != row->t0_ns ||
+        c->begin.rule.stall_ns != walk_stall_ns(c->view->period_ns))
+        return false;
+    struct thin_cursor column = c->column;
+    if (!thin_cursor_skip(&column, k, &mark))
+        return false;
+    int64_t at_ns = codec_time(c->view, mark.tick);
+    if (at_ns <= row->t0_ns || at_ns > row->t1_ns ||
+        !walk_skip(&c->begin.rule, &c->state, &mark, at_ns))
+        return false;
+    c->column = column;
+    return true;
+}
+
+/* The next block into the view, and what of it is before t passed as far as marks tell. 1, 0 = none, < 0. */
+static int load(struct curve *c, int64_t t_ns, struct err *e)
 {
     int rc = blocks_next(&c->it, &c->view, e);
     if (rc <= 0)
@@ -89,6 +109,8 @@ static int load(struct curve *c, struct err *e)
             return rc;
     }
     thin_cursor_open(&c->column, c->view, c->begin.slot);
+    if (!skip(c, t_ns) && codec_time(c->view, 0) != c->it.row.t0_ns)
+        return err_set(e, WATTQ_E_CORRUPT, "a stored block of samples is not that of its row");
     c->loaded = true;
     c->resumed = false;
     c->blocks++;
@@ -100,14 +122,21 @@ static bool at_end(const struct curve *c)
     return c->column.at == c->view->n;
 }
 
+/* A block that has a sample left, at t or after a mark before it. 1, 0 = none, < 0. */
+static int provide(struct curve *c, int64_t t_ns, struct err *e)
+{
+    int rc = 1;
+    while (rc > 0 && (!c->loaded || at_end(c)))
+        rc = load(c, t_ns, e);
+    return rc;
+}
+
 int curve_next(struct curve *c, struct walk_piece out[2], int *n, struct err *e)
 {
     *n = 0;
-    while (!c->loaded || at_end(c)) {
-        int rc = load(c, e);
-        if (rc <= 0)
-            return rc;
-    }
+    int rc = provide(c, INT64_MIN, e);
+    if (rc <= 0)
+        return rc;
     if (c->thinned) {
         c->kept = thin_cursor_kept(&c->column);
         *n = walk_kept(&c->begin.rule, &c->state, &c->kept, out);
@@ -133,34 +162,13 @@ static int jump(struct curve *c, struct err *e)
     return resume(c, &h, e);
 }
 
-/* Tick 0 of a block of samples is taken: go on at its last mark before t. */
-static void skip(struct curve *c, int64_t t_ns)
-{
-    uint32_t k = codec_mark_before(c->view, t_ns);
-    struct thin_cursor column = c->column;
-    struct codec_mark mark;
-    bool plain = c->state.last_ns == codec_time(c->view, 0) &&
-                 c->begin.rule.stall_ns == walk_stall_ns(c->view->period_ns);
-    if (k > 0 && plain && thin_cursor_skip(&column, k, &mark) &&
-        walk_skip(&c->begin.rule, &c->state, &mark, codec_time(c->view, mark.tick)))
-        c->column = column;
-}
-
 /* The samples of this block before t: no piece that they complete holds it. */
 static void pass(struct curve *c, int64_t t_ns)
 {
-    if (c->loaded && !c->thinned && c->column.at == 1)
-        skip(c, t_ns);
     if (!c->loaded || c->thinned)
         return;
-    for (struct thin_cursor *k = &c->column; k->at < c->view->n; k->at++) {
-        struct walk_sample x = {.t_ns = codec_time(c->view, k->at)};
-        if (x.t_ns >= t_ns)
-            break;
-        x.flags = c->view->tick_flags[k->at];
-        x.value = codec_cursor_next(&k->value, &x.state);
-        walk_pass(&c->begin.rule, &c->state, &x);
-    }
+    while (thin_cursor_pass(&c->column, &c->begin.rule, &c->state, t_ns))
+        ;
 }
 
 /* Pieces up to the one that holds t. 1 = found, 0 = the epoch's data end before, < 0. */
@@ -174,8 +182,9 @@ static int search(struct curve *c, int64_t t_ns, struct walk_piece *out, struct 
                 return rc;
         }
         struct walk_piece p[2];
-        int n;
-        int rc = curve_next(c, p, &n, e);
+        int n = 0;
+        bool entering = !c->loaded || at_end(c);
+        int rc = entering ? provide(c, t_ns, e) : curve_next(c, p, &n, e);
         /* Damage that t does not lie in only hides when the register moved next. */
         if (rc == WATTQ_E_CORRUPT && c->it.row.t0_ns > t_ns)
             return 0;

@@ -195,22 +195,33 @@ static inline __attribute__((always_inline)) bool get_short(struct bits_in *in, 
     return true;
 }
 
-#define K_TWICE 16u /* of the 56 bits that bits_fill makes sure of two short numbers take no more */
+/* `at_once` at a time as long as the bits for them surely lie before the end: no check is needed for each.
+ * Returns how many. */
+static inline __attribute__((always_inline)) unsigned
+get_many(struct bits_in *in, uint64_t *v, unsigned n, unsigned k, unsigned at_once)
+{
+    unsigned i = 0;
+    while (i + at_once <= n && in->end - in->p >= 16) {
+        unsigned got = 0;
+        bits_fill(in);
+        while (got < at_once && get_short(in, &v[i + got], k))
+            got++;
+        i += got;
+        if (got < at_once)
+            v[i++] = get_number(in, k);
+    }
+    return i;
+}
 
-/* Two at a time as long as the bits for them surely lie before the end: no check is needed for each. */
+/* bits_fill makes sure of 56 bits, and a short number takes at most QUOTIENT + k of them. */
 static void get_numbers(struct bits_in *from, uint64_t *v, unsigned n, unsigned k)
 {
     struct bits_in in = *from;
-    unsigned i = 0;
-    while (k <= K_TWICE && i + 2 <= n && in.end - in.p >= 16) {
-        bits_fill(&in);
-        if (get_short(&in, &v[i], k)) {
-            i++;
-            i += get_short(&in, &v[i], k);
-        } else {
-            v[i++] = get_number(&in, k);
-        }
-    }
+    unsigned i = k == 0                   ? get_many(&in, v, n, 0, 4)
+                 : k <= 56 / 4 - QUOTIENT ? get_many(&in, v, n, k, 4)
+                 : k <= 56 / 3 - QUOTIENT ? get_many(&in, v, n, k, 3)
+                 : k <= 56 / 2 - QUOTIENT ? get_many(&in, v, n, k, 2)
+                                          : 0;
     for (; i < n; i++)
         v[i] = get_number(&in, k);
     *from = in;

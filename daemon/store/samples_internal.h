@@ -12,8 +12,8 @@
 #include "daemon/store/walk.h"
 
 /* Longer chunks are smaller (each has a head for every channel) and slower to read: docs/storage.md. */
-#define SAMPLES_CHUNK_TICKS 7200
-#define SAMPLES_CHUNK_FAST  10000 /* of groups that are faster than 50 Hz */
+#define SAMPLES_CHUNK_TICKS 14400
+#define SAMPLES_CHUNK_FAST  20000 /* of groups that are faster than 2 Hz */
 #define SAMPLES_PENDING_BYTES                                                                      \
     (INT64_C(64) << 20) /* while storage is degraded; above it every second tick goes */
 

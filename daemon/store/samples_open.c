@@ -241,7 +241,7 @@ static uint32_t chunk_ticks(const struct samples *w, int64_t period_ns)
 {
     if (w->chunk_ticks > 0)
         return w->chunk_ticks;
-    return period_ns < 20 * NS_PER_MS ? SAMPLES_CHUNK_FAST : SAMPLES_CHUNK_TICKS;
+    return period_ns < 500 * NS_PER_MS ? SAMPLES_CHUNK_FAST : SAMPLES_CHUNK_TICKS;
 }
 
 /* Group g of the setup becomes group first_group + g; its members are channels first ... */

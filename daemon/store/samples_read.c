@@ -266,26 +266,64 @@ static bool begin_at_mark(struct codec_view *v, struct codec_cursor *col, const 
     return k > 0 && codec_cursor_skip(col, k, mark);
 }
 
-/* Newest valid sample of a block with stamp <= t, a stamp that is not before the sweep's middle. */
-static bool scan_back(const struct rows_begin *b, struct codec_view *v, const struct want *q,
-                      struct sample *out)
+/* On to a tick, whatever is before it. */
+static void run_to(struct codec_cursor *col, uint32_t tick)
 {
-    struct codec_cursor col;
-    struct codec_mark mark;
+    const int64_t *values;
+    uint8_t state;
+    while (col->at < tick) {
+        uint32_t n = codec_cursor_ready(col, &values), left = tick - col->at;
+        if (n > 0)
+            codec_cursor_drop(col, n < left ? n : left);
+        else
+            (void)codec_cursor_next(col, &state);
+    }
+}
+
+/* The newest tick from the cursor's on with stamp <= t; where there is none, the cursor's. */
+static uint32_t newest_tick(struct codec_view *v, const struct codec_cursor *col,
+                            const struct want *q)
+{
+    uint32_t newest = col->at;
+    for (uint32_t i = col->at; i < v->n && codec_time(v, i) <= q->t_ns; i++)
+        if (q->stamp(v, i) <= q->t_ns)
+            newest = i;
+    return newest;
+}
+
+/* Newest valid sample of a block, of tick `from` on, with stamp <= t, a stamp that is not before the sweep's middle. */
+static bool scan_from(const struct rows_begin *b, struct codec_view *v, struct codec_cursor *col,
+                      uint32_t from, const struct want *q, struct sample *out)
+{
     struct sample x;
-    if (!has_samples(b, v))
-        return false;
-    codec_cursor_open(&col, v, b->slot);
-    bool found = begin_at_mark(v, &col, q, &mark);
-    if (found)
-        *out = sample_of(v, mark.tick, mark.value, READING_OK);
-    for (uint32_t i = col.at; i < v->n && codec_time(v, i) <= q->t_ns; i++) {
-        if (!take(b, v, &col, i, &x) || q->stamp(v, i) > q->t_ns)
+    bool found = false;
+    run_to(col, from);
+    for (uint32_t i = col->at; i < v->n && codec_time(v, i) <= q->t_ns; i++) {
+        if (!take(b, v, col, i, &x) || q->stamp(v, i) > q->t_ns)
             continue;
         *out = x;
         found = true;
     }
     return found;
+}
+
+/* Where the newest tick has no valid sample, all of them have to be looked at. */
+static bool scan_back(const struct rows_begin *b, struct codec_view *v, const struct want *q,
+                      struct sample *out)
+{
+    struct codec_cursor col;
+    struct codec_mark mark;
+    if (!has_samples(b, v))
+        return false;
+    codec_cursor_open(&col, v, b->slot);
+    bool at_mark = begin_at_mark(v, &col, q, &mark);
+    struct codec_cursor again = col;
+    if (scan_from(b, v, &col, newest_tick(v, &col, q), q, out) ||
+        scan_from(b, v, &again, again.at, q, out))
+        return true;
+    if (at_mark)
+        *out = sample_of(v, mark.tick, mark.value, READING_OK);
+    return at_mark;
 }
 
 /* Oldest valid sample of a block with stamp >= t. */
@@ -298,7 +336,11 @@ static bool scan_on(const struct rows_begin *b, struct codec_view *v, const stru
         return false;
     codec_cursor_open(&col, v, b->slot);
     (void)begin_at_mark(v, &col, q, &mark); /* no stamp of a tick before t's is as late as t */
-    for (uint32_t i = col.at; i < v->n; i++)
+    uint32_t first = col.at;
+    while (first < v->n && q->stamp(v, first) < q->t_ns)
+        first++;
+    run_to(&col, first);
+    for (uint32_t i = first; i < v->n; i++)
         if (take(b, v, &col, i, out) && q->stamp(v, i) >= q->t_ns)
             return true;
     return false;

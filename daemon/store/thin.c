@@ -8,6 +8,7 @@
 #define LEVEL_BITS  10u
 #define LEVEL_EXACT (INT64_C(1) << LEVEL_BITS) /* below it a level is its value */
 #define LEVEL_HALF  (LEVEL_EXACT / 2)          /* levels from one power of two to the next */
+#define LEVEL_STEP  8                          /* levels above that are written: every eighth */
 
 /* The level at or below a magnitude; *rest: it lies above the level's value. */
 static int64_t level_of(uint64_t magnitude, bool *rest)
@@ -32,18 +33,23 @@ int64_t thin_level_value(int64_t level)
     return level < 0 ? -value : value;
 }
 
-int64_t thin_level_down(int64_t value)
+/* The level of those that are written at or below a value's magnitude; with `up`, at or above it. */
+static int64_t coarse_level(int64_t value, bool up)
 {
     bool rest;
     int64_t level = level_of(value < 0 ? -(uint64_t)value : (uint64_t)value, &rest);
-    return value < 0 ? -level - rest : level;
+    int64_t step = level < LEVEL_EXACT ? 1 : LEVEL_STEP, below = level / step * step;
+    return up && (rest || level > below) ? below + step : below;
+}
+
+int64_t thin_level_down(int64_t value)
+{
+    return value < 0 ? -coarse_level(value, true) : coarse_level(value, false);
 }
 
 int64_t thin_level_up(int64_t value)
 {
-    bool rest;
-    int64_t level = level_of(value < 0 ? -(uint64_t)value : (uint64_t)value, &rest);
-    return value < 0 ? -level : level + rest;
+    return value < 0 ? -coarse_level(value, false) : coarse_level(value, true);
 }
 
 /* ---- reading ------------------------------------------------------------------------------------- */
@@ -65,6 +71,26 @@ bool thin_cursor_skip(struct thin_cursor *c, uint32_t k, struct codec_mark *out)
     if (!codec_cursor_skip(&c->value, k, out))
         return false;
     c->at = out->tick + 1;
+    return true;
+}
+
+bool thin_cursor_pass(struct thin_cursor *c, const struct walk_rule *r, struct walk_state *s,
+                      int64_t t_ns)
+{
+    struct codec_view *v = c->view;
+    if (c->at == v->n || codec_time(v, c->at) >= t_ns)
+        return false;
+    struct walk_values x = {.before_ns = v->before + c->at, .after_ns = v->after + c->at};
+    uint32_t known = codec_known_end(v, c->at) - c->at, n = codec_cursor_ready(&c->value, &x.value);
+    x.n = n < known ? n : known;
+    n = walk_pass_many(r, s, &x, t_ns);
+    if (n > 0) {
+        codec_cursor_drop(&c->value, n);
+        c->at += n;
+    } else {
+        struct walk_sample one = thin_cursor_sample(c);
+        walk_pass(r, s, &one);
+    }
     return true;
 }
 

@@ -17,8 +17,9 @@
 #include "daemon/store/walk.h"
 
 /* Levels: whole numbers up to 1023 are themselves, above that numbers of 10 significant bits are counted on:
- * 0 .. 1023, 1024, 1026 .. 2046, 2048, 2052 ... Negative ones likewise. */
-int64_t thin_level_down(int64_t value); /* largest level whose value is not above */
+ * 0 .. 1023, 1024, 1026 .. 2046, 2048, 2052 ... Negative ones likewise. A picture's pixels are no finer than a hundredth,
+ * so from 1024 on only every eighth is written, which takes three bits less. */
+int64_t thin_level_down(int64_t value); /* largest level that is written whose value is not above */
 int64_t thin_level_up(int64_t value);   /* smallest one whose value is not below */
 int64_t thin_level_value(int64_t level);
 
@@ -51,6 +52,9 @@ static inline struct walk_sample thin_cursor_sample(struct thin_cursor *c)
 }
 /* Of samples: go on behind mark k > 0, as codec_cursor_skip. */
 bool thin_cursor_skip(struct thin_cursor *c, uint32_t k, struct codec_mark *out);
+/* Of samples: walk_pass of the next ones before t, of as many as can be taken at once. False = there is none. */
+bool thin_cursor_pass(struct thin_cursor *c, const struct walk_rule *r, struct walk_state *s,
+                      int64_t t_ns);
 /* Thinned ones: with lo and hi. */
 struct walk_kept thin_cursor_kept(struct thin_cursor *c);
 

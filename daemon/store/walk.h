@@ -85,6 +85,14 @@ int walk_kept(const struct walk_rule *r, struct walk_state *s, const struct walk
               struct walk_piece out[2]);
 /* As walk_step, but nobody wants the pieces. */
 void walk_pass(const struct walk_rule *r, struct walk_state *s, const struct walk_sample *x);
+/* Values without a state, one after the other: the first n ticks of a block's arrays. */
+struct walk_values {
+    const int64_t *before_ns, *after_ns, *value;
+    uint32_t n;
+};
+/* walk_pass of those before t_ns, up to the first that is no regular step. Returns how many were taken. */
+uint32_t walk_pass_many(const struct walk_rule *r, struct walk_state *s,
+                        const struct walk_values *x, int64_t t_ns);
 /* From the state after tick 0 of a block to that after the tick of a mark. False, and s as it was, where it would not
  * fit or the walk is none that marks are made for. */
 bool walk_skip(const struct walk_rule *r, struct walk_state *s, const struct codec_mark *m,

@@ -280,9 +280,8 @@ static void bench_real(uint32_t seconds)
         read_stat(stat, v);
         for (uint32_t c = 0; c < 6; c++)
             value[(size_t)(net + c) * n + i] = v[c];
-        stamps[i] = (struct tick){.n = channels,
-                                  .before_ns = before & ~(TICK_UNIT_NS - 1),
-                                  .after_ns = (boot_ns() | (TICK_UNIT_NS - 1)) + 1};
+        stamps[i] = (struct tick){.n = channels, .before_ns = before, .after_ns = boot_ns()};
+        tick_round(REAL_PERIOD, &stamps[i].before_ns, &stamps[i].after_ns);
         t_ns[i] = codec_middle(stamps[i].before_ns, stamps[i].after_ns);
     }
     const struct trace t = {channels, n, REAL_PERIOD, kinds, t_ns, value};

@@ -119,8 +119,10 @@ static inline void mix_tick(struct mix *m, int64_t i, struct tick *t)
     int64_t after = before + 30000 + (int64_t)(-3e3 * log(mix_uniform(m)));
     t->n = MIX_CHANNELS;
     t->flags = 0;
-    t->before_ns = before & ~(TICK_UNIT_NS - 1);
-    t->after_ns = m->last_ns = (after | (TICK_UNIT_NS - 1)) + 1;
+    t->before_ns = before;
+    t->after_ns = after;
+    tick_round(m->period_ns, &t->before_ns, &t->after_ns);
+    m->last_ns = t->after_ns;
     for (uint32_t c = 0; c < MIX_CHANNELS; c++) {
         tick_values(t)[c] = tick_raws(t)[c] = mix_read(m, c, before);
         tick_states(t)[c] = 0;

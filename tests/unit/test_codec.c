@@ -295,7 +295,7 @@ static void test_marks(void **state)
         uint8_t *blob = codec_encode(b, 0, 0, &bytes);
         assert_int_equal(codec_open(&v, blob, bytes, &e), 0);
         check_search(&v);
-        slow += v.stretch < 1000 && v.n > v.stretch;
+        slow += v.stretch < 2000 && v.n > v.stretch;
         for (uint32_t k = (v.n - 1) / v.stretch; k > 0; k--)
             for (uint32_t c = 0; c < v.channels; c++)
                 if (check_mark(t, &v, c, k))

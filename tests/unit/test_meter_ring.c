@@ -88,6 +88,25 @@ static void full_ring_drops_the_new_and_counts(void **ctx)
     ring_free(r);
 }
 
+/* Outward, on the grids, by no more than a step of each; nothing that is narrower than a sweep. */
+static void stamps_are_rounded_outward(void **ctx)
+{
+    (void)ctx;
+    const int64_t periods[] = {1000000, 10000000, 100000000, 1000000000};
+    for (size_t p = 0; p < sizeof(periods) / sizeof(periods[0]); p++) {
+        int64_t unit = tick_unit_ns(periods[p]), width = tick_width_ns(periods[p]);
+        for (int64_t i = 0; i < 20000; i++) {
+            int64_t from = 1000000000 + i * 7919, to = from + i * 13 % 300000;
+            int64_t before = from, after = to;
+            tick_round(periods[p], &before, &after);
+            assert_true(before <= from && from - before < unit && before % unit == 0);
+            assert_true(after >= to && (after - before) % width == 0);
+            int64_t took = to - before > TICK_SWEEP_NS ? to - before : TICK_SWEEP_NS;
+            assert_true(after - before >= took && after - before - took < width);
+        }
+    }
+}
+
 static void unpushed_tick_is_not_seen(void **ctx)
 {
     (void)ctx;
@@ -142,6 +161,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ticks_of_any_size_survive_many_laps),
         cmocka_unit_test(full_ring_drops_the_new_and_counts),
+        cmocka_unit_test(stamps_are_rounded_outward),
         cmocka_unit_test(unpushed_tick_is_not_seen),
         cmocka_unit_test(two_threads_lose_nothing),
     };
