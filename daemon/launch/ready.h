@@ -1,7 +1,8 @@
 /* A shepherd that stands ready: its program is loaded, and the launcher's PAM's modules, too, but it is no run's yet.
  * Who starts shepherds makes one as soon as a start is in sight, so that these milliseconds pass while the run is
- * being written down; the launcher, whose shepherds take longer, also when a run is over. Then it is told what it would else have been started with: its arguments, and its descriptors
- * from LAUNCH_FD on. Until then it has nothing of any run: no directory, lock or cgroup, no child, no name.
+ * being written down; the launcher, whose shepherds take longer, also when a run is over. Then it is told what it
+ * would else have been started with: its arguments, and its descriptors from LAUNCH_FD on. Until then it has nothing
+ * of any run: no directory, lock or cgroup, no child, no name.
  *
  * It goes by itself after READY_IDLE_S, and as soon as its keeper has gone. The pair is the keeper's and, as
  * descriptor LAUNCH_FD, the shepherd's. No libuv, no SQLite; nothing here is shared between threads. */

@@ -110,9 +110,8 @@ int meter_start(struct meter *m, void (*notify)(void *arg), void *arg, struct er
 void meter_stop(struct meter *m);
 
 /* Any thread: ask for an extra sweep of the fast local channels, now (at_boot_ns = 0) or at an instant;
- * its stamps, however they are rounded, are not before that.
- * When its tick is in the ring, `done` is called on the sampler thread with the ticket. Returns the
- * ticket, > 0. At most 64 wait at once; 0 = too many. */
+ * its stamps, however they are rounded, are not before that. When its tick is in the ring, `done` is called
+ * on the sampler thread with the ticket. Returns the ticket, > 0. At most 64 wait at once; 0 = too many. */
 int64_t meter_sweep(struct meter *m, int64_t at_boot_ns, void (*done)(void *arg, int64_t ticket),
                     void *arg);
 /* How long after an edge a sweep must be taken so that every fast counter has refreshed:

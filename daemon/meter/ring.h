@@ -4,6 +4,7 @@
 #define DAEMON_METER_RING_H
 
 #include "common/base.h"
+#include "common/units.h"
 
 #define TICK_EDGE  1u /* an off-grid sweep at a run's edge */
 #define TICK_FIRST 2u /* first tick of its group in this epoch */
@@ -17,7 +18,7 @@
 
 static inline int64_t tick_unit_ns(int64_t period_ns)
 {
-    return period_ns < 50000000 ? 8192 : TICK_UNIT_MAX_NS;
+    return period_ns < 50 * NS_PER_MS ? 8192 : TICK_UNIT_MAX_NS;
 }
 static inline int64_t tick_width_ns(int64_t period_ns)
 {

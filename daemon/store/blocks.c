@@ -83,10 +83,15 @@ static int check_row(struct codec_view *v, const struct blocks_row *row, struct 
     return err_set(e, WATTQ_E_CORRUPT, "a stored block of samples is not that of its row");
 }
 
+static int fail_empty(struct err *e)
+{
+    return err_set(e, WATTQ_E_CORRUPT, "a stored block of samples is empty");
+}
+
 static int take_room(size_t bytes, uint8_t **data, struct err *e)
 {
     if (bytes == 0)
-        return err_set(e, WATTQ_E_CORRUPT, "a stored block of samples is empty");
+        return fail_empty(e);
     *data = malloc(bytes);
     return *data ? 0 : err_set(e, WATTQ_E_STORAGE, "no memory for stored samples");
 }
@@ -103,12 +108,10 @@ static struct entry *put(struct blocks *b, bool tail, const struct blocks_row *r
     return x;
 }
 
-/* Who reads one channel from a mark on does not come by tick 0, whose stretch would be unpacked for this only. */
-static int check_once(struct entry *x, uint32_t slot, struct err *e)
+static int check_once(struct entry *x, struct err *e)
 {
-    bool later = slot != BLOCKS_ALL && x->view.stretch < x->view.n;
-    int rc = x->checked || later ? 0 : check_row(&x->view, &x->row, e);
-    x->checked = x->checked || (rc == 0 && !later);
+    int rc = x->checked ? 0 : check_row(&x->view, &x->row, e);
+    x->checked = rc == 0;
     return rc;
 }
 
@@ -135,7 +138,9 @@ static int load_tail(struct store *s, const struct blocks_row *row, struct entry
         return rc < 0 ? rc : err_set(e, WATTQ_E_NOT_FOUND, GONE);
     const void *blob = stmt_blob(st, 0, &bytes);
     uint8_t *data;
-    rc = take_room(blob ? bytes : 0, &data, e);
+    if (!blob)
+        return fail_empty(e);
+    rc = take_room(bytes, &data, e);
     if (rc)
         return rc;
     memcpy(data, blob, bytes);
@@ -237,35 +242,43 @@ static int fetch_chunk(struct store *s, const struct blocks_row *row, uint32_t s
 }
 
 static int fetch(struct store *s, bool tail, const struct blocks_row *row, uint32_t slot,
-                 struct codec_view **v, struct err *e)
+                 struct entry **x, struct err *e)
 {
     struct blocks *b = store_blocks(s);
-    struct entry *x = find(b, tail, row);
     int rc = 0;
+    *x = find(b, tail, row);
     if (!tail)
-        rc = fetch_chunk(s, row, slot, &x, e);
-    else if (!x)
-        rc = load_tail(s, row, &x, e);
+        rc = fetch_chunk(s, row, slot, x, e);
+    else if (!*x)
+        rc = load_tail(s, row, x, e);
     if (rc == 0)
-        rc = check_once(x, slot, e);
-    if (rc)
-        return rc;
-    x->used = ++b->clock;
-    *v = &x->view;
-    return 0;
+        (*x)->used = ++b->clock;
+    return rc;
+}
+
+static int fetch_checked(struct store *s, bool tail, const struct blocks_row *row, uint32_t slot,
+                         struct codec_view **v, struct err *e)
+{
+    struct entry *x;
+    int rc = fetch(s, tail, row, slot, &x, e);
+    if (rc == 0)
+        rc = check_once(x, e);
+    if (rc == 0)
+        *v = &x->view;
+    return rc;
 }
 
 int blocks_chunk(struct store *s, int64_t chunk, int64_t t0_ns, uint32_t slot,
                  struct codec_view **v, struct err *e)
 {
     const struct blocks_row row = {.id = chunk, .t0_ns = t0_ns};
-    return fetch(s, false, &row, slot, v, e);
+    return fetch_checked(s, false, &row, slot, v, e);
 }
 
 int blocks_tail_row(struct store *s, const struct blocks_row *row, struct codec_view **v,
                     struct err *e)
 {
-    return fetch(s, true, row, BLOCKS_ALL, v, e);
+    return fetch_checked(s, true, row, BLOCKS_ALL, v, e);
 }
 
 int blocks_tail(struct store *s, int64_t grp, int64_t epoch, struct blocks_row **out, size_t *n,
@@ -349,12 +362,24 @@ static int next_chunk(struct blocks_iter *it, struct err *e)
     return 1;
 }
 
+/* Of one channel tick 0 may never be wanted, and its stretch would be unpacked for the check only. */
+static int fetch_next(const struct blocks_iter *it, struct codec_view **v, struct err *e)
+{
+    struct entry *x;
+    if (it->slot == BLOCKS_ALL)
+        return fetch_checked(it->store, it->in_tail, &it->row, it->slot, v, e);
+    int rc = fetch(it->store, it->in_tail, &it->row, it->slot, &x, e);
+    if (rc == 0)
+        *v = &x->view;
+    return rc;
+}
+
 int blocks_next(struct blocks_iter *it, struct codec_view **v, struct err *e)
 {
     if (!it->in_tail) {
         int rc = next_chunk(it, e);
         if (rc > 0)
-            rc = fetch(it->store, false, &it->row, it->slot, v, e);
+            rc = fetch_next(it, v, e);
         else if (rc == 0)
             it->in_tail = true;
         if (rc < 0 || !it->in_tail)
@@ -366,6 +391,6 @@ int blocks_next(struct blocks_iter *it, struct codec_view **v, struct err *e)
     if (!it->tail || it->tail_at == it->tails)
         return 0;
     it->row = it->tail[it->tail_at++];
-    int rc = fetch(it->store, true, &it->row, it->slot, v, e);
+    int rc = fetch_next(it, v, e);
     return rc ? rc : 1;
 }

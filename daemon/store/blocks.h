@@ -18,8 +18,7 @@ void blocks_free(struct blocks *b); /* NULL is fine */
 
 /* One chunk by its id and first tick, as its heads have them; of its channels only the one in `slot` need be there. *v
  * is the cache's own, so that what one reader unpacks of its timeline the next one has; borrowed until the next blocks_
- * call. WATTQ_E_CORRUPT when damaged, or not that of its row; with a slot, of a blob with marks, the latter is left to who
- * takes tick 0 or begins at a mark. */
+ * call. WATTQ_E_CORRUPT when damaged, or not that of its row. */
 int blocks_chunk(struct store *s, int64_t chunk, int64_t t0_ns, uint32_t slot,
                  struct codec_view **v, struct err *e) MUST_USE;
 
@@ -48,7 +47,8 @@ void blocks_start_at(struct blocks_iter *it, struct store *s, int64_t grp, int64
                      const struct blocks_row *chunk);
 void blocks_stop(struct blocks_iter *it); /* frees; CLEANUP-able */
 /* 1 = it->row and *v (borrowed as above) are the next block; 0 = no more; < 0: WATTQ_E_CORRUPT when this block is damaged
- * (it->row says which; the next call goes on behind it), or another error. */
+ * (it->row says which; the next call goes on behind it), or another error. With a slot, whether its
+ * times are those of the row is left to the caller, who may begin at a mark. */
 int blocks_next(struct blocks_iter *it, struct codec_view **v, struct err *e) MUST_USE;
 /* The tail rows of an epoch, oldest first; caller frees. */
 int blocks_tail(struct store *s, int64_t grp, int64_t epoch, struct blocks_row **out, size_t *n,

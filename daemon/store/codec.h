@@ -23,7 +23,7 @@
 #define CODEC_TIME_MAX     (INT64_C(1) << 62) /* ns; a stamp beyond it is damage */
 #define CODEC_THIN         1u /* flag: kept ticks, three columns for each channel (thin.h) */
 #define CODEC_SHARED       2u /* flag: tick 0 repeats the last tick of the chunk before */
-/* Stamps and widths of sweeps that are all multiples of up to 2^12 ns take fewer bits. */
+/* Stamps and widths of sweeps that are all multiples of up to 2^15 ns take fewer bits. */
 #define CODEC_UNIT_BITS 15u
 
 /* ---- writing ------------------------------------------------------------------------------------ */

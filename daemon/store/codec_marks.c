@@ -34,28 +34,38 @@ static bool is_plain(const struct walk_state *s, int64_t t_ns)
            s->e_uj < WALK_VALUE_MAX && s->e_uj > -WALK_VALUE_MAX;
 }
 
+/* Samples [from, to). */
+static void pass(const struct column_room *r, const struct walk_rule *rule, struct walk_state *s,
+                 uint32_t from, uint32_t to)
+{
+    while (from < to) {
+        const struct walk_sample one = {.t_ns = r->t_ns[from], .value = r->value[from]};
+        const struct walk_values all = {r->t_ns + from, r->t_ns + from, r->value + from, to - from};
+        uint32_t n = walk_pass_many(rule, s, &all, INT64_MAX);
+        if (n == 0)
+            walk_pass(rule, s, &one);
+        from += n > 0 ? n : 1;
+    }
+}
+
 bool marks_find(struct column_room *r, enum channel_kind kind, int64_t period_ns)
 {
     const struct walk_rule rule = {kind, walk_stall_ns(period_ns)};
-    struct walk_state s = {.last_ns = WALK_NONE}, before = s;
-    int64_t units = 0;
-    for (uint32_t i = 0; i < r->n; i++) {
-        const struct walk_sample x = {.t_ns = r->t_ns[i], .value = r->value[i]};
-        walk_pass(&rule, &s, &x);
-        units = i == 0 ? 0 : sum64(units, r->d[i]);
-        if (i % r->stretch != 0)
-            continue;
-        if (!is_plain(&s, r->t_ns[i]))
-            return false;
-        if (i > 0) {
-            struct column_mark *m = &r->mark[i / r->stretch - 1];
-            take_mark(m, &s, &before, kind);
-            m->units = units;
-        }
+    struct walk_state s = {.last_ns = WALK_NONE}, before;
+    pass(r, &rule, &s, 0, 1);
+    for (uint32_t at = r->stretch; is_plain(&s, r->t_ns[at - r->stretch]); at += r->stretch) {
+        if (at >= r->n)
+            return true;
+        struct column_mark *m = &r->mark[at / r->stretch - 1];
+        int64_t units = 0;
         before = s;
-        units = 0;
+        pass(r, &rule, &s, at - r->stretch + 1, at + 1);
+        take_mark(m, &s, &before, kind);
+        for (uint32_t i = at - r->stretch + 1; i <= at; i++)
+            units = sum64(units, r->d[i]);
+        m->units = units;
     }
-    return true;
+    return false;
 }
 
 void marks_put(struct bytes_out *o, enum channel_kind kind, const struct column_mark *m)

@@ -243,52 +243,9 @@ int walk_kept(const struct walk_rule *r, struct walk_state *s, const struct walk
     return 0;
 }
 
-/* No gap lies before x, and what comes of it surely fits 64 bits. */
-static bool is_plain(const struct walk_rule *r, const struct walk_state *s,
-                     const struct walk_sample *x)
-{
-    return (x->state & ~TICK_BRIDGED) == READING_OK && !s->failed && s->last_ns != WALK_NONE &&
-           x->t_ns > s->last_ns && x->t_ns - s->last_ns <= r->stall_ns &&
-           s->e_uj < WALK_VALUE_MAX && s->e_uj > -WALK_VALUE_MAX;
-}
-
-static bool pass_counter(struct walk_state *s, const struct walk_sample *x)
-{
-    if (x->value < s->last_value || s->last_value < 0 || x->value > WALK_VALUE_MAX)
-        return false;
-    if (x->value > s->last_value) {
-        s->e_uj += x->value - s->last_value;
-        s->knot_ns = x->t_ns;
-    }
-    take(s, x);
-    return true;
-}
-
 #define PASS_UW_MAX (INT64_C(1) << 30) /* 1 kW for 4 s: their product is below 2^63 */
 #define PASS_NS_MAX (INT64_C(1) << 32)
-
-/* A whole step: rise t^2 / t needs no division. */
-static bool pass_gauge(const struct walk_rule *r, struct walk_state *s, const struct walk_sample *x)
-{
-    int64_t p0 = s->last_value, p1 = x->value, dt = x->t_ns - s->last_ns;
-    if (p0 < 0 || p0 >= PASS_UW_MAX || p1 < 0 || p1 >= PASS_UW_MAX || dt >= PASS_NS_MAX)
-        return false;
-    int64_t a = s->rem + (r->kind == CHANNEL_AVERAGE ? 2 * p1 : p0 + p1) * dt;
-    s->e_uj += a / HALF_UW_NS_PER_UJ;
-    s->rem = a % HALF_UW_NS_PER_UJ;
-    s->knot_ns = x->t_ns;
-    take(s, x);
-    return true;
-}
-
-void walk_pass(const struct walk_rule *r, struct walk_state *s, const struct walk_sample *x)
-{
-    struct walk_piece unwanted[2];
-    if (is_plain(r, s, x) &&
-        ((counts(r) && pass_counter(s, x)) || (integrates(r) && pass_gauge(r, s, x))))
-        return;
-    (void)walk_step(r, s, x, unwanted);
-}
+#define PASS_MANY   4096u /* so many steps surely fit 64 bits */
 
 static uint32_t pass_counters(const struct walk_rule *r, struct walk_state *s,
                               const struct walk_values *x, int64_t t_ns)
@@ -311,7 +268,7 @@ static uint32_t pass_counters(const struct walk_rule *r, struct walk_state *s,
     return i;
 }
 
-/* One division for all of them: what is rounded off is carried along anyway. */
+/* rise t^2 / t of a whole step needs no division, and what is rounded off is carried along: so there is one for all. */
 static uint32_t pass_gauges(const struct walk_rule *r, struct walk_state *s,
                             const struct walk_values *x, int64_t t_ns)
 {
@@ -327,16 +284,15 @@ static uint32_t pass_gauges(const struct walk_rule *r, struct walk_state *s,
         p0 = p1;
         last_ns = now_ns;
     }
-    s->e_uj += (int64_t)(sum / HALF_UW_NS_PER_UJ);
-    s->rem = (int64_t)(sum % HALF_UW_NS_PER_UJ);
+    int64_t whole = (int64_t)(sum / HALF_UW_NS_PER_UJ);
+    s->e_uj += whole;
+    s->rem = (int64_t)(sum - (wide)whole * HALF_UW_NS_PER_UJ);
     s->last_value = p0;
     s->last_ns = last_ns;
     if (i > 0)
         s->knot_ns = last_ns;
     return i;
 }
-
-#define PASS_MANY 4096u /* so many steps surely fit 64 bits */
 
 uint32_t walk_pass_many(const struct walk_rule *r, struct walk_state *s,
                         const struct walk_values *x, int64_t t_ns)
@@ -349,6 +305,15 @@ uint32_t walk_pass_many(const struct walk_rule *r, struct walk_state *s,
     if (counts(r))
         return pass_counters(r, s, x, t_ns);
     return integrates(r) && s->last_value < PASS_UW_MAX ? pass_gauges(r, s, x, t_ns) : 0;
+}
+
+void walk_pass(const struct walk_rule *r, struct walk_state *s, const struct walk_sample *x)
+{
+    const struct walk_values one = {&x->t_ns, &x->t_ns, &x->value, 1};
+    struct walk_piece unwanted[2];
+    bool valued = (x->state & ~TICK_BRIDGED) == READING_OK;
+    if (!valued || walk_pass_many(r, s, &one, INT64_MAX) == 0)
+        (void)walk_step(r, s, x, unwanted);
 }
 
 bool walk_skip(const struct walk_rule *r, struct walk_state *s, const struct codec_mark *m,

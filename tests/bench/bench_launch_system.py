@@ -16,12 +16,12 @@ import socket
 import statistics
 import sys
 import tempfile
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import launchproto  # noqa: E402
 import system  # noqa: E402
-from harness import BIN  # noqa: E402
+from harness import BIN, boot_ns  # noqa: E402
+from machine_load import busy_for  # noqa: E402
 
 TARGET_MS = 5
 # Row and claim; the launcher's journal; the gate's note. Beside them: environment, warrant, the run's directory and the
@@ -32,24 +32,6 @@ IDLE = 0.1
 
 def percentile(values, p):
     return sorted(values)[min(len(values) - 1, int(len(values) * p))]
-
-
-def now():
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-
-
-def cpu_ticks():
-    with open("/proc/stat") as f:
-        v = [int(x) for x in f.readline().split()[1:9]]
-    return sum(v) - v[3] - v[4], sum(v)
-
-
-def busy_for(seconds):
-    """Sleeps; the share of all CPUs that was in use meanwhile."""
-    busy, total = cpu_ticks()
-    time.sleep(seconds)
-    now_busy, now = cpu_ticks()
-    return (now_busy - busy) / max(1, now - total)
 
 
 class Bench:
@@ -66,13 +48,13 @@ class Bench:
         busy = busy_for(self.pace)
         spec = {"argv": [self.program], "cwd": "/", "env": ["PATH=/usr/bin:/bin"], "umask": 0o022,
                 "exclusive": False}
-        at = [now()]
+        at = [boot_ns()]
         order = launchproto.Order(spec["argv"], env=spec["env"], cwd="/", umask=spec["umask"])
         warrant = launchproto.sign(self.signer, [order])
-        at.append(now())
+        at.append(boot_ns())
         self.peer.call("warrants", warrants=[warrant.bytes()])
         run = self.peer.call("submit", run=spec)["run"]
-        at.append(now())
+        at.append(boot_ns())
         ended = self.d.wait(run)
         assert ended["state"] == "done", self.d.show(run)["reason"]
         return at + [ended["t0_ns"], int(self.d.run_file(run, "log")), busy]
@@ -83,10 +65,10 @@ def disk_ms(place, n):
     fd = os.open(os.path.join(place, "disk"), os.O_RDWR | os.O_CREAT, 0o600)
     took = []
     for i in range(n):
-        begin = now()
+        begin = boot_ns()
         os.pwrite(fd, b"%16d" % i, 0)
         os.fdatasync(fd)
-        took.append((now() - begin) / 1e6)
+        took.append((boot_ns() - begin) / 1e6)
     os.close(fd)
     return statistics.median(took)
 

@@ -15,20 +15,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from machine_load import busy_for  # noqa: E402
 
 TREE = "WATTQ_BENCH_TREE"
 IDLE, PAUSE_S = 0.08, 0.55
-
-
-def now():
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-
-
-def cpu_ticks():
-    with open("/proc/stat") as f:
-        v = [int(x) for x in f.readline().split()[1:9]]
-    return sum(v) - v[3] - v[4], sum(v)
 
 
 # ---- one build's side ------------------------------------------------------------------------------
@@ -63,9 +55,9 @@ def serve_user():
     program = os.path.abspath(os.path.join(harness.BIN, "tests", "bench_stamp"))
     with harness.Daemon() as d:
         def once():
-            begun = now()
+            begun = harness.boot_ns()
             run = d.submit([program])
-            answered = now()
+            answered = harness.boot_ns()
             ended = d.wait(run)
             return [begun, begun, answered, ended["t0_ns"], int(d.logs(run)[0])]
         answer(d, once)
@@ -88,12 +80,10 @@ def start(tree, a):
 
 def once(p):
     """How busy the machine was before, and the five instants."""
-    busy, total = cpu_ticks()
-    time.sleep(PAUSE_S)
-    now_busy, now_total = cpu_ticks()
+    busy = busy_for(PAUSE_S)
     p.stdin.write("\n")
     p.stdin.flush()
-    return (now_busy - busy) / max(1, now_total - total), json.loads(p.stdout.readline())
+    return busy, json.loads(p.stdout.readline())
 
 
 def show(tree, rows):
