@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -18,6 +19,7 @@
 #include "daemon/store/backup.h"
 
 #define HEARTBEAT_MS 5000
+#define ARENAS       2 /* of malloc, for all threads */
 
 /* ---- what the modules tell each other ----------------------------------------------------------- */
 
@@ -298,6 +300,8 @@ static void prepare_process(void)
 {
     /* A peer or a shepherd that went away is seen by write()'s answer. */
     signal(SIGPIPE, SIG_IGN);
+    /* Threads that each keep what they freed in an arena of their own cost 2.5 MB. */
+    (void)mallopt(M_ARENA_MAX, ARENAS);
     raise_nofile();
     /* Children of a shepherd that was killed come to us, and with them the status of its run. */
     if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)

@@ -48,9 +48,24 @@ struct store {
     bool has_user_name;
 };
 
+static const char *const stmt_sql[STMT_COUNT] = {
+#define STMT_SQL(name, text) [STMT_##name] = text,
+    SQL_ALL(STMT_SQL)
+#undef STMT_SQL
+};
+
+static sqlite3_stmt *prepare(struct store *s, int id)
+{
+    (void)sqlite3_prepare_v3(s->db, stmt_sql[id], -1, SQLITE_PREPARE_PERSISTENT, &s->stmts[id],
+                             NULL);
+    return s->stmts[id];
+}
+
 sqlite3_stmt *stmt_get(struct store *s, enum stmt_id id)
 {
-    assert((unsigned)id < STMT_COUNT && s->stmts[id]);
+    assert((unsigned)id < STMT_COUNT);
+    if (!s->stmts[id] && !prepare(s, (int)id))
+        abort(); /* it fitted when the store was opened: there is no memory, as in base_alloc */
     assert(!sqlite3_stmt_busy(s->stmts[id]));
     return s->stmts[id];
 }
@@ -280,18 +295,18 @@ static int migrate(struct store *s, int64_t version, struct err *e)
     return 0;
 }
 
+/* A wrong statement stops the start. A reader keeps them only from their first use on: all would be 1.2 MB for each. */
 static int prepare_all(struct store *s, struct err *e)
 {
-    static const char *const sql[STMT_COUNT] = {
-#define STMT_SQL(name, text) [STMT_##name] = text,
-        SQL_ALL(STMT_SQL)
-#undef STMT_SQL
-    };
-    for (int i = 0; i < STMT_COUNT; i++)
-        if (sqlite3_prepare_v3(s->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &s->stmts[i], NULL) !=
-            SQLITE_OK)
+    for (int i = 0; i < STMT_COUNT; i++) {
+        if (!prepare(s, i))
             return err_set(e, WATTQ_E_INTERNAL, "statement does not fit the schema: %s (%.80s)",
-                           sqlite3_errmsg(s->db), sql[i]);
+                           sqlite3_errmsg(s->db), stmt_sql[i]);
+        if (!s->writer) {
+            sqlite3_finalize(s->stmts[i]);
+            s->stmts[i] = NULL;
+        }
+    }
     return 0;
 }
 
@@ -313,10 +328,13 @@ static int open_file(struct store *s, const char *path, int flags, struct err *e
     if (rc != SQLITE_OK)
         return stmt_fail(s->db, e);
     sqlite3_busy_timeout(s->db, BUSY_MS);
-    return stmt_exec(s,
-                     "PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;"
-                     "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-2048",
-                     e);
+    rc = stmt_exec(s,
+                   "PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;"
+                   "PRAGMA temp_store=MEMORY",
+                   e);
+    /* Pages, in KiB; of several readers, whom the kernel's cache serves nearly as fast. */
+    return rc ? rc
+              : stmt_exec(s, s->writer ? "PRAGMA cache_size=-2048" : "PRAGMA cache_size=-512", e);
 }
 
 /* ---- this boot ---------------------------------------------------------------------------------- */
