@@ -315,16 +315,16 @@ int blocks_tail(struct store *s, int64_t grp, int64_t epoch, struct blocks_row *
 }
 
 void blocks_start(struct blocks_iter *it, struct store *s, int64_t grp, int64_t epoch,
-                  int64_t from_ns)
+                  uint32_t slot, int64_t from_ns)
 {
     *it = (struct blocks_iter){
-        .store = s, .grp = grp, .epoch = epoch, .slot = BLOCKS_ALL, .next_ns = from_ns};
+        .store = s, .grp = grp, .epoch = epoch, .slot = slot, .next_ns = from_ns};
 }
 
 void blocks_start_at(struct blocks_iter *it, struct store *s, int64_t grp, int64_t epoch,
-                     const struct blocks_row *chunk)
+                     uint32_t slot, const struct blocks_row *chunk)
 {
-    blocks_start(it, s, grp, epoch, chunk->t0_ns);
+    blocks_start(it, s, grp, epoch, slot, chunk->t0_ns);
     it->first = chunk->id;
     it->row = *chunk;
 }
@@ -362,12 +362,10 @@ static int next_chunk(struct blocks_iter *it, struct err *e)
     return 1;
 }
 
-/* Of one channel tick 0 may never be wanted, and its stretch would be unpacked for the check only. */
+/* Tick 0 may never be wanted, and its stretch would be unpacked for the check only. */
 static int fetch_next(const struct blocks_iter *it, struct codec_view **v, struct err *e)
 {
     struct entry *x;
-    if (it->slot == BLOCKS_ALL)
-        return fetch_checked(it->store, it->in_tail, &it->row, it->slot, v, e);
     int rc = fetch(it->store, it->in_tail, &it->row, it->slot, &x, e);
     if (rc == 0)
         *v = &x->view;

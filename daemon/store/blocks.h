@@ -30,7 +30,7 @@ struct blocks_row {
 struct blocks_iter {
     struct store *store;
     int64_t grp, epoch;
-    uint32_t slot;   /* or BLOCKS_ALL */
+    uint32_t slot;
     int64_t next_ns; /* the next chunk starts at or after it */
     int tier; /* thinned chunks up to this tier are taken before what they were made of; 0 = the finest there is */
     bool in_tail;
@@ -39,16 +39,16 @@ struct blocks_iter {
     struct blocks_row *tail; /* loaded when the chunks are through */
     size_t tails, tail_at;
 };
-/* From the first chunk of the epoch that starts at or after from_ns; for BLOCKS_ALL until it->slot is set. */
+/* For the channel in `slot`, from the first chunk of the epoch that starts at or after from_ns. */
 void blocks_start(struct blocks_iter *it, struct store *s, int64_t grp, int64_t epoch,
-                  int64_t from_ns);
+                  uint32_t slot, int64_t from_ns);
 /* The same from a chunk that is known, t0_ns .. t1_ns. */
 void blocks_start_at(struct blocks_iter *it, struct store *s, int64_t grp, int64_t epoch,
-                     const struct blocks_row *chunk);
+                     uint32_t slot, const struct blocks_row *chunk);
 void blocks_stop(struct blocks_iter *it); /* frees; CLEANUP-able */
 /* 1 = it->row and *v (borrowed as above) are the next block; 0 = no more; < 0: WATTQ_E_CORRUPT when this block is damaged
- * (it->row says which; the next call goes on behind it), or another error. With a slot, whether its
- * times are those of the row is left to the caller, who may begin at a mark. */
+ * (it->row says which; the next call goes on behind it), or another error. Whether its times are
+ * those of the row is left to the caller, who may begin at a mark. */
 int blocks_next(struct blocks_iter *it, struct codec_view **v, struct err *e) MUST_USE;
 /* The tail rows of an epoch, oldest first; caller frees. */
 int blocks_tail(struct store *s, int64_t grp, int64_t epoch, struct blocks_row **out, size_t *n,

@@ -15,12 +15,11 @@ static void restart(struct curve *c, const struct walk_state *state, const struc
     int tier = c->it.tier;
     blocks_stop(&c->it);
     if (h)
-        blocks_start_at(&c->it, c->store, c->begin.grp, c->begin.epoch,
+        blocks_start_at(&c->it, c->store, c->begin.grp, c->begin.epoch, c->begin.slot,
                         &(struct blocks_row){.id = h->chunk, .t0_ns = h->t0_ns, .t1_ns = h->t1_ns});
     else
-        blocks_start(&c->it, c->store, c->begin.grp, c->begin.epoch, INT64_MAX);
+        blocks_start(&c->it, c->store, c->begin.grp, c->begin.epoch, c->begin.slot, INT64_MAX);
     c->it.tier = tier;
-    c->it.slot = c->begin.slot;
     c->state = *state;
     c->loaded = c->thinned = false;
     c->resumed = true;

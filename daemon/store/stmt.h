@@ -2,7 +2,7 @@
  * With store.c the only place that includes sqlite3.h. Thread: that of the store.
  *
  * Every statement of the program is one line in a catalogue (sql_*.h);
- * all are prepared when a store is opened, so a wrong one stops the start. One C function per statement:
+ * all are prepared when a store is opened, so a wrong one stops the start; readers keep those that only read. One C function per statement:
  *
  *     int runs_sweep_state(struct store *s, int64_t id, const char *state, struct err *e)
  *     {

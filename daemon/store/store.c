@@ -48,24 +48,9 @@ struct store {
     bool has_user_name;
 };
 
-static const char *const stmt_sql[STMT_COUNT] = {
-#define STMT_SQL(name, text) [STMT_##name] = text,
-    SQL_ALL(STMT_SQL)
-#undef STMT_SQL
-};
-
-static sqlite3_stmt *prepare(struct store *s, int id)
-{
-    (void)sqlite3_prepare_v3(s->db, stmt_sql[id], -1, SQLITE_PREPARE_PERSISTENT, &s->stmts[id],
-                             NULL);
-    return s->stmts[id];
-}
-
 sqlite3_stmt *stmt_get(struct store *s, enum stmt_id id)
 {
-    assert((unsigned)id < STMT_COUNT);
-    if (!s->stmts[id] && !prepare(s, (int)id))
-        abort(); /* it fitted when the store was opened: there is no memory, as in base_alloc */
+    assert((unsigned)id < STMT_COUNT && s->stmts[id]);
     assert(!sqlite3_stmt_busy(s->stmts[id]));
     return s->stmts[id];
 }
@@ -295,16 +280,22 @@ static int migrate(struct store *s, int64_t version, struct err *e)
     return 0;
 }
 
-/* A wrong statement stops the start. A reader keeps them only from their first use on: all would be 1.2 MB for each. */
+/* What a reader cannot run it does not keep: 0.5 MB for each of them. */
 static int prepare_all(struct store *s, struct err *e)
 {
+    static const char *const sql[STMT_COUNT] = {
+#define STMT_SQL(name, text) [STMT_##name] = text,
+        SQL_ALL(STMT_SQL)
+#undef STMT_SQL
+    };
     for (int i = 0; i < STMT_COUNT; i++) {
-        if (!prepare(s, i))
+        sqlite3_stmt **st = &s->stmts[i];
+        if (sqlite3_prepare_v3(s->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, st, NULL) != SQLITE_OK)
             return err_set(e, WATTQ_E_INTERNAL, "statement does not fit the schema: %s (%.80s)",
-                           sqlite3_errmsg(s->db), stmt_sql[i]);
-        if (!s->writer) {
-            sqlite3_finalize(s->stmts[i]);
-            s->stmts[i] = NULL;
+                           sqlite3_errmsg(s->db), sql[i]);
+        if (!s->writer && !sqlite3_stmt_readonly(*st)) {
+            sqlite3_finalize(*st);
+            *st = NULL;
         }
     }
     return 0;
