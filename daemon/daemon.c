@@ -19,7 +19,8 @@
 #include "daemon/store/backup.h"
 
 #define HEARTBEAT_MS 5000
-#define ARENAS       2 /* of malloc, for all threads */
+#define ARENAS       2           /* of malloc, for all threads */
+#define LARGE_BYTES  (512 << 10) /* blocks that it takes from the kernel each by itself */
 
 /* ---- what the modules tell each other ----------------------------------------------------------- */
 
@@ -300,8 +301,10 @@ static void prepare_process(void)
 {
     /* A peer or a shepherd that went away is seen by write()'s answer. */
     signal(SIGPIPE, SIG_IGN);
-    /* Threads that each keep what they freed in an arena of their own cost 2.5 MB. */
+    /* Threads that each keep what they freed in an arena of their own cost 2.5 MB. Once a large block has been freed,
+     * glibc would take the next ones from its arenas too, where what they leave between the small ones costs 1 MB. */
     (void)mallopt(M_ARENA_MAX, ARENAS);
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
     raise_nofile();
     /* Children of a shepherd that was killed come to us, and with them the status of its run. */
     if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
@@ -448,6 +451,7 @@ static int start(struct daemon *d, struct err *e)
     if (rc < 0)
         return rc;
     uv_timer_start(&d->heartbeat, daemon_on_heartbeat, 0, heartbeat_ms());
+    (void)malloc_trim(0); /* of what only the start needed, 1 MB and more */
     sd_notify(0, "READY=1");
     log_info("ready version=%s socket=%s state=%s channels=%zu supervision=%s", WATTQ_VERSION,
              d->paths.socket, d->paths.state, meter_count(d->meter), launch_mode(d->launch));

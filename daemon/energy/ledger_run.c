@@ -44,7 +44,7 @@ struct own_meter {
 
 struct usage_row {
     int64_t t_ns;
-    int64_t us[SLOTS_MAX + 1];
+    int64_t us[]; /* as ledger.columns */
 };
 
 struct ledger {
@@ -53,7 +53,7 @@ struct ledger {
     struct gpu_procs *gpu_procs;
     size_t n;                       /* slots; column n is all CPUs */
     int64_t columns[SLOTS_MAX + 1]; /* channel ids */
-    struct usage_row *rows;         /* a ring */
+    int64_t *rows;                  /* a ring of usage_row */
     size_t first, nrows;
     struct own_meter **meters;
     size_t nmeters;
@@ -64,9 +64,15 @@ struct ledger {
 
 /* ---- what the writer says ----------------------------------------------------------------------- */
 
+static size_t row_bytes(const struct ledger *l)
+{
+    return sizeof(struct usage_row) + (l->n + 1) * sizeof(int64_t);
+}
+
 static struct usage_row *row_at(const struct ledger *l, size_t i)
 {
-    return &l->rows[(l->first + i) % ROWS_MAX];
+    size_t at = (l->first + i) % ROWS_MAX;
+    return (struct usage_row *)(l->rows + at * (row_bytes(l) / sizeof(int64_t)));
 }
 
 /* The row of this sweep; a new one repeats the newest values until its own come. NULL: an old sweep once more. */
@@ -81,7 +87,7 @@ static struct usage_row *row_for(struct ledger *l, int64_t t_ns)
         l->nrows++;
     struct usage_row *r = row_at(l, l->nrows - 1);
     if (newest)
-        *r = *newest;
+        memcpy(r, newest, row_bytes(l));
     r->t_ns = t_ns;
     return r;
 }
@@ -635,7 +641,7 @@ int ledger_open(struct ledger **out, struct store *s, struct samples *w, struct 
     l->slots = slots;
     l->gpu_procs = gpu_procs;
     l->n = slots ? slots_count(slots) : 0;
-    l->rows = base_alloc(ROWS_MAX * sizeof(*l->rows));
+    l->rows = base_alloc(ROWS_MAX * row_bytes(l));
     int rc = 0;
     for (size_t i = 0; rc == 0 && i <= l->n; i++)
         rc = ledger_usage_channel(s, i < l->n ? (int)i : -1, &l->columns[i], e);

@@ -1,8 +1,8 @@
 /* Inside store/ only: the statement catalogue and how a statement is borrowed, bound, stepped and read.
  * With store.c the only place that includes sqlite3.h. Thread: that of the store.
  *
- * Every statement of the program is one line in a catalogue (sql_*.h);
- * all are prepared when a store is opened, so a wrong one stops the start; readers keep those that only read. One C function per statement:
+ * Every statement of the program is one line in a catalogue (sql_*.h). All are tried when the writer is opened, so a
+ * wrong one stops the start; each is kept prepared from its first use on. One C function per statement:
  *
  *     int runs_sweep_state(struct store *s, int64_t id, const char *state, struct err *e)
  *     {
@@ -66,6 +66,7 @@ enum stmt_id {
 #define STMT_USE(var, store, NAME)                                                                 \
     sqlite3_stmt *var CLEANUP(stmt_put) = stmt_get((store), STMT_##NAME)
 
+/* Where one cannot be prepared, its step fails and says why (statements.h). */
 sqlite3_stmt *stmt_get(struct store *s, enum stmt_id id) __attribute__((returns_nonnull));
 void stmt_put(sqlite3_stmt **st); /* reset, bindings cleared */
 

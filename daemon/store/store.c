@@ -1,20 +1,15 @@
 #include "daemon/store/store.h"
 
-#include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/utsname.h>
-#include <unistd.h>
 
 #include "common/units.h"
 #include "common/users.h"
 #include "daemon/store/blocks.h"
+#include "daemon/store/statements.h"
 #include "daemon/store/stmt.h"
+#include "daemon/store/store_boot.h"
 #include "schema_embedded.h"
 
 #define QUICK_CHECK_MAX (INT64_C(64) << 20) /* about 0.3 s; above it SQLite's own checks remain */
@@ -30,7 +25,7 @@
 
 struct store {
     sqlite3 *db;
-    sqlite3_stmt *stmts[STMT_COUNT];
+    struct statements *statements;
     char path[WATTQ_PATH_MAX];
     bool writer;
     int64_t boot;
@@ -50,9 +45,7 @@ struct store {
 
 sqlite3_stmt *stmt_get(struct store *s, enum stmt_id id)
 {
-    assert((unsigned)id < STMT_COUNT && s->stmts[id]);
-    assert(!sqlite3_stmt_busy(s->stmts[id]));
-    return s->stmts[id];
+    return statements_get(s->statements, id);
 }
 
 int64_t stmt_last_id(struct store *s)
@@ -280,27 +273,6 @@ static int migrate(struct store *s, int64_t version, struct err *e)
     return 0;
 }
 
-/* What a reader cannot run it does not keep: 0.5 MB for each of them. */
-static int prepare_all(struct store *s, struct err *e)
-{
-    static const char *const sql[STMT_COUNT] = {
-#define STMT_SQL(name, text) [STMT_##name] = text,
-        SQL_ALL(STMT_SQL)
-#undef STMT_SQL
-    };
-    for (int i = 0; i < STMT_COUNT; i++) {
-        sqlite3_stmt **st = &s->stmts[i];
-        if (sqlite3_prepare_v3(s->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, st, NULL) != SQLITE_OK)
-            return err_set(e, WATTQ_E_INTERNAL, "statement does not fit the schema: %s (%.80s)",
-                           sqlite3_errmsg(s->db), sql[i]);
-        if (!s->writer && !sqlite3_stmt_readonly(*st)) {
-            sqlite3_finalize(*st);
-            *st = NULL;
-        }
-    }
-    return 0;
-}
-
 /* The size of the log after each commit; checkpoints are ours to time (store_checkpoint). */
 static int on_wal(void *arg, sqlite3 *db, const char *name, int frames)
 {
@@ -324,108 +296,9 @@ static int open_file(struct store *s, const char *path, int flags, struct err *e
                    "PRAGMA temp_store=MEMORY",
                    e);
     /* Pages, in KiB; of several readers, whom the kernel's cache serves nearly as fast. */
-    return rc ? rc
-              : stmt_exec(s, s->writer ? "PRAGMA cache_size=-2048" : "PRAGMA cache_size=-512", e);
-}
-
-/* ---- this boot ---------------------------------------------------------------------------------- */
-
-static void read_cpu_model(char *out, size_t cap)
-{
-    FILE *f CLEANUP(base_fclosep) = fopen("/proc/cpuinfo", "re");
-    char line[512];
-    base_strcpy(out, cap, "");
-    while (f && fgets(line, sizeof(line), f)) {
-        char *colon = strchr(line, ':');
-        if (strncmp(line, "model name", 10) != 0 || !colon)
-            continue;
-        colon[strcspn(colon, "\n")] = '\0';
-        base_strcpy(out, cap, colon + (colon[1] == ' ' ? 2 : 1));
-        return;
-    }
-}
-
-static char *machine_json(void)
-{
-    struct utsname u = {0};
-    char model[200];
-    uname(&u);
-    read_cpu_model(model, sizeof(model));
-    json_t *o = json_pack("{s:s?, s:s?, s:s?, s:s?, s:I}", "host", u.nodename, "kernel", u.release,
-                          "arch", u.machine, "cpu", *model ? model : NULL, "cpus",
-                          (json_int_t)sysconf(_SC_NPROCESSORS_CONF));
-    char *text = o ? json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-    json_decref(o);
-    return text;
-}
-
-static int read_boot_id(char *out, size_t cap, struct err *e)
-{
-    size_t n = 0;
-    char *text CLEANUP(base_freep) =
-        base_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 256, &n);
-    if (!text)
-        return err_errno(e, WATTQ_E_IO, "the kernel's boot id cannot be read");
-    text[strcspn(text, "\n")] = '\0';
-    base_strcpy(out, cap, text);
-    return 0;
-}
-
-/* 0; 1 = this boot has no row yet. */
-static int find_boot(struct store *s, const char *boot_id, struct err *e)
-{
-    STMT_USE(st, s, BOOT_FIND);
-    stmt_bind_text(st, 1, boot_id);
-    int rc = stmt_step(st, e);
-    if (rc > 0)
-        s->boot = stmt_int(st, 0);
-    return rc > 0 ? 0 : rc < 0 ? rc : 1;
-}
-
-static int insert_boot(struct store *s, const char *boot_id, struct err *e)
-{
-    char *machine CLEANUP(base_freep) = machine_json();
-    STMT_USE(st, s, BOOT_INSERT);
-    stmt_bind_text(st, 1, boot_id);
-    stmt_bind_text(st, 2, machine ? machine : "{}");
-    int rc = stmt_run(st, e);
     if (rc == 0)
-        s->boot = stmt_last_id(s);
-    return rc;
-}
-
-static int put_meta(struct store *s, const char *k, const char *v, struct err *e)
-{
-    STMT_USE(st, s, META_PUT);
-    stmt_bind_text(st, 1, k);
-    stmt_bind_text(st, 2, v);
-    return stmt_run(st, e);
-}
-
-static int close_killed(struct store *s, struct err *e)
-{
-    STMT_USE(st, s, EPOCH_CLOSE_KILLED);
-    return stmt_run(st, e);
-}
-
-static int register_boot(struct store *s, const char *boot_id, struct err *e)
-{
-    char now[32];
-    snprintf(now, sizeof(now), "%" PRId64, clock_utc_ns());
-    int rc = store_begin(s, true, e);
-    if (rc)
-        return rc;
-    rc = put_meta(s, "created_utc_ns", now, e);
-    if (rc == 0)
-        rc = find_boot(s, boot_id, e);
-    if (rc == 1)
-        rc = insert_boot(s, boot_id, e);
-    if (rc == 0)
-        rc = close_killed(s, e);
-    if (rc == 0)
-        return store_commit(s, e);
-    store_rollback(s);
-    return rc;
+        rc = stmt_exec(s, s->writer ? "PRAGMA cache_size=-2048" : "PRAGMA cache_size=-512", e);
+    return rc ? rc : statements_new(&s->statements, s->db, e);
 }
 
 static int open_writer(struct store *s, const char *path, struct err *e)
@@ -448,7 +321,7 @@ static int open_writer(struct store *s, const char *path, struct err *e)
         return rc;
     sqlite3_wal_hook(s->db, on_wal, s);
     rc = migrate(s, version, e);
-    return rc ? rc : prepare_all(s, e);
+    return rc ? rc : statements_check(s->statements, e);
 }
 
 int store_open_boot(struct store **out, const char *path, const char *boot_id, struct err *e)
@@ -458,7 +331,7 @@ int store_open_boot(struct store **out, const char *path, const char *boot_id, s
     s->writer = true;
     int rc = open_writer(s, path, e);
     if (rc == 0)
-        rc = register_boot(s, boot_id, e);
+        rc = boot_register(s, boot_id, &s->boot, e);
     if (rc) {
         store_close(s);
         return rc;
@@ -471,7 +344,7 @@ int store_open(struct store **out, const char *path, struct err *e)
 {
     char boot_id[64];
     *out = NULL;
-    int rc = read_boot_id(boot_id, sizeof(boot_id), e);
+    int rc = boot_read_id(boot_id, sizeof(boot_id), e);
     return rc ? rc : store_open_boot(out, path, boot_id, e);
 }
 
@@ -488,11 +361,9 @@ static int open_reader(struct store *s, const char *path, struct err *e)
         rc = err_next(e, "start wattqd once: it brings the file up to date");
     }
     if (rc == 0)
-        rc = prepare_all(s, e);
+        rc = boot_read_id(boot_id, sizeof(boot_id), e);
     if (rc == 0)
-        rc = read_boot_id(boot_id, sizeof(boot_id), e);
-    if (rc == 0)
-        rc = find_boot(s, boot_id, e);
+        rc = boot_find(s, boot_id, &s->boot, e);
     return rc < 0 ? rc : 0;
 }
 
@@ -513,8 +384,7 @@ void store_close(struct store *s)
 {
     if (!s)
         return;
-    for (int i = 0; i < STMT_COUNT; i++)
-        sqlite3_finalize(s->stmts[i]);
+    statements_free(s->statements);
     if (s->db && s->writer) {
         sqlite3_exec(s->db, "PRAGMA synchronous=FULL", NULL, NULL, NULL);
         sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
@@ -654,47 +524,4 @@ void store_checkpoint(struct store *s)
     s->cut_log = false;
     s->tried_frames = s->wal_frames;
     s->tried_mono_ns = now;
-}
-
-/* ---- civil time --------------------------------------------------------------------------------- */
-
-/* 0; 1 = no anchor of that boot. */
-static int find_anchor(struct store *s, int64_t boot, int64_t t_ns, int64_t *at_ns, int64_t *utc_ns)
-{
-    STMT_USE(st, s, ANCHOR_AT);
-    stmt_bind_int(st, 1, boot);
-    stmt_bind_int(st, 2, t_ns);
-    STMT_USE(first, s, ANCHOR_FIRST);
-    stmt_bind_int(first, 1, boot);
-    sqlite3_stmt *hit = stmt_step(st, NULL) > 0 ? st : stmt_step(first, NULL) > 0 ? first : NULL;
-    if (!hit)
-        return 1;
-    *at_ns = stmt_int(hit, 0);
-    *utc_ns = stmt_int(hit, 1);
-    return 0;
-}
-
-int64_t store_utc_of(struct store *s, int64_t boot, int64_t t_ns)
-{
-    int64_t at = 0, utc = 0;
-    if (find_anchor(s, boot, t_ns, &at, &utc))
-        return -1;
-    return utc + (t_ns - at);
-}
-
-int store_boot_of(struct store *s, int64_t utc_ns, int64_t *boot, int64_t *t_ns)
-{
-    STMT_USE(st, s, ANCHOR_BY_UTC);
-    stmt_bind_int(st, 1, utc_ns);
-    if (stmt_step(st, NULL) <= 0)
-        return 1;
-    *boot = stmt_int(st, 0);
-    *t_ns = stmt_int(st, 1) + (utc_ns - stmt_int(st, 2));
-    /* A civil time that a forward step skipped belongs to the moment of the step. */
-    STMT_USE(next, s, ANCHOR_NEXT);
-    stmt_bind_int(next, 1, *boot);
-    stmt_bind_int(next, 2, stmt_int(st, 1));
-    if (stmt_step(next, NULL) > 0 && stmt_int(next, 0) < *t_ns)
-        *t_ns = stmt_int(next, 0);
-    return 0;
 }

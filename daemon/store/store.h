@@ -1,5 +1,5 @@
 /* The database: one SQLite file, opened, checked and migrated here; every statement of the program is
- * in the catalogues store/sql_*.h and prepared at open, so that a wrong one stops the start; but for the
+ * in the catalogues store/sql_*.h and tried at open, so that a wrong one stops the start; but for the
  * questions of query.h, which are put together from constant fragments when they are asked.
  * A struct store is one connection and belongs to one thread at a time. The only read-write one lives
  * on the storage thread (storage.h); read-only ones serve the pool. Nobody outside store/ includes

@@ -224,6 +224,39 @@ static void test_reader(void **state)
     store_close(w);
 }
 
+/* -1 = the question failed, and why is in e. */
+static int baselines(struct store *s, struct err *e)
+{
+    STMT_USE(st, s, BASELINE_LIST);
+    stmt_bind_opt(st, 1, STMT_NULL);
+    stmt_bind_int(st, 2, 10);
+    return stmt_run(st, e) == 0 ? 0 : -1;
+}
+
+/* A statement is prepared when it is first used. One that cannot be fails as a question does, each time, and is well
+ * again when its cause is gone. */
+static void test_unprepared(void **state)
+{
+    (void)state;
+    struct store *w, *r;
+    struct err e = {0};
+    rec_must(store_open(&w, rec.path, &e), &e, "open");
+    rec_must(store_open_reader(&r, rec.path, &e), &e, "reader");
+    exec(w, "ALTER TABLE baseline RENAME TO elsewhere");
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(baselines(r, &e), -1);
+        assert_int_equal(e.code, WATTQ_E_INTERNAL);
+        assert_non_null(strstr(e.text, "no such table: baseline"));
+    }
+    rec_must(store_begin(r, false, &e), &e, "begin");
+    assert_int_equal(baselines(r, &e), -1);
+    store_rollback(r);
+    exec(w, "ALTER TABLE elsewhere RENAME TO baseline");
+    assert_int_equal(baselines(r, &e), 0);
+    store_close(r);
+    store_close(w);
+}
+
 static void test_civil_time(void **state)
 {
     (void)state;
@@ -260,7 +293,8 @@ int main(void)
         T(test_truncated),    T(test_foreign),
         T(test_places),       T(test_read_only),
         T(test_transactions), T(test_killed_epochs_are_closed),
-        T(test_reader),       T(test_civil_time),
+        T(test_reader),       T(test_unprepared),
+        T(test_civil_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
