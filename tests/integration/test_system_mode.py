@@ -348,8 +348,9 @@ class Killed(unittest.TestCase):
             for name in ("wattq-shepherd", "wattq-train", "wattq-script"):
                 real = os.path.abspath(os.path.join(BIN, "daemon", name))
                 first = ""
-                if name == "wattq-shepherd":  # none stands ready, so that it is the run's first that is killed
-                    first = f"[ \"$1\" = --ready ] && exit 0\nrm {once} 2>/dev/null && kill -9 $$\n"
+                if name == "wattq-shepherd":  # the first one that is told of a run; one that stands ready is told by a frame
+                    first = f"[ -e {once} ] && [ \"$1\" = --ready ] && head -c 1 <&3 >/dev/null\n"
+                    first += f"rm {once} 2>/dev/null && kill -9 $$\n"
                 with open(os.path.join(libexec, name), "w") as f:
                     f.write(f"#!/bin/sh\n{first}exec {real} \"$@\"\n")
                 os.chmod(f.name, 0o755)

@@ -214,7 +214,11 @@ class Daemon:
         return self.show(run)["state"]
 
     def until_state(self, run, *states):
-        return until(lambda: self.state(run) in states and self.show(run), f"run {run} to be {states}")
+        try:
+            return until(lambda: self.state(run) in states and self.show(run), f"run {run} to be {states}")
+        except AssertionError as e:
+            shown = self.show(run)
+            raise AssertionError(f"{e}, but it is {shown['state']}: {shown.get('events')}") from None
 
     def logs(self, run, **keys):
         ident = self.client.send("logs", run=run, **keys)
