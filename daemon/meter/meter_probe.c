@@ -70,7 +70,8 @@ static bool measures(const struct meter *m)
     struct meter_view *views CLEANUP(base_freep) = base_alloc((n + 1) * sizeof(*views));
     meter_views(m, views, n);
     for (size_t i = 0; i < n; i++) {
-        if (views[i].usable && m->slots[i].pub.desc.quality != QUALITY_ESTIMATED) {
+        const struct channel_desc *d = &m->slots[i].pub.desc;
+        if (views[i].usable && d->quality != QUALITY_ESTIMATED && d->scope != SCOPE_PSYS) {
             return true;
         }
     }

@@ -9,7 +9,8 @@
  *
  * An event is taken only with its unit "Joules" and a scale that is understood to the last digit. On AMD
  * only the package's event of `power` is taken: others were shown by kernels before 5.17 and measured
- * nothing (facts on meters, lesson 57). */
+ * nothing (facts on meters, lesson 57). Hypervisors show events that stand still for ever; of what always draws
+ * power such a one is no meter. */
 #include "daemon/meter/attr.h"
 #include "daemon/meter/perf_text.h"
 
@@ -22,12 +23,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define COUNTERS_MAX 512
 #define UPDATE_NS    NS_PER_MS /* source: Intel SDM vol. 3B 15.10; amd_energy.rst */
 #define WATT         INT64_C(1000000)
 #define LOST_NS      NS_PER_MS /* more than that not counted between two reads is energy unseen */
+#define STILL_NS     (200 * NS_PER_MS) /* psys of 1 J a step moves sooner, and all else in some ms */
 
 struct counter {
     char name[96]; /* "perf:power:energy-pkg:0" */
@@ -37,6 +40,10 @@ struct counter {
     struct perf_config config;
     struct perf_scale scale;
     enum reading_state state;
+    bool draws; /* what it meters draws power whenever the machine is on */
+    bool begun; /* first is known, the count it had when it was opened */
+    bool moves; /* it has had another one since */
+    uint64_t first;
     int64_t retry_ns;   /* do not open before this instant */
     uint32_t era;       /* when it was opened; never 0 */
     int64_t enabled_ns; /* of the newest reading */
@@ -102,7 +109,17 @@ static bool ensure_open(struct counter *c, int64_t boot_ns)
     c->era = (uint32_t)(boot_ns >> 20) | 1; /* unique among all that were ever opened here */
     c->enabled_ns = -1;
     c->lost_ns = 0;
+    c->begun = c->moves = false;
     return true;
+}
+
+static void note_move(struct counter *c, uint64_t count)
+{
+    if (!c->begun) {
+        c->first = count;
+        c->begun = true;
+    }
+    c->moves |= count != c->first;
 }
 
 static struct reading read_counter(struct counter *c, int64_t boot_ns)
@@ -128,6 +145,7 @@ static struct reading read_counter(struct counter *c, int64_t boot_ns)
     }
     c->enabled_ns = enabled;
     c->lost_ns = lost;
+    note_move(c, got.count);
     struct reading r = {.state = READING_OK, .era = c->era};
     if (!perf_scale_uj(&c->scale, got.count, &r.value)) {
         return (struct reading){.state = READING_IMPLAUSIBLE};
@@ -145,19 +163,20 @@ struct kind {
     int64_t pmax_uw;
     int64_t
         quantum; /* the coarsest unit seen: 2^-14 J; 1 J for psys of some Xeons. source: rapl.c */
+    bool draws;  /* whenever the machine is on; cores and graphics may sleep */
     const char *covers;
 };
 
 static const struct kind kinds[] = {
-    {"energy-psys", "psys", SCOPE_PSYS, 5000 * WATT, WATT,
+    {"energy-psys", "psys", SCOPE_PSYS, 5000 * WATT, WATT, true,
      "platform as its maker wired it; not a proven whole, GPU cards uncertain"},
-    {"energy-pkg", "package", SCOPE_PACKAGE, 1000 * WATT, 62,
+    {"energy-pkg", "package", SCOPE_PACKAGE, 1000 * WATT, 62, true,
      "CPU package: cores, caches, memory controller; not DRAM, GPU, board, PSU"},
-    {"energy-ram", "dram", SCOPE_DRAM, 300 * WATT, 62, "DRAM of one package"},
-    {"energy-cores", "cores", SCOPE_CORE, 1000 * WATT, 62, "CPU cores, part of the package"},
-    {"energy-gpu", "graphics", SCOPE_UNCORE, 1000 * WATT, 62,
+    {"energy-ram", "dram", SCOPE_DRAM, 300 * WATT, 62, true, "DRAM of one package"},
+    {"energy-cores", "cores", SCOPE_CORE, 1000 * WATT, 62, false, "CPU cores, part of the package"},
+    {"energy-gpu", "graphics", SCOPE_UNCORE, 1000 * WATT, 62, false,
      "integrated graphics, part of the package"},
-    {"energy-core", "core", SCOPE_CORE, 100 * WATT, 62, "one CPU core, part of the package"},
+    {"energy-core", "core", SCOPE_CORE, 100 * WATT, 62, false, "one CPU core, part of the package"},
 };
 
 /* One PMU while it is looked through. */
@@ -297,7 +316,7 @@ static void add_counter(struct source *s, const struct pmu *p, const struct kind
 
 static void add_event(struct source *s, const struct pmu *p, const struct kind *k)
 {
-    struct counter c = {.type = p->type};
+    struct counter c = {.type = p->type, .draws = k->draws};
     if (!encode(p, k->event, &c.config) || !scaled(p, k->event, &c.scale)) {
         return;
     }
@@ -306,6 +325,40 @@ static void add_event(struct source *s, const struct pmu *p, const struct kind *
             add_counter(s, p, k, cpu, &c);
         }
     }
+}
+
+/* Does it count nothing so far, as far as can be seen? */
+static bool is_still(struct counter *c)
+{
+    return c->draws && c->fd >= 0 && !c->moves &&
+           read_counter(c, clock_boot_ns()).state == READING_OK && !c->moves;
+}
+
+static bool any_still(struct source *s)
+{
+    bool any = false;
+    for (size_t i = 0; i < s->n; i++) {
+        any |= is_still(&s->counters[i]);
+    }
+    return any;
+}
+
+static void drop_still(struct source *s)
+{
+    const struct timespec rest = {.tv_nsec = NS_PER_MS};
+    for (int64_t end = clock_mono_ns() + STILL_NS; any_still(s) && clock_mono_ns() < end;) {
+        (void)nanosleep(&rest, NULL);
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < s->n; i++) {
+        if (is_still(&s->counters[i])) {
+            base_closep(&s->counters[i].fd);
+            continue;
+        }
+        s->counters[kept] = s->counters[i];
+        s->descs[kept++] = s->descs[i];
+    }
+    s->n = kept;
 }
 
 /* psys contains the package of its number, a package its cores and graphics. */
@@ -373,6 +426,7 @@ static int open_pmu(struct source **out, const struct meter_config *cfg, const c
                 add_event(s, &p, &kinds[i]);
             }
         }
+        drop_still(s);
         nest(s);
     }
     free(p.dir);

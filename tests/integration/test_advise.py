@@ -246,7 +246,7 @@ class Estimated(Base):
     """Joules guessed from CPU time: advice and prices are of time, and say so."""
 
     def test_time_only(self):
-        self.d = Daemon("--disable", "powercap,hwmon,nvml,script")
+        self.d = Daemon("--disable", "perf,perf_core,powercap,hwmon,iio,cray,battery,ipmi,nvml,drm,script")
         self.d.start()
         self.addCleanup(self.d.__exit__, None, None, None)
         path = os.path.join(self.d.dir, "rings.tsv.gz")

@@ -314,6 +314,38 @@ static void a_real_counter_of_one_watt_is_read_as_one(void **ctx)
     fixture_fini(&f);
 }
 
+/* A virtual machine may show events that count nothing: a package at 0 W is none, graphics at 0 W sleep. */
+static void what_stands_still_is_no_meter(void **ctx)
+{
+    (void)ctx;
+    struct fixture f;
+    struct source *s = NULL;
+    const struct channel_desc *d = NULL;
+    struct reading r[3];
+    static const char still[] = "event=0x09\n"; /* PERF_COUNT_SW_DUMMY */
+    fixture_init(&f);
+    put_pmu(&f, PMU, "1\n", "0\n");
+    put_event(&f, PMU, "energy-psys", still, SCALE);
+    put_event(&f, PMU, "energy-gpu", still, SCALE);
+    put_event(&f, PMU, "energy-pkg", "event=0x00\n", "1e-9\n");
+    size_t n = opened(&f, &source_perf, &s, &d);
+    source_perf.read(s, now_ns(), r);
+    if (r[0].state == READING_NO_PERMISSION) {
+        source_perf.close(s);
+        fixture_fini(&f);
+        skip();
+    }
+    assert_int_equal(n, 2);
+    assert_string_equal(d[0].label, "package-0");
+    assert_string_equal(d[1].label, "graphics-0");
+    assert_int_equal(d[1].parent, 0);
+    source_perf.close(s);
+    put_event(&f, PMU, "energy-gpu", still, "about half\n");
+    put_event(&f, PMU, "energy-pkg", still, SCALE);
+    assert_int_equal(opened(&f, &source_perf, &s, &d), 0);
+    fixture_fini(&f);
+}
+
 static void an_ordinary_user_is_told_what_would_help(void **ctx)
 {
     (void)ctx;
@@ -387,6 +419,7 @@ int main(void)
         cmocka_unit_test(what_is_not_understood_is_left_out),
         cmocka_unit_test(amd_counts_packages_and_real_cores),
         cmocka_unit_test(a_real_counter_of_one_watt_is_read_as_one),
+        cmocka_unit_test(what_stands_still_is_no_meter),
         cmocka_unit_test(an_ordinary_user_is_told_what_would_help),
         cmocka_unit_test(perf_leads_and_powercap_stands_in),
     };

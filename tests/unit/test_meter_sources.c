@@ -306,6 +306,12 @@ static void estimate_gives_way_to_a_readable_meter(void **ctx)
     assert_int_equal(meter_open(&m, &cfg, NULL), 0);
     assert_int_equal(meter_count(m), 1);
     meter_close(m);
+    cfg.disable = "nvml"; /* psys without the packages that would prove it is in no total */
+    fixture_zone(&f, "intel-rapl:0", "psys", 5, 1000000);
+    assert_int_equal(meter_open(&m, &cfg, NULL), 0);
+    assert_int_equal(meter_count(m), 2);
+    assert_string_equal(meter_channel(m, 1)->source, "estimate");
+    meter_close(m);
     fixture_fini(&f);
 }
 
