@@ -33,7 +33,7 @@ static inline bool bytes_room(struct bytes_out *o, size_t more)
 
 static inline void bytes_put(struct bytes_out *o, const void *data, size_t n)
 {
-    if (!bytes_room(o, n))
+    if (n == 0 || !bytes_room(o, n))
         return;
     memcpy(o->p + o->n, data, n);
     o->n += n;
@@ -108,10 +108,13 @@ static inline void bits_put(struct bits_out *o, uint64_t v, unsigned bits)
 {
     o->acc = o->acc << bits | v;
     o->n += bits;
-    if (!bytes_room(o->to, 8))
+    if (o->n < 8 || !bytes_room(o->to, 8))
         return;
-    for (; o->n >= 8; o->n -= 8)
-        o->to->p[o->to->n++] = (uint8_t)(o->acc >> (o->n - 8));
+    uint64_t next =
+        __builtin_bswap64(o->acc << (64 - o->n)); /* all eight are written, the whole ones count */
+    memcpy(o->to->p + o->to->n, &next, 8);
+    o->to->n += o->n / 8;
+    o->n %= 8;
 }
 
 /* Zeros up to the next byte. */

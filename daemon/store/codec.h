@@ -44,8 +44,9 @@ void codec_block_save(struct codec_block *b);      /* what codec_block_undo goes
 void codec_block_undo(struct codec_block *b);      /* forget the ticks since then */
 void codec_block_clear(struct codec_block *b);     /* forget all; saved, too, is nothing */
 void codec_block_keep_last(struct codec_block *b); /* forget all but the last tick; and save */
-/* Ticks [from, end) as a blob; caller frees. NULL without memory. */
-uint8_t *codec_encode(const struct codec_block *b, uint32_t from, uint8_t flags, size_t *bytes);
+/* Ticks [from, end) as a blob; caller frees. NULL without memory. Remembers in the block which predictors won: a short
+ * blob, which is a row of the tail, takes those. */
+uint8_t *codec_encode(struct codec_block *b, uint32_t from, uint8_t flags, size_t *bytes);
 
 /* ---- reading ------------------------------------------------------------------------------------ */
 

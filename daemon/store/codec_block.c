@@ -16,6 +16,8 @@ struct codec_block *codec_block_new(const uint8_t *kinds, uint32_t channels, int
     memcpy(b->kinds, kinds, channels);
     b->raw = base_alloc(channels * sizeof(*b->raw));
     b->raw_saved = base_alloc(channels * sizeof(*b->raw_saved));
+    b->won = base_alloc(channels);
+    memset(b->won, PREDICT_EMPTY, channels);
     return b;
 }
 
@@ -30,6 +32,7 @@ void codec_block_free(struct codec_block *b)
     free(b->values);
     free(b->raw);
     free(b->raw_saved);
+    free(b->won);
     free(b->states);
     free(b);
 }
@@ -168,7 +171,7 @@ static void put_crc(struct bytes_out *o, uint8_t version, size_t header)
     }
 }
 
-uint8_t *codec_encode(const struct codec_block *b, uint32_t from, uint8_t flags, size_t *bytes)
+uint8_t *codec_encode(struct codec_block *b, uint32_t from, uint8_t flags, size_t *bytes)
 {
     assert(from < b->n);
     struct column_room room CLEANUP(column_room_fini) = {0};

@@ -1,7 +1,5 @@
 #include "daemon/store/codec_private.h"
 
-#define HELD_MAX (INT64_C(1) << 60) /* its codes are one more than a zigzag */
-
 bool column_room_init(struct column_room *r, uint8_t version, uint32_t ticks, uint32_t stretch)
 {
     r->predictors = version > 1 ? PREDICTORS_2 : PREDICTORS_1;
@@ -21,14 +19,38 @@ void column_room_fini(struct column_room *r)
 {
     free(r->value);
     free(r->mark);
+    free(r->bits.p);
 }
 
 /* ---- writing ------------------------------------------------------------------------------------ */
 
-/* The valid samples of a column. */
+static void gather_times(struct column_room *r, int64_t period_ns)
+{
+    int64_t inverse = guess_inverse(period_ns);
+    for (uint32_t i = 1; i < r->n; i++)
+        r->longer[i] = guess_longer(inverse, period_ns, r->t_ns[i] - r->t_ns[i - 1]);
+}
+
+/* A column without a state has a value for each tick. Most are so, and have the times of the one before. */
+static void gather_whole(struct column_room *r, const struct codec_block *b, uint32_t from,
+                         uint32_t slot)
+{
+    r->n = b->n - from;
+    for (uint32_t i = 0; i < r->n; i++)
+        r->value[i] = b->values[(size_t)(from + i) * b->channels + slot];
+    if (r->whole)
+        return;
+    for (uint32_t i = 0; i < r->n; i++)
+        r->t_ns[i] = codec_middle(b->before[from + i], b->after[from + i]);
+    gather_times(r, b->period_ns);
+    r->whole = true;
+}
+
+/* The valid samples of any column. */
 static void gather(struct column_room *r, const struct codec_block *b, uint32_t from, uint32_t slot)
 {
     r->n = 0;
+    r->whole = false;
     for (uint32_t i = from; i < b->n; i++) {
         size_t at = (size_t)i * b->channels + slot;
         if ((b->states[at] & TICK_STATE_MASK) != READING_OK)
@@ -36,9 +58,7 @@ static void gather(struct column_room *r, const struct codec_block *b, uint32_t 
         r->value[r->n] = b->values[at];
         r->t_ns[r->n++] = codec_middle(b->before[i], b->after[i]);
     }
-    int64_t inverse = guess_inverse(b->period_ns);
-    for (uint32_t i = 1; i < r->n; i++)
-        r->longer[i] = guess_longer(inverse, b->period_ns, r->t_ns[i] - r->t_ns[i - 1]);
+    gather_times(r, b->period_ns);
 }
 
 /* Runs of one state that is not 0: ticks since the run before, length, state. */
@@ -86,62 +106,19 @@ static void put_quantum(struct bytes_out *o, const struct codec_quantum *q)
     }
 }
 
-/* The codes of samples from .. end-1 as g goes on, to r->code. False where its predictor has none. */
-static bool make_stretch(struct column_room *r, struct codec_guess *g, uint32_t from, uint32_t end)
+/* To r->bits; how many bytes lie between two marks goes to the mark. stretch: samples from mark to mark; as many as
+ * there are or more where the column has no marks. */
+static void put_codes(struct column_room *r, uint32_t stretch)
 {
-    for (uint32_t i = from; i < end; i++) {
-        if (g->predictor == PREDICT_HELD && (r->d[i] >= HELD_MAX || r->d[i] <= -HELD_MAX))
-            return false;
-        r->code[i - 1] = guess_code(g, r->d[i], r->longer[i]);
-    }
-    return true;
-}
-
-/* Of all samples but the first. stretch: as in the loop that writes them. */
-static bool make_codes(struct column_room *r, uint8_t predictor, uint32_t stretch)
-{
-    struct codec_guess g = {.predictor = predictor};
+    r->bits.n = 0;
     for (uint32_t i = 1, k = 0; i < r->n; i += stretch, k++) {
-        if (k > 0)
-            guess_restart(&g, r->mark[k - 1].units, stretch);
-        if (!make_stretch(r, &g, i, r->n - i < stretch ? r->n : i + stretch))
-            return false;
-    }
-    return true;
-}
-
-static uint8_t best_predictor(struct column_room *r, uint32_t stretch)
-{
-    uint64_t least = UINT64_MAX;
-    uint8_t best = PREDICT_NOTHING;
-    for (unsigned p = 0; p < r->predictors; p++) {
-        if (!make_codes(r, (uint8_t)p, stretch))
-            continue;
-        uint64_t bits = rice_bits(r->code, r->n - 1);
-        if (bits >= least)
-            continue;
-        least = bits;
-        best = (uint8_t)p;
-    }
-    return best;
-}
-
-/* stretch: samples from mark to mark; as many as there are or more where the column has no marks. */
-static void put_codes(struct bytes_out *o, const struct column_room *r, uint32_t stretch)
-{
-    for (uint32_t i = 1; i < r->n; i += stretch) {
-        struct bits_out bits = {.to = o};
-        rice_put(&bits, r->code + i - 1, r->n - i < stretch ? r->n - i : stretch);
+        struct bits_out bits = {.to = &r->bits};
+        size_t start = r->bits.n;
+        bool last = r->n - i <= stretch;
+        rice_put(&bits, r->code + i - 1, last ? r->n - i : stretch);
         bits_end(&bits);
-    }
-}
-
-static void put_marks(struct bytes_out *o, struct column_room *r, enum channel_kind kind)
-{
-    for (uint32_t k = 0; k < marks_count(r->n, r->stretch); k++) {
-        struct column_mark *m = &r->mark[k];
-        m->bytes = (rice_bits(r->code + (size_t)k * r->stretch, r->stretch) + 7) / 8;
-        marks_put(o, kind, m);
+        if (!last)
+            r->mark[k].bytes = r->bits.n - start;
     }
 }
 
@@ -162,22 +139,25 @@ static void put_values(struct bytes_out *o, const struct column_plan *p, struct 
     bytes_put_varint(o, bits_zigzag(r->value[0]));
     if (p->q.num != 1 || p->q.den != 1)
         put_quantum(o, &p->q);
-    make_codes(r, p->predictor, stretch);
     if (r->stretch < CODEC_TICKS_MAX && p->runs == 0)
         bytes_put8(o, p->marked);
-    if (p->marked)
-        put_marks(o, r, p->kind);
-    put_codes(o, r, stretch);
+    codes_make(r, p->predictor, stretch);
+    put_codes(r, stretch);
+    for (uint32_t k = 0; p->marked && k < marks_count(r->n, stretch); k++)
+        marks_put(o, p->kind, &r->mark[k]);
+    bytes_put(o, r->bits.p, r->bits.n);
+    o->failed |= r->bits.failed;
 }
 
-static void plan_values(struct column_plan *p, struct column_room *r, int64_t period_ns)
+static void plan_values(struct column_plan *p, struct column_room *r, int64_t period_ns,
+                        uint8_t *won)
 {
     quantum_find(&p->q, p->kind, r->value, r->d, r->n);
     p->marked = r->stretch < CODEC_TICKS_MAX && p->runs == 0 && p->q.phases == 1 &&
                 marks_find(r, p->kind, period_ns);
     p->predictor = PREDICT_NOTHING;
     if (r->n > 2)
-        p->predictor = best_predictor(r, p->marked ? r->stretch : CODEC_TICKS_MAX);
+        p->predictor = codes_best(r, p->marked, won);
 }
 
 void column_encode(struct bytes_out *o, const struct codec_block *b, uint32_t from, uint32_t slot,
@@ -187,9 +167,12 @@ void column_encode(struct bytes_out *o, const struct codec_block *b, uint32_t fr
                             .q = {.num = 1, .den = 1, .phases = 1},
                             .predictor = PREDICT_EMPTY,
                             .runs = count_runs(b, from, slot)};
-    gather(r, b, from, slot);
+    if (p.runs == 0)
+        gather_whole(r, b, from, slot);
+    else
+        gather(r, b, from, slot);
     if (r->n > 0)
-        plan_values(&p, r, b->period_ns);
+        plan_values(&p, r, b->period_ns, &b->won[slot]);
     bool own = p.q.num != 1 || p.q.den != 1;
     unsigned first = b->kinds[slot] | (unsigned)p.predictor << 3;
     bytes_put8(o, (uint8_t)(first | (own ? COLUMN_QUANTUM : 0) | (p.runs ? COLUMN_STATES : 0)));

@@ -46,9 +46,14 @@ struct codec_block {
     int64_t *values; /* tick-major: [tick * channels + slot]; columns are made when encoding */
     uint8_t *states;
     int64_t *raw; /* [slot]: what the hardware showed at the newest valid sample */
+    uint8_t *
+        won; /* [slot]: the predictor of the newest blob that could tell; PREDICT_EMPTY = none yet */
     uint32_t n_saved;
     int64_t *raw_saved;
 };
+
+#define CODEC_BRIEF                                                                                \
+    2048u /* values; a column of no more is of a row of the tail, which is soon gone */
 
 /* ---- timeline ----------------------------------------------------------------------------------- */
 
@@ -74,9 +79,11 @@ struct column_room {
     int64_t *d;      /* differences in quanta; [0] unused */
     uint64_t *code;
     uint32_t n;
+    bool whole;         /* t_ns and longer are those of all ticks */
     uint8_t predictors; /* that may be chosen */
     uint32_t stretch;   /* samples from mark to mark; CODEC_TICKS_MAX = the blob has no marks */
     struct column_mark *mark;
+    struct bytes_out bits; /* of the codes */
 };
 /* False without memory. */
 bool column_room_init(struct column_room *r, uint8_t version, uint32_t ticks, uint32_t stretch);
@@ -85,6 +92,12 @@ void column_encode(struct bytes_out *o, const struct codec_block *b, uint32_t fr
                    struct column_room *r);
 /* The head of a column of version 1 or 2, up to its bits. False when it is not one. */
 bool column_open(struct codec_cursor *c, const uint8_t *p, size_t bytes);
+
+/* r->code of all samples but the first. stretch: samples from mark to mark, CODEC_TICKS_MAX = the column has none. */
+void codes_make(struct column_room *r, uint8_t predictor, uint32_t stretch);
+/* The predictor whose codes are cheapest, or nearly so. r->n >= 2; marked: r->stretch and r->mark are the column's; won:
+ * of the column's blob before, which will do for a brief one. */
+uint8_t codes_best(struct column_room *r, bool marked, uint8_t *won);
 
 /* Differences of `value` in the quantum that it turns out to have: fills d and *q. */
 void quantum_find(struct codec_quantum *q, enum channel_kind kind, const int64_t *value, int64_t *d,
@@ -229,7 +242,8 @@ static inline void guess_restart(struct codec_guess *g, int64_t units, uint32_t 
     g->begun = rate && any;
 }
 
-static inline uint64_t guess_code(struct codec_guess *g, int64_t d, int64_t stretch)
+static inline __attribute__((always_inline)) uint64_t guess_code(struct codec_guess *g, int64_t d,
+                                                                 int64_t stretch)
 {
     uint64_t code;
     if (g->predictor == PREDICT_HELD)

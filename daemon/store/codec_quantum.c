@@ -1,3 +1,5 @@
+#include <math.h>
+
 #include "daemon/store/codec_private.h"
 
 /* A counter that shows floor(ticks num / den) moves by steps of two sizes; told the quantum, what is left
@@ -12,6 +14,7 @@ struct unit {
 #define SAMPLES_MIN  16u /* fewer prove no unit */
 #define VALUE_MAX    (INT64_C(1) << 61)
 #define MOVE_MAX     (INT64_C(1) << 48) /* uJ in one block: keeps all below inside 64 bits */
+#define MULTIPLE_MAX 1e15
 #define NJ_PER_J     UINT32_C(1000000000)
 #define UJ_PER_J_ODD UINT32_C(15625) /* 1e6 = 15625 x 2^6 */
 
@@ -45,10 +48,29 @@ static uint64_t gcd(uint64_t a, uint64_t b)
 static uint64_t common(const int64_t *d, uint32_t n)
 {
     uint64_t g = 0;
-    for (uint32_t i = 1; i < n && g != 1; i++)
-        if (d[i] != 0)
-            g = gcd(d[i] < 0 ? -(uint64_t)d[i] : (uint64_t)d[i], g);
+    double inverse = 0;
+    for (uint32_t i = 1; i < n && g != 1; i++) {
+        uint64_t a = d[i] < 0 ? -(uint64_t)d[i] : (uint64_t)d[i];
+        double k = (double)a * inverse; /* mostly a multiple: told without a division */
+        if (a == 0 || (k < MULTIPLE_MAX && (uint64_t)(k + 0.5) * g == a))
+            continue;
+        g = gcd(a, g);
+        inverse = 1 / (double)g;
+    }
     return g;
+}
+
+/* floor(x / by), and what is left of x. The quotient must be below 2^51: as a double it is then off by little, and that
+ * is mended, which is several times as fast as a division. inverse: 1 / by. */
+static inline int64_t divide(int64_t x, int64_t by, double inverse, int64_t *rest)
+{
+    int64_t k = (int64_t)((double)x * inverse), r = x - k * by;
+    for (; r < 0; r += by)
+        k--;
+    for (; r >= by; r -= by)
+        k++;
+    *rest = r;
+    return k;
 }
 
 /* Where in the unit the value of a piece's first sample may lie: [lo, hi) of den. */
@@ -59,14 +81,10 @@ struct piece {
 
 /* One more sample of the piece: how many units it lies from the first, or false when no phase fits both
  * it and the samples before. value = first + floor((units num + phase) / den). */
-static bool fit(struct piece *p, const struct unit *u, int64_t value, int64_t *units)
+static bool fit(struct piece *p, const struct unit *u, double inverse, int64_t value,
+                int64_t *units)
 {
-    int64_t x = (value - p->first) * u->den;
-    int64_t k = x / u->num, r = x % u->num;
-    if (r < 0) {
-        r += u->num;
-        k--;
-    }
+    int64_t r, k = divide((value - p->first) * u->den, u->num, inverse, &r);
     if (r < u->den) {
         p->lo = r > p->lo ? (uint32_t)r : p->lo;
     } else if (r > (int64_t)u->num - u->den) {
@@ -106,12 +124,13 @@ static bool cut(struct codec_quantum *q, const struct unit *u, const int64_t *va
 {
     struct piece p = piece_at(value[0], u);
     int64_t last = 0, units = 0;
+    double inverse = 1.0 / u->num;
     *q = (struct codec_quantum){.num = u->num, .den = u->den, .phases = 1};
     for (uint32_t i = 1; i < n; i++) {
         if (!near(value[i], value[0]))
             return false;
         struct piece before = p;
-        if (fit(&p, u, value[i], &units)) {
+        if (fit(&p, u, inverse, value[i], &units)) {
             d[i] = units - last;
             last = units;
             continue;
@@ -132,15 +151,12 @@ static bool cut(struct codec_quantum *q, const struct unit *u, const int64_t *va
 static bool walk(struct codec_quantum *q, const int64_t *value, const int64_t *d, uint32_t n)
 {
     int64_t at = value[0], rest = q->phase[0].phase;
+    double inverse = 1.0 / q->den;
     uint32_t next = 1;
     for (uint32_t i = 1; i < n; i++) {
         if (d[i] > INT32_MAX || d[i] < INT32_MIN)
             return false; /* a reader multiplies it in 64 bits */
-        int64_t x = d[i] * q->num + rest, step = x / q->den;
-        if (x % q->den < 0)
-            step--;
-        at += step;
-        rest = x - step * q->den;
+        at += divide(d[i] * q->num + rest, q->den, inverse, &rest);
         if (next < q->phases && q->phase[next].at == i) {
             q->phase[next].jump_uj = value[i] - at;
             rest = q->phase[next++].phase;
@@ -176,6 +192,8 @@ static bool find_unit(struct codec_quantum *q, const int64_t *value, int64_t *d,
                 continue;
             best = both[k];
             pieces = q->phases;
+            if (pieces == 1)
+                return true;
         }
     }
     return best.den != 0 && try_unit(q, &best, value, d, n);
@@ -191,6 +209,9 @@ void quantum_find(struct codec_quantum *q, enum channel_kind kind, const int64_t
         return;
     set_whole(q, g > 1 && g <= INT32_MAX ? (uint32_t)g : 1);
     differences(value, d, n);
-    for (uint32_t i = 1; i < n && q->num > 1; i++)
-        d[i] /= q->num;
+    double inverse = 1.0 / q->num;
+    for (uint32_t i = 1; i < n && q->num > 1; i++) {
+        double k = (double)d[i] * inverse;
+        d[i] = fabs(k) < MULTIPLE_MAX ? (int64_t)(k + (k < 0 ? -0.5 : 0.5)) : d[i] / q->num;
+    }
 }

@@ -43,21 +43,6 @@ struct times_unit times_unit(const struct codec_block *b, uint32_t from)
                                common_unit(widths, CODEC_UNIT_BITS)};
 }
 
-/* How far after the first tick on the grid, modulo the period and nearest to 0, the others lie: sorted. */
-static uint32_t find_phases(const struct codec_block *b, uint32_t from, int64_t ref_ns,
-                            int64_t *phase)
-{
-    uint32_t n = 0;
-    for (uint32_t i = from; i < b->n; i++) {
-        if (b->flags[i] & TICK_EDGE)
-            continue;
-        int64_t x = floor_mod(b->before[i] - ref_ns, b->period_ns);
-        phase[n++] = x > b->period_ns / 2 ? x - b->period_ns : x;
-    }
-    qsort(phase, n, sizeof(*phase), by_value);
-    return n;
-}
-
 static uint64_t late_of(const struct grid *g, int64_t before_ns, int64_t *index)
 {
     int64_t since = before_ns - g->base_ns;
@@ -75,45 +60,107 @@ static struct grid grid_at(const struct codec_block *b, uint32_t from, uint8_t u
     return g;
 }
 
-static uint64_t grid_bits(const struct grid *g, const struct codec_block *b, uint32_t from)
+/* Where ticks lie in a period that begins at some tick: 0 <= phase[i] < period_ns. */
+struct phases {
+    int64_t *phase,
+        *early; /* one allocation; early: the first ones, sorted, as seen from -period / 2 on */
+    uint32_t n, on_grid;
+    int64_t period_ns;
+    uint8_t unit;
+};
+
+static int64_t centred(const struct phases *p, int64_t phase)
 {
-    uint64_t late[RICE_BLOCK], bits = 0;
-    unsigned n = 0;
-    for (uint32_t i = from; i < b->n; i++) {
-        int64_t index;
-        late[n++] = late_of(g, b->before[i], &index);
-        if (n < RICE_BLOCK && i + 1 < b->n)
-            continue;
+    return phase > p->period_ns / 2 ? phase - p->period_ns : phase;
+}
+
+/* Those that are not on the grid take no part in `early`. */
+static uint32_t pick(struct phases *p, const uint8_t *flags, uint32_t step, int64_t most)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < p->n; i += step) {
+        int64_t x = centred(p, p->phase[i]);
+        if (!(flags[i] & TICK_EDGE) && x <= most)
+            p->early[n++] = x;
+    }
+    qsort(p->early, n, sizeof(*p->early), by_value);
+    return n;
+}
+
+#define EARLY_SHIFT 5    /* of n on the grid, n >> 5 and fewer are looked at */
+#define SOME        256u /* of all tell where about they end */
+
+/* False without memory. */
+static bool find_phases(struct phases *p, const struct codec_block *b, uint32_t from,
+                        int64_t ref_ns, uint8_t unit)
+{
+    const uint8_t *flags = b->flags + from;
+    *p = (struct phases){.n = b->n - from, .period_ns = b->period_ns, .unit = unit};
+    p->phase = malloc((size_t)p->n * 2 * sizeof(*p->phase));
+    if (!p->phase)
+        return false;
+    p->early = p->phase + p->n;
+    for (uint32_t i = 0; i < p->n; i++) {
+        p->phase[i] = floor_mod(b->before[from + i] - ref_ns, b->period_ns);
+        p->on_grid += !(flags[i] & TICK_EDGE);
+    }
+    uint32_t step = p->n / SOME + 1, some = pick(p, flags, step, INT64_MAX);
+    int64_t most = some > 0 ? p->early[some / 8] : INT64_MAX;
+    if (pick(p, flags, 1, most) <= p->on_grid >> EARLY_SHIFT)
+        (void)pick(p, flags, 1, INT64_MAX);
+    return true;
+}
+
+/* What the lateness of all ticks takes where deadlines lie at that phase. A tick is a multiple of the unit and deadlines
+ * are rounded down to one, so the lateness is rounded up. */
+static uint64_t phase_bits(const struct phases *p, int64_t phase)
+{
+    uint64_t late[RICE_BLOCK], bits = 0, round = (UINT64_C(1) << p->unit) - 1;
+    unsigned n;
+    for (uint32_t i = 0; i < p->n; i += n) {
+        n = p->n - i < RICE_BLOCK ? p->n - i : RICE_BLOCK;
+        for (unsigned k = 0; k < n; k++) {
+            int64_t x = p->phase[i + k] - phase;
+            x += x < 0 ? p->period_ns : x >= p->period_ns ? -p->period_ns : 0;
+            late[k] = ((uint64_t)x + round) >> p->unit;
+        }
         bits += rice_block_bits(late, n);
-        n = 0;
     }
     return bits;
 }
 
 /* Most lateness is counted from the earliest tick; where some ticks were late by most of a period, and so
  * look early, from a tick a bit later than those. */
-static struct grid find_grid(const struct codec_block *b, uint32_t from, uint8_t unit)
+static int64_t best_phase(const struct phases *p)
 {
-    uint32_t first = from;
-    while (first + 1 < b->n && (b->flags[first] & TICK_EDGE))
-        first++;
-    struct grid best = grid_at(b, from, unit, b->before[first]);
-    int64_t *phase CLEANUP(base_freep) = malloc((size_t)(b->n - from) * sizeof(*phase));
-    uint32_t n = phase ? find_phases(b, from, b->before[first], phase) : 0, last = 0;
     uint64_t least = UINT64_MAX;
-    for (unsigned shift = 32; shift >= 5 && n > 0; shift -= 3) {
-        uint32_t at = (uint32_t)((uint64_t)n >> shift);
+    int64_t best = 0;
+    uint32_t last = 0;
+    for (unsigned shift = 32; shift >= EARLY_SHIFT && p->on_grid > 0; shift -= 3) {
+        uint32_t at = (uint32_t)((uint64_t)p->on_grid >> shift);
         if (at == last && shift < 32)
             continue;
-        struct grid g = grid_at(b, from, unit, b->before[first] + phase[at]);
-        uint64_t bits = grid_bits(&g, b, from);
         last = at;
+        uint64_t bits = phase_bits(p, p->early[at]);
         if (bits >= least)
             continue;
         least = bits;
-        best = g;
+        best = p->early[at];
     }
     return best;
+}
+
+static struct grid find_grid(const struct codec_block *b, uint32_t from, uint8_t unit)
+{
+    struct phases p;
+    uint32_t first = from;
+    while (first + 1 < b->n && (b->flags[first] & TICK_EDGE))
+        first++;
+    int64_t phase = 0;
+    if (find_phases(&p, b, from, b->before[first], unit))
+        phase = best_phase(&p);
+    free(p.phase);
+    return grid_at(b, from, unit, b->before[first] + phase);
 }
 
 static int64_t narrowest(const struct codec_block *b, uint32_t from)
@@ -198,8 +245,7 @@ void times_encode(struct bytes_out *o, const struct codec_block *b, uint32_t fro
     if (version > 1)
         bytes_put8(o, (uint8_t)__builtin_ctz(stretch));
     put_stretches(o, &bits, &x, b, from, stretch);
-    if (bits.p)
-        bytes_put(o, bits.p, bits.n);
+    bytes_put(o, bits.p, bits.n);
     o->failed |= bits.failed;
     free(bits.p);
 }

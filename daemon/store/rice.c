@@ -24,7 +24,7 @@ static unsigned length_of(uint64_t v)
     return v == 0 ? 1 : 64 - (unsigned)__builtin_clzll(v);
 }
 
-static uint64_t cost(const uint64_t *v, unsigned n, unsigned k)
+static uint64_t cost_long(const uint64_t *v, unsigned n, unsigned k)
 {
     uint64_t bits = 0;
     for (unsigned i = 0; i < n; i++) {
@@ -32,6 +32,18 @@ static uint64_t cost(const uint64_t *v, unsigned n, unsigned k)
         bits += q < QUOTIENT ? q + 1 + k : QUOTIENT + LENGTH + length_of(v[i]);
     }
     return bits;
+}
+
+/* Mostly none is long, and then sums do: a loop without a branch, which the compiler makes vectors of. */
+static uint64_t cost(const uint64_t *v, unsigned n, unsigned k)
+{
+    uint64_t sum = 0, high = 0;
+    for (unsigned i = 0; i < n; i++) {
+        uint64_t q = v[i] >> k;
+        sum += q;
+        high |= q | (q + 16 - QUOTIENT);
+    }
+    return high >> 4 ? cost_long(v, n, k) : sum + (uint64_t)n * (1 + k);
 }
 
 /* Of a geometric distribution the best parameter is the length of the median less 1; outliers, which
@@ -46,21 +58,33 @@ static unsigned median_length(const uint64_t *v, unsigned n)
     return length;
 }
 
+/* Near the best one. The mean tells it where nothing lies far off. */
+static unsigned first_k(const uint64_t *v, unsigned n)
+{
+    uint64_t sum = 0, high = 0;
+    for (unsigned i = 0; i < n; i++) {
+        sum += v[i];
+        high |= v[i];
+    }
+    unsigned k = length_of(sum / n) - 1;
+    if (length_of(high) <= k + 4)
+        return k;
+    unsigned length = median_length(v, n);
+    return length < 1 ? 0 : length - 1;
+}
+
+/* The cost falls towards the best one from either side. */
 static uint64_t best_k(const uint64_t *v, unsigned n, unsigned k_max, unsigned *k)
 {
-    unsigned length = median_length(v, n), from = length < 2 ? 0 : length - 2;
-    uint64_t best = UINT64_MAX;
-    for (unsigned at = from; at <= length + 1 && at <= k_max; at++) {
-        uint64_t bits = cost(v, n, at);
-        if (bits >= best)
-            break;
-        best = bits;
-        *k = at;
-    }
-    if (best == UINT64_MAX) {
-        *k = k_max;
-        best = cost(v, n, k_max);
-    }
+    unsigned at = first_k(v, n);
+    at = at > k_max ? k_max : at;
+    uint64_t best = cost(v, n, at), next;
+    bool down = false;
+    for (; at > 0 && (next = cost(v, n, at - 1)) < best; at--, down = true)
+        best = next;
+    for (; !down && at < k_max && (next = cost(v, n, at + 1)) < best; at++)
+        best = next;
+    *k = at;
     return best;
 }
 
@@ -104,6 +128,11 @@ static void make_plan(struct plan *p, const uint64_t *v, unsigned n)
 static void put_number(struct bits_out *o, uint64_t v, unsigned k)
 {
     uint64_t q = v >> k;
+    if (q < QUOTIENT && k <= 56 - QUOTIENT) {
+        uint64_t ones = (UINT64_C(1) << (q + 1)) - 2;
+        bits_put(o, ones << k | (v & ((UINT64_C(1) << k) - 1)), (unsigned)q + 1 + k);
+        return;
+    }
     if (q < QUOTIENT) {
         bits_put(o, (UINT64_C(1) << (q + 1)) - 2, (unsigned)q + 1);
         bits_put(o, v & ((UINT64_C(1) << k) - 1), k);

@@ -1,3 +1,4 @@
+#include "common/units.h"
 #include "daemon/store/samples_internal.h"
 #include "daemon/store/stmt.h"
 
@@ -16,6 +17,30 @@ static void widen(struct summary *u, int64_t lo, int64_t hi)
         u->max = hi;
 }
 
+/* A counter's register changed at the end of a stretch. */
+static void widen_power(struct summary *u, int64_t rise_uj, int64_t ns)
+{
+    if (u->min == STMT_NULL || !walk_within(rise_uj, ns, u->min, u->max))
+        widen(u, units_muldiv_floor(rise_uj, NS_PER_S, ns),
+              units_muldiv_ceil(rise_uj, NS_PER_S, ns));
+}
+
+static void walk_one(struct summary *u, const struct walk_rule *r, const struct walk_sample *x)
+{
+    struct walk_piece p[2];
+    int64_t knot_ns = u->end.knot_ns, e_uj = u->end.e_uj, lo, hi;
+    bool counts = channel_kind_counts(r->kind);
+    if (walk_regular(r, &u->end, x)) {
+        if (counts && u->end.knot_ns != knot_ns)
+            widen_power(u, u->end.e_uj - e_uj, x->t_ns - knot_ns);
+        return;
+    }
+    int n = walk_step(r, &u->end, x, p);
+    for (int k = 0; k < n && counts; k++)
+        if (walk_power(&p[k], &lo, &hi))
+            widen(u, lo, hi);
+}
+
 static struct summary summarize(struct codec_view *v, uint32_t slot, const struct walk_rule *r,
                                 const struct walk_state *start)
 {
@@ -25,17 +50,11 @@ static struct summary summarize(struct codec_view *v, uint32_t slot, const struc
     for (uint32_t i = 0; i < v->n; i++) {
         struct walk_sample x = {.t_ns = codec_time(v, i), .flags = codec_flags(v, i)};
         x.value = codec_cursor_next(&col, &x.state);
-        struct walk_piece p[2];
-        int n = walk_step(r, &u.end, &x, p);
+        walk_one(&u, r, &x);
         bool valid = walk_valid(r, &x);
         u.valid += valid;
         if (valid && !channel_kind_counts(r->kind))
             widen(&u, x.value, x.value);
-        for (int k = 0; k < n && channel_kind_counts(r->kind); k++) {
-            int64_t lo, hi;
-            if (walk_power(&p[k], &lo, &hi))
-                widen(&u, lo, hi);
-        }
     }
     return u;
 }

@@ -282,6 +282,8 @@ static int step_channel(struct samples *w, struct wchannel *c, const struct walk
                         struct err *e)
 {
     struct walk_piece p[2];
+    if (walk_regular(&c->rule, &c->state, x))
+        return 0;
     int n = walk_step(&c->rule, &c->state, x, p);
     int rc = 0;
     for (int i = 0; rc == 0 && i < n; i++) {
@@ -371,7 +373,7 @@ static int insert_tail(struct samples *w, size_t g, struct err *e)
 {
     struct wgroup_now *gn = &w->gnow[g];
     size_t bytes = 0;
-    const struct codec_block *block = w->group[g].block;
+    struct codec_block *block = w->group[g].block;
     uint8_t *blob CLEANUP(base_freep) = codec_encode(block, gn->stored, 0, &bytes);
     if (!blob)
         return err_set(e, WATTQ_E_STORAGE, "no memory for a row of samples");

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/units.h"
+
 /* ---- levels -------------------------------------------------------------------------------------- */
 
 #define LEVEL_BITS  10u
@@ -220,6 +222,32 @@ static void take_pieces(struct passage *p, const struct walk_piece *piece, int n
     }
 }
 
+/* The register of a counter changed at the end of a stretch that began at t0. */
+static void widen_linear(struct passage *p, int64_t t0_ns, int64_t rise_uj, int64_t ns)
+{
+    const struct entry *x = &p->next;
+    bool alone = p->kept == 0 || p->b->t_ns[p->kept - 1] <= t0_ns;
+    if (!alone || !x->powered || !walk_within(rise_uj, ns, x->lo, x->hi))
+        widen_since(p, t0_ns, units_muldiv_floor(rise_uj, NS_PER_S, ns),
+                    units_muldiv_ceil(rise_uj, NS_PER_S, ns));
+}
+
+/* What take_pieces makes of a regular step. */
+static bool step_regular(struct passage *p, const struct walk_sample *x)
+{
+    const struct walk_rule *rule = &p->b->j->rules[p->slot];
+    const struct walk_state before = p->state;
+    if (!walk_regular(rule, &p->state, x))
+        return false;
+    if (!channel_kind_counts(rule->kind)) {
+        int64_t p0 = rule->kind == CHANNEL_AVERAGE ? x->value : before.last_value, p1 = x->value;
+        widen_since(p, before.last_ns, p0 < p1 ? p0 : p1, p0 < p1 ? p1 : p0);
+    } else if (p->state.knot_ns != before.knot_ns) {
+        widen_linear(p, before.knot_ns, p->state.e_uj - before.e_uj, x->t_ns - before.knot_ns);
+    }
+    return true;
+}
+
 /* The next tick through the arithmetic of the curve; false = the channel has no value there. */
 static bool step(struct passage *p, struct thin_cursor *c, struct walk_sample *x)
 {
@@ -233,6 +261,8 @@ static bool step(struct passage *p, struct thin_cursor *c, struct walk_sample *x
     else
         k.x = thin_cursor_sample(c);
     *x = k.x;
+    if (!thin && step_regular(p, x))
+        return true;
     int n = thin ? walk_kept(rule, &p->state, &k, piece) : walk_step(rule, &p->state, x, piece);
     take_pieces(p, piece, n);
     bool valid = thin ? walk_kept_valid(x) : walk_valid(rule, x);

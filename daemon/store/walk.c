@@ -1,5 +1,7 @@
 #include "daemon/store/walk.h"
 
+#include <math.h>
+
 #include "common/units.h"
 #include "daemon/store/codec.h"
 
@@ -243,9 +245,54 @@ int walk_kept(const struct walk_rule *r, struct walk_state *s, const struct walk
     return 0;
 }
 
+/* ---- many samples -------------------------------------------------------------------------------- */
+
 #define PASS_UW_MAX (INT64_C(1) << 30) /* 1 kW for 4 s: their product is below 2^63 */
 #define PASS_NS_MAX (INT64_C(1) << 32)
 #define PASS_MANY   4096u /* so many steps surely fit 64 bits */
+
+static bool is_plain(const struct walk_state *s)
+{
+    return s->last_ns != WALK_NONE && !s->failed && s->e_uj < WALK_VALUE_MAX &&
+           s->e_uj > -WALK_VALUE_MAX && s->last_value >= 0;
+}
+
+static bool regular_counter(struct walk_state *s, const struct walk_sample *x)
+{
+    if (x->value < s->last_value || x->value > WALK_VALUE_MAX)
+        return false;
+    if (x->value > s->last_value)
+        s->knot_ns = x->t_ns;
+    s->e_uj += x->value - s->last_value;
+    take(s, x);
+    return true;
+}
+
+/* rise t^2 / t of a whole step needs no division. */
+static bool regular_gauge(const struct walk_rule *r, struct walk_state *s,
+                          const struct walk_sample *x)
+{
+    int64_t p0 = s->last_value, p1 = x->value, dt = x->t_ns - s->last_ns;
+    if (p0 >= PASS_UW_MAX || p1 < 0 || p1 >= PASS_UW_MAX || dt >= PASS_NS_MAX)
+        return false;
+    uint64_t a =
+        (uint64_t)s->rem + (uint64_t)(r->kind == CHANNEL_AVERAGE ? 2 * p1 : p0 + p1) * (uint64_t)dt;
+    uint64_t whole = a / (uint64_t)HALF_UW_NS_PER_UJ;
+    s->e_uj += (int64_t)whole;
+    s->rem = (int64_t)(a - whole * (uint64_t)HALF_UW_NS_PER_UJ);
+    s->knot_ns = x->t_ns;
+    take(s, x);
+    return true;
+}
+
+bool walk_regular(const struct walk_rule *r, struct walk_state *s, const struct walk_sample *x)
+{
+    bool plain = is_plain(s) && x->state == READING_OK && x->t_ns > s->last_ns &&
+                 x->t_ns - s->last_ns <= r->stall_ns;
+    if (!plain || r->kind == CHANNEL_COMPANION)
+        return false;
+    return counts(r) ? regular_counter(s, x) : regular_gauge(r, s, x);
+}
 
 static uint32_t pass_counters(const struct walk_rule *r, struct walk_state *s,
                               const struct walk_values *x, int64_t t_ns)
@@ -297,9 +344,7 @@ static uint32_t pass_gauges(const struct walk_rule *r, struct walk_state *s,
 uint32_t walk_pass_many(const struct walk_rule *r, struct walk_state *s,
                         const struct walk_values *x, int64_t t_ns)
 {
-    bool plain = s->last_ns != WALK_NONE && !s->failed && s->e_uj < WALK_VALUE_MAX &&
-                 s->e_uj > -WALK_VALUE_MAX && s->last_value >= 0;
-    if (!plain || x->n == 0 || x->n > PASS_MANY ||
+    if (!is_plain(s) || x->n == 0 || x->n > PASS_MANY ||
         codec_middle(x->before_ns[0], x->after_ns[0]) <= s->last_ns)
         return 0;
     if (counts(r))
@@ -309,10 +354,8 @@ uint32_t walk_pass_many(const struct walk_rule *r, struct walk_state *s,
 
 void walk_pass(const struct walk_rule *r, struct walk_state *s, const struct walk_sample *x)
 {
-    const struct walk_values one = {&x->t_ns, &x->t_ns, &x->value, 1};
     struct walk_piece unwanted[2];
-    bool valued = (x->state & ~TICK_BRIDGED) == READING_OK;
-    if (!valued || walk_pass_many(r, s, &one, INT64_MAX) == 0)
+    if (!walk_regular(r, s, x))
         (void)walk_step(r, s, x, unwanted);
 }
 
@@ -376,6 +419,12 @@ void walk_at(const struct walk_piece *p, int64_t t_ns, struct curve_point *out)
         out->unknown_ns = saturate((wide)p->unknown0_ns + x);
         break;
     }
+}
+
+bool walk_within(int64_t rise_uj, int64_t ns, int64_t lo_uw, int64_t hi_uw)
+{
+    double uw = (double)rise_uj * (double)NS_PER_S / (double)ns, slack = 1 + fabs(uw) * 1e-12;
+    return uw - slack > (double)lo_uw && uw + slack < (double)hi_uw;
 }
 
 bool walk_power(const struct walk_piece *p, int64_t *lo_uw, int64_t *hi_uw)

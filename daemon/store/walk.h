@@ -83,6 +83,10 @@ bool walk_kept_valid(const struct walk_sample *x);
 /* As walk_step. Of a gauge last_value is 0 afterwards, and rem: both went with the readings. */
 int walk_kept(const struct walk_rule *r, struct walk_state *s, const struct walk_kept *k,
               struct walk_piece out[2]);
+/* walk_step without the piece, of a regular step with moderate numbers, which nearly all are: several times as fast.
+ * Afterwards knot_ns is x->t_ns where there would have been a piece, from where it was before; of gauges from the last
+ * sample. False: nothing was done, take walk_step. */
+bool walk_regular(const struct walk_rule *r, struct walk_state *s, const struct walk_sample *x);
 /* As walk_step, but nobody wants the pieces. */
 void walk_pass(const struct walk_rule *r, struct walk_state *s, const struct walk_sample *x);
 /* Values without a state, one after the other: the first n ticks of a block's arrays. */
@@ -104,5 +108,7 @@ struct walk_piece walk_between(const struct walk_state *s, int64_t t_ns,
 void walk_at(const struct walk_piece *p, int64_t t_ns, struct curve_point *out);
 /* Lowest and highest mean power inside a piece, uW, rounded outward; false for gaps. */
 bool walk_power(const struct walk_piece *p, int64_t *lo_uw, int64_t *hi_uw);
+/* Does the mean power of a linear stretch surely lie between the two, so that it need not be worked out? ns > 0. */
+bool walk_within(int64_t rise_uj, int64_t ns, int64_t lo_uw, int64_t hi_uw);
 
 #endif
