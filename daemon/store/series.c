@@ -1,3 +1,4 @@
+#include <math.h>
 #include <string.h>
 
 #include "common/units.h"
@@ -12,6 +13,7 @@ struct canvas {
     int64_t t0_ns, t1_ns;
     double scale;   /* stored unit -> shown unit */
     int64_t *known; /* ns per pixel about which something is known */
+    size_t at;      /* the pixel painted last */
 };
 
 static size_t pixel_of(const struct canvas *v, int64_t t_ns)
@@ -41,34 +43,62 @@ static void extend(struct series_pixel *p, double lo, double hi)
     p->valid = true;
 }
 
-/* The part of a piece inside one pixel: its energy to the mean, its power to the extremes. */
-static void paint_part(struct canvas *v, size_t i, const struct walk_piece *p)
+/* Does the power of a linear piece surely lie between a pixel's extremes, so that it need not be worked out? */
+static bool is_between(const struct canvas *v, const struct series_pixel *px,
+                       const struct walk_piece *p)
 {
-    struct series_pixel *px = &v->px[i];
-    int64_t a = p->t0_ns > px->t0_ns ? p->t0_ns : px->t0_ns;
-    int64_t b = p->t1_ns < px->t1_ns ? p->t1_ns : px->t1_ns;
-    if (b <= a || p->shape == WALK_UNKNOWN)
-        return;
-    struct curve_point pa, pb;
-    walk_at(p, a, &pa);
-    walk_at(p, b, &pb);
-    int64_t lo = 0, hi = 0;
-    double mean = (double)(pb.e_uj - pa.e_uj) * 1e9 / (double)(b - a) * v->scale;
-    if (walk_power(p, &lo, &hi))
-        extend(px, (double)lo * v->scale, (double)hi * v->scale);
-    else
-        extend(px, mean, mean);
-    px->mean_w += (double)(pb.e_uj - pa.e_uj) * 1e9 * v->scale; /* divided by `known` at the end */
-    v->known[i] += b - a;
+    if (!px->valid || p->shape != WALK_LINEAR)
+        return false;
+    double w = (double)(p->e1_uj - p->e0_uj) * 1e9 / (double)(p->t1_ns - p->t0_ns) * v->scale;
+    double slack = 2 * v->scale + fabs(w) * 1e-12; /* it is rounded outward, to whole units */
+    return w - slack > px->min_w && w + slack < px->max_w;
 }
 
+/* ns of a piece in one pixel: its energy to the mean, its power to the extremes. */
+static void paint_part(struct canvas *v, size_t i, const struct walk_piece *p, int64_t rise_uj,
+                       int64_t ns)
+{
+    struct series_pixel *px = &v->px[i];
+    int64_t lo = 0, hi = 0;
+    double joules = (double)rise_uj * 1e9 * v->scale;
+    if (!is_between(v, px, p)) {
+        if (walk_power(p, &lo, &hi))
+            extend(px, (double)lo * v->scale, (double)hi * v->scale);
+        else
+            extend(px, joules / (double)ns, joules / (double)ns);
+    }
+    px->mean_w += joules; /* divided by `known` at the end */
+    v->known[i] += ns;
+}
+
+static void paint_across(struct canvas *v, size_t i, const struct walk_piece *p)
+{
+    const struct series_pixel *px = &v->px[i];
+    int64_t a = p->t0_ns > px->t0_ns ? p->t0_ns : px->t0_ns;
+    int64_t b = p->t1_ns < px->t1_ns ? p->t1_ns : px->t1_ns;
+    struct curve_point pa, pb;
+    if (b <= a)
+        return;
+    walk_at(p, a, &pa);
+    walk_at(p, b, &pb);
+    paint_part(v, i, p, pb.e_uj - pa.e_uj, b - a);
+}
+
+/* Where there are more samples than pixels most pieces lie inside one. */
 static void paint(struct canvas *v, const struct walk_piece *p)
 {
-    if (p->t1_ns <= v->t0_ns || p->t0_ns >= v->t1_ns || p->t1_ns <= p->t0_ns)
+    const struct series_pixel *px = &v->px[v->at];
+    if (p->t1_ns <= v->t0_ns || p->t0_ns >= v->t1_ns || p->t1_ns <= p->t0_ns ||
+        p->shape == WALK_UNKNOWN)
         return;
+    if (p->t0_ns >= px->t0_ns && p->t1_ns <= px->t1_ns) {
+        paint_part(v, v->at, p, p->e1_uj - p->e0_uj, p->t1_ns - p->t0_ns);
+        return;
+    }
     size_t last = pixel_of(v, p->t1_ns - 1);
     for (size_t i = pixel_of(v, p->t0_ns); i <= last && i < v->n; i++)
-        paint_part(v, i, p);
+        paint_across(v, i, p);
+    v->at = last;
 }
 
 /* The newest sample of a companion; a kept one stands for those since the one before it. */
@@ -181,7 +211,7 @@ int samples_series(struct store *s, int64_t channel, int64_t boot, int64_t t0_ns
     if (rc)
         return rc;
     int64_t *known CLEANUP(base_freep) = base_alloc(n * sizeof(*known));
-    struct canvas v = {px, n, t0_ns, t1_ns, scale_of(row.kind), known};
+    struct canvas v = {px, n, t0_ns, t1_ns, scale_of(row.kind), known, 0};
     init_pixels(&v);
     rc = paint_all(&v, s, channel, boot, e);
     finish(&v);

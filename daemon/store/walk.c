@@ -137,6 +137,32 @@ static wide integral(const struct walk_piece *p, int64_t x)
     return a + (wide)2 * p->p0_uw * x + floor_div(rise, p->t1_ns - p->t0_ns);
 }
 
+#define PASS_UW_MAX (INT64_C(1) << 30) /* 1 kW for 4 s: their product is below 2^63 */
+#define PASS_NS_MAX (INT64_C(1) << 32)
+
+static bool is_plain(const struct walk_state *s)
+{
+    return s->last_ns != WALK_NONE && !s->failed && s->e_uj < WALK_VALUE_MAX &&
+           s->e_uj > -WALK_VALUE_MAX && s->last_value >= 0;
+}
+
+/* A regular step with moderate numbers. rise t^2 / t of a whole step needs no division. */
+static bool regular_gauge(const struct walk_rule *r, struct walk_state *s,
+                          const struct walk_sample *x)
+{
+    int64_t p0 = s->last_value, p1 = x->value, dt = x->t_ns - s->last_ns;
+    if (p0 >= PASS_UW_MAX || p1 < 0 || p1 >= PASS_UW_MAX || dt >= PASS_NS_MAX)
+        return false;
+    uint64_t a =
+        (uint64_t)s->rem + (uint64_t)(r->kind == CHANNEL_AVERAGE ? 2 * p1 : p0 + p1) * (uint64_t)dt;
+    uint64_t whole = a / (uint64_t)HALF_UW_NS_PER_UJ;
+    s->e_uj += (int64_t)whole;
+    s->rem = (int64_t)(a - whole * (uint64_t)HALF_UW_NS_PER_UJ);
+    s->knot_ns = x->t_ns;
+    take(s, x);
+    return true;
+}
+
 static int step_gauge(const struct walk_rule *r, struct walk_state *s, const struct walk_sample *x,
                       struct walk_piece out[2])
 {
@@ -150,6 +176,10 @@ static int step_gauge(const struct walk_rule *r, struct walk_state *s, const str
     } else {
         p->p0_uw = s->last_value;
         p->p1_uw = x->value;
+        if (is_plain(s) && regular_gauge(r, s, x)) {
+            p->e1_uj = s->e_uj;
+            return 1;
+        }
         wide a = integral(p, x->t_ns - s->last_ns);
         wide whole = floor_div(a, HALF_UW_NS_PER_UJ);
         p->e1_uj = saturate(s->e_uj + whole);
@@ -247,15 +277,7 @@ int walk_kept(const struct walk_rule *r, struct walk_state *s, const struct walk
 
 /* ---- many samples -------------------------------------------------------------------------------- */
 
-#define PASS_UW_MAX (INT64_C(1) << 30) /* 1 kW for 4 s: their product is below 2^63 */
-#define PASS_NS_MAX (INT64_C(1) << 32)
-#define PASS_MANY   4096u /* so many steps surely fit 64 bits */
-
-static bool is_plain(const struct walk_state *s)
-{
-    return s->last_ns != WALK_NONE && !s->failed && s->e_uj < WALK_VALUE_MAX &&
-           s->e_uj > -WALK_VALUE_MAX && s->last_value >= 0;
-}
+#define PASS_MANY 4096u /* so many steps surely fit 64 bits */
 
 static bool regular_counter(struct walk_state *s, const struct walk_sample *x)
 {
@@ -264,23 +286,6 @@ static bool regular_counter(struct walk_state *s, const struct walk_sample *x)
     if (x->value > s->last_value)
         s->knot_ns = x->t_ns;
     s->e_uj += x->value - s->last_value;
-    take(s, x);
-    return true;
-}
-
-/* rise t^2 / t of a whole step needs no division. */
-static bool regular_gauge(const struct walk_rule *r, struct walk_state *s,
-                          const struct walk_sample *x)
-{
-    int64_t p0 = s->last_value, p1 = x->value, dt = x->t_ns - s->last_ns;
-    if (p0 >= PASS_UW_MAX || p1 < 0 || p1 >= PASS_UW_MAX || dt >= PASS_NS_MAX)
-        return false;
-    uint64_t a =
-        (uint64_t)s->rem + (uint64_t)(r->kind == CHANNEL_AVERAGE ? 2 * p1 : p0 + p1) * (uint64_t)dt;
-    uint64_t whole = a / (uint64_t)HALF_UW_NS_PER_UJ;
-    s->e_uj += (int64_t)whole;
-    s->rem = (int64_t)(a - whole * (uint64_t)HALF_UW_NS_PER_UJ);
-    s->knot_ns = x->t_ns;
     take(s, x);
     return true;
 }
