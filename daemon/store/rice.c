@@ -1,3 +1,5 @@
+#include <assert.h>
+
 #include "daemon/store/rice.h"
 
 #define HEAD_BITS  6u
@@ -62,6 +64,7 @@ static unsigned median_length(const uint64_t *v, unsigned n)
 static unsigned first_k(const uint64_t *v, unsigned n)
 {
     uint64_t sum = 0, high = 0;
+    assert(n > 0);
     for (unsigned i = 0; i < n; i++) {
         sum += v[i];
         high |= v[i];

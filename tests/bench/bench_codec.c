@@ -4,6 +4,7 @@
  *
  *   bench_codec [TICKS [SECONDS]]     default 36000 ticks of the mix, 20 s of real counters at 100 Hz
  *
+ * "ratio" is ours by Netdata-like; that keeps no times, so "values" is the same without our timeline.
  * Blobs only: what the file adds (heads, pages) is in bench_store. The floor is the entropy of a normal
  * distribution as wide as what the best linear predictor of 16 samples leaves unsaid, counted in quanta. */
 #include <fcntl.h>
@@ -28,20 +29,20 @@ static double now_ns(void)
 /* ---- ours --------------------------------------------------------------------------------------- */
 
 struct ours {
-    double bytes, rapl_bytes, encode_ns, decode_ns;
+    double bytes, times_bytes, rapl_bytes, encode_ns, decode_ns;
 };
 
-/* Bytes of the columns that are RAPL's. */
-static double column_bytes(const uint8_t *blob, size_t bytes, uint32_t columns)
+/* Bytes of some parts: 0 is the timeline, then come the columns. */
+static double part_bytes(const uint8_t *blob, size_t bytes, uint32_t from, uint32_t n)
 {
     struct codec_view v;
     struct err e = {0};
     double sum = 0;
     rec_must(codec_open(&v, blob, bytes, &e), &e, "open");
-    for (uint32_t c = 0; c < columns; c++) {
-        size_t n;
-        (void)codec_part_at(&v, 1 + c, &n);
-        sum += (double)n;
+    for (uint32_t i = from; i < from + n; i++) {
+        size_t part;
+        (void)codec_part_at(&v, i, &part);
+        sum += (double)part;
     }
     codec_close(&v);
     return sum;
@@ -75,7 +76,8 @@ static struct ours encode(struct codec_block *b, uint32_t rapl, int64_t *check)
     o.decode_ns = now_ns() - made;
     o.encode_ns = made - start;
     o.bytes = (double)bytes;
-    o.rapl_bytes = column_bytes(blob, bytes, rapl);
+    o.times_bytes = part_bytes(blob, bytes, 0, 1);
+    o.rapl_bytes = part_bytes(blob, bytes, 1, rapl);
     free(blob);
     return o;
 }
@@ -99,6 +101,7 @@ static struct ours measure(const struct trace *t, const struct tick *stamps, uin
             continue;
         struct ours o = encode(b, rapl, &check);
         sum.bytes += o.bytes;
+        sum.times_bytes += o.times_bytes;
         sum.rapl_bytes += o.rapl_bytes;
         sum.encode_ns += o.encode_ns;
         sum.decode_ns += o.decode_ns;
@@ -170,8 +173,9 @@ static void print_row(const char *what, const struct trace *t, const struct ours
 {
     double samples = (double)t->n * t->channels, ours = o->bytes / samples;
     double netdata = rival_netdata(t);
-    printf("%-22s %6.3f  %6.2f  %6.2f  %6.2f  %6.2f", what, ours, rival_rows(t), rival_gorilla(t),
-           netdata, ours / netdata);
+    printf("%-22s %6.3f  %6.2f  %6.2f  %6.2f  %6.2f  %6.2f", what, ours, rival_rows(t),
+           rival_gorilla(t), netdata, ours / netdata,
+           ours / netdata - o->times_bytes / samples / netdata);
     if (floor > 0)
         printf("  %6.3f %6.3f %6.3f", o->rapl_bytes / ((double)t->n * MIX_RAPL), floor,
                o->rapl_bytes / ((double)t->n * MIX_RAPL) / floor);
@@ -301,7 +305,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: bench_codec [TICKS [SECONDS]]\n");
         return 2;
     }
-    printf("B/sample                 ours    rows  gorilla netdata  ratio    RAPL  floor  ratio  "
+    printf("B/sample                 ours    rows  gorilla netdata  ratio  values    RAPL  floor  "
+           "ratio  "
            "ns: enc   dec\n");
     bench_mix((uint32_t)ticks, NS_PER_S, "mix, 1 Hz");
     bench_mix((uint32_t)ticks, 100 * NS_PER_MS, "mix, 10 Hz");
