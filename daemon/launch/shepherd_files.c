@@ -17,9 +17,11 @@
 #define MARK_STEPS_MAX 20
 #define BLOCK          4096
 
+#define OPEN_APPEND (O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW)
+
 static int open_append(int dirfd, const char *name)
 {
-    return openat(dirfd, name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+    return openat(dirfd, name, OPEN_APPEND, 0640);
 }
 
 int files_open(struct files *f, int dirfd, int64_t cap_bytes, const struct shepherd_system *sys,
@@ -30,9 +32,9 @@ int files_open(struct files *f, int dirfd, int64_t cap_bytes, const struct sheph
     f->punched_to = f->head_bytes;
     f->log_fd = sys ? sys->log_fd : open_append(dirfd, "log");
     f->metrics_fd = sys ? sys->metrics_fd : open_append(dirfd, "metrics");
-    f->marks_fd = open_append(dirfd, "marks");
+    f->marks_fd = -1; /* few runs write metrics: made with the first mark */
     f->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    if (f->log_fd < 0 || f->metrics_fd < 0 || f->marks_fd < 0) {
+    if (f->log_fd < 0 || f->metrics_fd < 0) {
         int saved = errno;
         files_close(f);
         errno = saved;
@@ -81,6 +83,15 @@ static int64_t mark_distance(const struct files *f)
     return LOOK_NS << (steps < MARK_STEPS_MAX ? steps : MARK_STEPS_MAX);
 }
 
+/* By then the directory may have been in its user's hands: nothing there is waited for. */
+static bool open_marks(struct files *f)
+{
+    if (f->marks_fd < 0)
+        f->marks_fd = openat(f->dirfd, "marks", OPEN_APPEND | O_NONBLOCK, 0640);
+    f->disk_full |= f->marks_fd < 0 && (errno == ENOSPC || errno == EDQUOT);
+    return f->marks_fd >= 0;
+}
+
 /* true = there is growth that has not got its mark yet. */
 static bool mark(struct files *f, bool last)
 {
@@ -89,6 +100,8 @@ static bool mark(struct files *f, bool last)
         return false;
     int64_t now_ns = clock_boot_ns();
     if (!last && f->marks && now_ns - f->marked_ns < mark_distance(f))
+        return true;
+    if (!open_marks(f))
         return true;
     char line[64];
     int n = snprintf(line, sizeof(line), "%" PRId64 " %" PRId64 "\n", (int64_t)st.st_size, now_ns);

@@ -25,6 +25,7 @@ class Life(Base):
         self.assertEqual((rb["state"], rb["exit_code"], rb["reason"]), ("failed", 7, "exit code 7"))
         self.assertEqual(self.moves(a), ["queued", "starting", "running", "stopping", "done"])
         self.assertEqual(self.d.logs(a)[0], "out\nerr\n")
+        self.assertFalse(os.path.exists(os.path.join(self.d.state_dir, "runs", str(a), "marks")))  # it had no metrics
         check_energy(self.d.show(a))
         figure = ra["energy"]
         self.assertEqual(figure["quality"], "measured")
