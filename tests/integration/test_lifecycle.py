@@ -9,7 +9,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from harness import Client, Daemon, DaemonCase, Refused, check_energy, total, until  # noqa: E402
+from harness import BIN, Client, Daemon, DaemonCase, Refused, check_energy, total, until  # noqa: E402
 
 
 class Base(DaemonCase):
@@ -369,6 +369,32 @@ class Exec(Base):
             c.call("exec_abort", run=run, reason="changed my mind")
             last = c.recv(ident)
         self.assertEqual((last["run"]["state"], last["run"]["reason"]), ("cancelled", "changed my mind"))
+
+
+class FailingDisk(unittest.TestCase):
+    def test_environment(self):
+        """One that cannot be made durable: whoever submits hears of it, and nothing runs, however far it was."""
+        preload = {"LD_PRELOAD": os.path.abspath(os.path.join(BIN, "tests", "support", "libfailsync.so")),
+                   "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
+        d = Daemon(env=preload)
+        when, ran = d.path("when"), d.path("ran")
+        preload["WATTQ_FAIL_FSYNC"] = when
+        with d:
+            for hold in (False, True):  # its start is on its way beside the fsync; it is written down after it
+                with open(when, "w") as f:
+                    f.write(os.path.join(d.state_dir, "env"))
+                spec = dict(argv=["sh", "-c", f"echo {hold} >>{ran}"], env={"HOLD": str(hold)})
+                with self.assertRaises(Refused) as refused:
+                    d.submit(**spec, hold=hold)
+                self.assertIn("the environment could not be kept", str(refused.exception))
+                states = lambda: [r["state"] for r in d.call("runs")["runs"]]  # noqa: E731
+                until(lambda: set(states()) <= {"cancelled", "done"}, "no run to be left")
+                time.sleep(0.2)
+                self.assertFalse(os.path.exists(ran))
+                os.unlink(when)
+                self.assertEqual(d.wait(d.submit(**spec))["state"], "done")
+                os.unlink(ran)
+            self.assertEqual(states().count("done"), 2)
 
 
 class Documented(unittest.TestCase):

@@ -64,7 +64,8 @@ def is_sanitized():
 
 
 class Daemon:
-    def __init__(self, *args, script=SCRIPT):
+    def __init__(self, *args, script=SCRIPT, env=None):
+        self.env = env or {}
         self.dir = tempfile.mkdtemp(prefix="wattq-test-")
         self.state_dir = os.path.join(self.dir, "state")
         self.socket = os.path.join(self.dir, "run", "wattqd.sock")
@@ -97,7 +98,7 @@ class Daemon:
     # ---- life -------------------------------------------------------------------------------------
 
     def start(self):
-        env = dict(os.environ, XDG_RUNTIME_DIR="")
+        env = dict(os.environ, XDG_RUNTIME_DIR="", **self.env)
         self.proc = subprocess.Popen(
             [os.path.join(BIN, "daemon", "wattqd"), "--state-dir", self.state_dir, "--runtime-dir",
              os.path.join(self.dir, "run"), "--script", os.path.join(self.dir, "script"), "--disable",
