@@ -95,18 +95,6 @@ static void add_whole(struct codec_cursor *c, const int64_t *d, unsigned n)
     c->value = value;
 }
 
-/* floor(x / den) by a product and a correction: a division would take longer than all else. */
-static inline int64_t divide(int64_t x, int64_t den, uint64_t inverse, uint32_t *rest)
-{
-    int64_t q = (int64_t)((codec_wide)x * (codec_wide)inverse >> 63), r = x - q * den;
-    for (; r < 0; r += den)
-        q--;
-    for (; r >= den; r -= den)
-        q++;
-    *rest = (uint32_t)r;
-    return q;
-}
-
 static void start_phase(struct codec_cursor *c)
 {
     const struct codec_phase *p = &c->quantum.phase[c->phase++];
@@ -117,11 +105,13 @@ static void start_phase(struct codec_cursor *c)
 static void add_parts(struct codec_cursor *c, const int64_t *d, unsigned n)
 {
     const struct codec_quantum *q = &c->quantum;
-    uint64_t inverse = (UINT64_C(1) << 63) / q->den;
+    uint64_t inverse = codec_inverse(q->den);
+    int64_t rest;
     for (unsigned i = 0; i < n; i++) {
         int64_t move =
             d[i] > INT32_MAX || d[i] < INT32_MIN ? 0 : d[i]; /* forged: it wrote no such */
-        c->value = sum64(c->value, divide(move * q->num + c->rest, q->den, inverse, &c->rest));
+        c->value = sum64(c->value, codec_divide(move * q->num + c->rest, q->den, inverse, &rest));
+        c->rest = (uint32_t)rest;
         if (c->phase < q->phases && q->phase[c->phase].at == c->unpacked + i)
             start_phase(c);
         c->ready[i] = c->value;

@@ -127,6 +127,24 @@ void marks_get(struct bytes_in *in, enum channel_kind kind, struct column_mark *
 
 __extension__ typedef __int128 codec_wide;
 
+/* floor(x / by) and what is left, by a product and a correction: a division would take longer than all else.
+ * 1 <= by < 2^31, inverse: codec_inverse(by). */
+static inline uint64_t codec_inverse(int64_t by)
+{
+    return (UINT64_C(1) << 63) / (uint64_t)by;
+}
+
+static inline int64_t codec_divide(int64_t x, int64_t by, uint64_t inverse, int64_t *rest)
+{
+    int64_t q = (int64_t)((codec_wide)x * (codec_wide)inverse >> 63), r = x - q * by;
+    for (; r < 0; r += by)
+        q--;
+    for (; r >= by; r -= by)
+        q++;
+    *rest = r;
+    return q;
+}
+
 #define GUESS_DIFF_MAX (INT64_C(1) << 35) /* larger differences teach nothing */
 #define STRETCH_MAX    (INT64_C(1) << 24) /* 16 periods */
 #define STRETCH_NEAR   (INT64_C(1) << 18) /* a quarter of a period */

@@ -60,19 +60,6 @@ static uint64_t common(const int64_t *d, uint32_t n)
     return g;
 }
 
-/* floor(x / by), and what is left of x. The quotient must be below 2^51: as a double it is then off by little, and that
- * is mended, which is several times as fast as a division. inverse: 1 / by. */
-static inline int64_t divide(int64_t x, int64_t by, double inverse, int64_t *rest)
-{
-    int64_t k = (int64_t)((double)x * inverse), r = x - k * by;
-    for (; r < 0; r += by)
-        k--;
-    for (; r >= by; r -= by)
-        k++;
-    *rest = r;
-    return k;
-}
-
 /* Where in the unit the value of a piece's first sample may lie: [lo, hi) of den. */
 struct piece {
     int64_t first; /* value */
@@ -81,10 +68,10 @@ struct piece {
 
 /* One more sample of the piece: how many units it lies from the first, or false when no phase fits both
  * it and the samples before. value = first + floor((units num + phase) / den). */
-static bool fit(struct piece *p, const struct unit *u, double inverse, int64_t value,
+static bool fit(struct piece *p, const struct unit *u, uint64_t inverse, int64_t value,
                 int64_t *units)
 {
-    int64_t r, k = divide((value - p->first) * u->den, u->num, inverse, &r);
+    int64_t r, k = codec_divide((value - p->first) * u->den, u->num, inverse, &r);
     if (r < u->den) {
         p->lo = r > p->lo ? (uint32_t)r : p->lo;
     } else if (r > (int64_t)u->num - u->den) {
@@ -124,7 +111,7 @@ static bool cut(struct codec_quantum *q, const struct unit *u, const int64_t *va
 {
     struct piece p = piece_at(value[0], u);
     int64_t last = 0, units = 0;
-    double inverse = 1.0 / u->num;
+    uint64_t inverse = codec_inverse(u->num);
     *q = (struct codec_quantum){.num = u->num, .den = u->den, .phases = 1};
     for (uint32_t i = 1; i < n; i++) {
         if (!near(value[i], value[0]))
@@ -151,12 +138,12 @@ static bool cut(struct codec_quantum *q, const struct unit *u, const int64_t *va
 static bool walk(struct codec_quantum *q, const int64_t *value, const int64_t *d, uint32_t n)
 {
     int64_t at = value[0], rest = q->phase[0].phase;
-    double inverse = 1.0 / q->den;
+    uint64_t inverse = codec_inverse(q->den);
     uint32_t next = 1;
     for (uint32_t i = 1; i < n; i++) {
         if (d[i] > INT32_MAX || d[i] < INT32_MIN)
             return false; /* a reader multiplies it in 64 bits */
-        at += divide(d[i] * q->num + rest, q->den, inverse, &rest);
+        at += codec_divide(d[i] * q->num + rest, q->den, inverse, &rest);
         if (next < q->phases && q->phase[next].at == i) {
             q->phase[next].jump_uj = value[i] - at;
             rest = q->phase[next++].phase;
