@@ -4,6 +4,7 @@
 
 #define SQL_STORE(X)                                                                               \
     X(BEGIN_WRITE, "BEGIN IMMEDIATE")                                                              \
+    X(BEGIN_READ, "BEGIN")                                                                         \
     X(COMMIT, "COMMIT")                                                                            \
     X(META_PUT, "INSERT INTO meta(k, v) VALUES(?1, ?2) ON CONFLICT(k) DO NOTHING")                 \
     X(BOOT_FIND, "SELECT id FROM boot WHERE boot_id = ?1")                                         \

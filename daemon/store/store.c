@@ -432,10 +432,16 @@ static int settle(struct store *s, struct err *e)
     return 0;
 }
 
+static int begin_read(struct store *s, struct err *e)
+{
+    STMT_USE(st, s, BEGIN_READ);
+    return stmt_run(st, e);
+}
+
 int store_begin(struct store *s, bool full, struct err *e)
 {
     if (!s->writer)
-        return stmt_exec(s, "BEGIN", e);
+        return begin_read(s, e);
     int rc = s->unsynced ? settle(s, e) : 0;
     if (rc)
         return rc;
