@@ -1,7 +1,7 @@
 /* What a shepherd leaves in the run's directory. Files:
  *   log       stdout and stderr of the run, O_APPEND, 0640
  *   metrics   the run's JSON lines ($WATTQ_METRICS), append-only
- *   marks     "<offset> <boottime_ns>\n": metrics had this many bytes at that time
+ *   marks     "<offset> <boottime_ns>\n": metrics had this many bytes at that time; not there before the first one
  *   state     how far it got, see struct result_state; written in place, over padding of blank lines, without
  *             allocating on a full disk
  *   shepherd  who supervises: key=value lines (struct result_shepherd); flocked while the shepherd lives

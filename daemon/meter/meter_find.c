@@ -79,15 +79,20 @@ void fresh_close(struct meter_fresh *f)
     free(f->readings);
 }
 
-/* A blocking one has checked its fields when it was opened. psys alone is never part of a total: it is on probation
- * until it has been seen to contain its packages (meter_graph.c). */
+/* psys alone is never part of a total: it is on probation until it has been seen to contain its packages
+ * (meter_graph.c). */
+bool desc_spares_estimate(const struct channel_desc *d)
+{
+    return is_energy(d) && d->quality != QUALITY_ESTIMATED && d->scope != SCOPE_PSYS;
+}
+
+/* A blocking one has checked its fields when it was opened. */
 bool fresh_gives_energy(const struct meter_fresh *f)
 {
     for (size_t i = 0; i < f->n; i++) {
         bool answers =
             f->ops->may_block ? f->descs[i].remedy[0] == '\0' : f->readings[i].state == READING_OK;
-        if (is_energy(&f->descs[i]) && f->descs[i].scope != SCOPE_PSYS &&
-            f->descs[i].quality != QUALITY_ESTIMATED && answers) {
+        if (desc_spares_estimate(&f->descs[i]) && answers) {
             return true;
         }
     }

@@ -185,6 +185,8 @@ int fresh_open(struct meter_fresh *out, const struct source_ops *ops,
                const struct meter_config *cfg, struct err *e) MUST_USE;
 void fresh_close(struct meter_fresh *f);
 bool fresh_gives_energy(const struct meter_fresh *f);
+/* Does a channel, where it answers, measure what would else be estimated? */
+bool desc_spares_estimate(const struct channel_desc *d);
 bool meter_disabled(const struct meter_config *cfg, const struct source_ops *ops);
 /* meter.c */
 int64_t meter_pace_ns(const struct meter_config *cfg, const struct source_ops *ops, bool blocks);

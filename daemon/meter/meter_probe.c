@@ -70,8 +70,7 @@ static bool measures(const struct meter *m)
     struct meter_view *views CLEANUP(base_freep) = base_alloc((n + 1) * sizeof(*views));
     meter_views(m, views, n);
     for (size_t i = 0; i < n; i++) {
-        const struct channel_desc *d = &m->slots[i].pub.desc;
-        if (views[i].usable && d->quality != QUALITY_ESTIMATED && d->scope != SCOPE_PSYS) {
+        if (views[i].usable && desc_spares_estimate(&m->slots[i].pub.desc)) {
             return true;
         }
     }

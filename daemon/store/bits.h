@@ -110,8 +110,8 @@ static inline void bits_put(struct bits_out *o, uint64_t v, unsigned bits)
     o->n += bits;
     if (o->n < 8 || !bytes_room(o->to, 8))
         return;
-    uint64_t next =
-        __builtin_bswap64(o->acc << (64 - o->n)); /* all eight are written, the whole ones count */
+    /* Eight bytes are written; those that are whole count. */
+    uint64_t next = __builtin_bswap64(o->acc << (64 - o->n));
     memcpy(o->to->p + o->to->n, &next, 8);
     o->to->n += o->n / 8;
     o->n %= 8;

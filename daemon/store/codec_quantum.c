@@ -14,7 +14,7 @@ struct unit {
 #define SAMPLES_MIN  16u /* fewer prove no unit */
 #define VALUE_MAX    (INT64_C(1) << 61)
 #define MOVE_MAX     (INT64_C(1) << 48) /* uJ in one block: keeps all below inside 64 bits */
-#define MULTIPLE_MAX 1e15
+#define MULTIPLE_MAX 1e15               /* quotients below it a double tells to the unit */
 #define NJ_PER_J     UINT32_C(1000000000)
 #define UJ_PER_J_ODD UINT32_C(15625) /* 1e6 = 15625 x 2^6 */
 

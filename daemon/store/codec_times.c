@@ -62,8 +62,8 @@ static struct grid grid_at(const struct codec_block *b, uint32_t from, uint8_t u
 
 /* Where ticks lie in a period that begins at some tick: 0 <= phase[i] < period_ns. */
 struct phases {
-    int64_t *phase,
-        *early; /* one allocation; early: the first ones, sorted, as seen from -period / 2 on */
+    int64_t *phase; /* one allocation with early */
+    int64_t *early; /* the first ones, sorted, as seen from -period / 2 on */
     uint32_t n, on_grid;
     int64_t period_ns;
     uint8_t unit;

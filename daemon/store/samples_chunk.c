@@ -20,7 +20,7 @@ static void widen(struct summary *u, int64_t lo, int64_t hi)
 /* A counter's register changed at the end of a stretch. */
 static void widen_power(struct summary *u, int64_t rise_uj, int64_t ns)
 {
-    if (u->min == STMT_NULL || !walk_within(rise_uj, ns, u->min, u->max))
+    if (u->min == STMT_NULL || !walk_within(rise_uj, ns, (double)u->min, (double)u->max))
         widen(u, units_muldiv_floor(rise_uj, NS_PER_S, ns),
               units_muldiv_ceil(rise_uj, NS_PER_S, ns));
 }

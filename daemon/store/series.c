@@ -1,4 +1,3 @@
-#include <math.h>
 #include <string.h>
 
 #include "common/units.h"
@@ -43,15 +42,12 @@ static void extend(struct series_pixel *p, double lo, double hi)
     p->valid = true;
 }
 
-/* Does the power of a linear piece surely lie between a pixel's extremes, so that it need not be worked out? */
 static bool is_between(const struct canvas *v, const struct series_pixel *px,
                        const struct walk_piece *p)
 {
-    if (!px->valid || p->shape != WALK_LINEAR)
-        return false;
-    double w = (double)(p->e1_uj - p->e0_uj) * 1e9 / (double)(p->t1_ns - p->t0_ns) * v->scale;
-    double slack = 2 * v->scale + fabs(w) * 1e-12; /* it is rounded outward, to whole units */
-    return w - slack > px->min_w && w + slack < px->max_w;
+    return px->valid && p->shape == WALK_LINEAR &&
+           walk_within(p->e1_uj - p->e0_uj, p->t1_ns - p->t0_ns, px->min_w / v->scale,
+                       px->max_w / v->scale);
 }
 
 /* ns of a piece in one pixel: its energy to the mean, its power to the extremes. */
@@ -60,14 +56,14 @@ static void paint_part(struct canvas *v, size_t i, const struct walk_piece *p, i
 {
     struct series_pixel *px = &v->px[i];
     int64_t lo = 0, hi = 0;
-    double joules = (double)rise_uj * 1e9 * v->scale;
+    double w_ns = (double)rise_uj * 1e9 * v->scale;
     if (!is_between(v, px, p)) {
         if (walk_power(p, &lo, &hi))
             extend(px, (double)lo * v->scale, (double)hi * v->scale);
         else
-            extend(px, joules / (double)ns, joules / (double)ns);
+            extend(px, w_ns / (double)ns, w_ns / (double)ns);
     }
-    px->mean_w += joules; /* divided by `known` at the end */
+    px->mean_w += w_ns; /* divided by `known` at the end */
     v->known[i] += ns;
 }
 

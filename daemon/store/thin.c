@@ -227,7 +227,7 @@ static void widen_linear(struct passage *p, int64_t t0_ns, int64_t rise_uj, int6
 {
     const struct entry *x = &p->next;
     bool alone = p->kept == 0 || p->b->t_ns[p->kept - 1] <= t0_ns;
-    if (!alone || !x->powered || !walk_within(rise_uj, ns, x->lo, x->hi))
+    if (!alone || !x->powered || !walk_within(rise_uj, ns, (double)x->lo, (double)x->hi))
         widen_since(p, t0_ns, units_muldiv_floor(rise_uj, NS_PER_S, ns),
                     units_muldiv_ceil(rise_uj, NS_PER_S, ns));
 }

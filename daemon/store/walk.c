@@ -426,10 +426,10 @@ void walk_at(const struct walk_piece *p, int64_t t_ns, struct curve_point *out)
     }
 }
 
-bool walk_within(int64_t rise_uj, int64_t ns, int64_t lo_uw, int64_t hi_uw)
+bool walk_within(int64_t rise_uj, int64_t ns, double lo_uw, double hi_uw)
 {
     double uw = (double)rise_uj * (double)NS_PER_S / (double)ns, slack = 1 + fabs(uw) * 1e-12;
-    return uw - slack > (double)lo_uw && uw + slack < (double)hi_uw;
+    return uw - slack > lo_uw && uw + slack < hi_uw;
 }
 
 bool walk_power(const struct walk_piece *p, int64_t *lo_uw, int64_t *hi_uw)

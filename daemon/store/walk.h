@@ -108,7 +108,8 @@ struct walk_piece walk_between(const struct walk_state *s, int64_t t_ns,
 void walk_at(const struct walk_piece *p, int64_t t_ns, struct curve_point *out);
 /* Lowest and highest mean power inside a piece, uW, rounded outward; false for gaps. */
 bool walk_power(const struct walk_piece *p, int64_t *lo_uw, int64_t *hi_uw);
-/* Does the mean power of a linear stretch surely lie between the two, so that it need not be worked out? ns > 0. */
-bool walk_within(int64_t rise_uj, int64_t ns, int64_t lo_uw, int64_t hi_uw);
+/* Does the mean power of a linear stretch, rounded either way, surely lie between the two, so that it need not be worked
+ * out? ns > 0. */
+bool walk_within(int64_t rise_uj, int64_t ns, double lo_uw, double hi_uw);
 
 #endif

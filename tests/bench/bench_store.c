@@ -110,7 +110,7 @@ static double cpu_ns(void)
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
-/* Packing, tiers and SQL together, of one commit per second: at 1 kHz few of it is SQL. */
+/* Packing and SQL of all commits; tiers are apart. At 1 kHz little of it is SQL. */
 static void report_cpu(const struct bench *b, double ns)
 {
     double each = ns / (double)(b->ticks * CHANNELS);

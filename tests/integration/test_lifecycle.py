@@ -378,7 +378,7 @@ class FailingDisk(unittest.TestCase):
                    "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
         d = Daemon(env=preload)
         when, ran = d.path("when"), d.path("ran")
-        preload["WATTQ_FAIL_FSYNC"] = when
+        d.env["WATTQ_FAIL_FSYNC"] = when
         with d:
             for hold in (False, True):  # its start is on its way beside the fsync; it is written down after it
                 with open(when, "w") as f:

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <math.h>
 
 #include "common/units.h"
 #include "daemon/store/walk.h"
@@ -94,12 +95,12 @@ static void test_power_that_lies_between(void **state)
         int64_t least = lo - any(&seed, 4), most = hi + any(&seed, 4);
         if (lo == INT64_MAX || hi == INT64_MAX || least > lo || most < hi)
             continue;
-        if (walk_within(rise, ns, least, most)) {
+        if (walk_within(rise, ns, (double)least, (double)most)) {
             inside++;
             assert_true(least < lo && hi < most);
         }
-        assert_false(walk_within(rise, ns, hi, INT64_MAX));
-        assert_false(walk_within(rise, ns, INT64_MIN, lo));
+        assert_false(walk_within(rise, ns, (double)hi, INFINITY));
+        assert_false(walk_within(rise, ns, -INFINITY, (double)lo));
     }
     printf("%u surely lay between\n", inside);
     assert_true(inside > 10000);
